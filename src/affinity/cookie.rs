@@ -1,0 +1,1 @@
+//! The cookie in which the client carries its pin.

@@ -1,0 +1,1 @@
+//! The bytes that hash strategies place by.

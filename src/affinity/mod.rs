@@ -1,0 +1,134 @@
+//! What keeps a client with its backend.
+//!
+//! [`key`] finds the bytes that hash strategies place by; [`cookie`] reads and writes the cookie that carries a
+//! pin; [`seal`] is the pin's sealed form. Affinity is read once before the choice and settled once after it; it
+//! knows no strategy.
+
+pub mod cookie;
+pub mod key;
+pub mod seal;
+
+use crate::backend::BackendIx;
+use crate::base::time::UnixSeconds;
+
+/// Why a backend was chosen, or why none was: one per request, in the access log, in the metrics and, if wanted, in
+/// the `X-Homing-Affinity` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The pool has no affinity: the strategy chose.
+    Balanced,
+    /// A new session: no pin was presented.
+    New,
+    /// A new session that follows its client's other first request, still in flight.
+    Followed,
+    /// The pin's backend.
+    Pinned,
+    /// The pin's backend; the pin is due to be written again.
+    Refreshed,
+    /// A new session: the pin was not used for longer than `idle`.
+    ExpiredIdle,
+    /// A new session: the pin is older than `lifetime`.
+    ExpiredLifetime,
+    /// A new session: the value does not open (forged, cut, of another pool, or sealed with a key not held).
+    Invalid,
+    /// Moved: the pin names a backend that this pool does not have (any more).
+    Removed,
+    /// Moved: the pin's backend is down.
+    Down,
+    /// Moved: the pin's backend is in maintenance.
+    Maint,
+    /// Moved: the pin's backend has no room.
+    Full,
+    /// Moved: the pin's backend did not accept the connection or broke before it answered.
+    Unreachable,
+    /// Refused: no backend could be used.
+    NoBackend,
+    /// homing answered before a pool was asked.
+    Bypass,
+}
+
+impl Why {
+    /// Every reason, in declaration order, for tables of counters.
+    pub const ALL: [Self; 15] = [
+        Self::Balanced,
+        Self::New,
+        Self::Followed,
+        Self::Pinned,
+        Self::Refreshed,
+        Self::ExpiredIdle,
+        Self::ExpiredLifetime,
+        Self::Invalid,
+        Self::Removed,
+        Self::Down,
+        Self::Maint,
+        Self::Full,
+        Self::Unreachable,
+        Self::NoBackend,
+        Self::Bypass,
+    ];
+
+    /// The reason as one stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::New => "new",
+            Self::Followed => "followed",
+            Self::Pinned => "pinned",
+            Self::Refreshed => "refreshed",
+            Self::ExpiredIdle => "expired_idle",
+            Self::ExpiredLifetime => "expired_lifetime",
+            Self::Invalid => "invalid",
+            Self::Removed => "removed",
+            Self::Down => "down",
+            Self::Maint => "maint",
+            Self::Full => "full",
+            Self::Unreachable => "unreachable",
+            Self::NoBackend => "no_backend",
+            Self::Bypass => "bypass",
+        }
+    }
+
+    /// What it means for the session: `hit`, `new`, `moved`, `broken` or `none`.
+    #[must_use]
+    pub const fn result(self) -> &'static str {
+        match self {
+            Self::Pinned | Self::Refreshed => "hit",
+            Self::New | Self::Followed | Self::ExpiredIdle | Self::ExpiredLifetime | Self::Invalid => "new",
+            Self::Removed | Self::Down | Self::Maint | Self::Full | Self::Unreachable => "moved",
+            Self::NoBackend => "broken",
+            Self::Balanced | Self::Bypass => "none",
+        }
+    }
+}
+
+/// What the request's pin says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// There is none.
+    Free,
+    /// It names this member.
+    To(BackendIx),
+    /// It cannot be used, and this is why: `ExpiredIdle`, `ExpiredLifetime`, `Invalid` or `Removed`.
+    Void(Why),
+}
+
+/// One request's session as read from its pin; settled once after the choice.
+#[must_use]
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// Where it belongs.
+    pub pin: Pin,
+    /// A random number that names the session and is kept over every re-issue.
+    pub key: u64,
+    /// When the session began.
+    pub issued: UnixSeconds,
+    /// When its pin was last written.
+    pub last_seen: UnixSeconds,
+    /// Which node counted it as live.
+    pub boot: u32,
+    /// Whether the pin is to be written again though its backend is the same.
+    pub is_due: bool,
+    /// A hash of the id of the backend a `Removed` pin names, for the second choice.
+    pub lost: u64,
+}

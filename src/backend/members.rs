@@ -1,0 +1,200 @@
+//! The members of one pool in the fixed order that a generation agrees on, and subsets of them.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use super::{Backend, BackendId, BackendIx};
+
+/// Every backend of one pool, in file order.
+#[derive(Debug)]
+pub struct Members {
+    backends: Vec<Arc<Backend>>,
+    by_id: AHashMap<BackendId, BackendIx>,
+    primaries: Vec<BackendIx>,
+    backups: Vec<BackendIx>,
+}
+
+/// Primaries or backups: the members that one strategy's tables are built over.
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
+    members: &'a Members,
+    indexes: &'a [BackendIx],
+}
+
+/// A set of members, as bits. Up to 128 members need no allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendSet {
+    first: [u64; 2],
+    rest: Vec<u64>,
+}
+
+/// Whom a strategy may choose now: the open members of its group that have room and were not tried yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    group: Group<'a>,
+    open: &'a BackendSet,
+    tried: &'a BackendSet,
+}
+
+impl Members {
+    /// Members in the order given. Ids are expected to be unique: of two alike the later is found by id.
+    #[must_use]
+    pub fn new(backends: Vec<Arc<Backend>>) -> Self {
+        let ix = |i: usize| BackendIx(u16::try_from(i).unwrap_or(u16::MAX));
+        let by_id = backends.iter().enumerate().map(|(i, b)| (b.id.clone(), ix(i))).collect();
+        let group = |backup| {
+            backends.iter().enumerate().filter(|(_, b)| b.backup == backup).map(|(i, _)| ix(i)).collect()
+        };
+        let (primaries, backups) = (group(false), group(true));
+        Self { by_id, primaries, backups, backends }
+    }
+
+    /// The backend at `ix`, which must come from this `Members`.
+    #[must_use]
+    pub fn get(&self, ix: BackendIx) -> &Arc<Backend> {
+        &self.backends[ix.index()]
+    }
+
+    /// The place of the backend with this id.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<BackendIx> {
+        self.by_id.get(id).copied()
+    }
+
+    /// All members with their places.
+    pub fn iter(&self) -> impl Iterator<Item = (BackendIx, &Arc<Backend>)> {
+        self.backends.iter().enumerate().map(|(i, b)| (BackendIx(u16::try_from(i).unwrap_or(u16::MAX)), b))
+    }
+
+    /// How many there are, backups included.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.backends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.backends.is_empty()
+    }
+
+    /// The members that are not backups.
+    #[must_use]
+    pub fn primaries(&self) -> Group<'_> {
+        Group { members: self, indexes: &self.primaries }
+    }
+
+    /// The backups.
+    #[must_use]
+    pub fn backups(&self) -> Group<'_> {
+        Group { members: self, indexes: &self.backups }
+    }
+}
+
+impl<'a> Group<'a> {
+    /// The group's members in file order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = (BackendIx, &'a Arc<Backend>)> {
+        let members = self.members;
+        self.indexes.iter().map(move |&ix| (ix, members.get(ix)))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.indexes.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.indexes.is_empty()
+    }
+}
+
+impl BackendSet {
+    /// The empty set.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { first: [0; 2], rest: Vec::new() }
+    }
+
+    /// Whether `ix` is in the set.
+    #[must_use]
+    pub fn contains(&self, ix: BackendIx) -> bool {
+        let (word, bit) = (ix.index() / 64, ix.index() % 64);
+        let word = if word < 2 { self.first[word] } else { self.rest.get(word - 2).copied().unwrap_or(0) };
+        word >> bit & 1 == 1
+    }
+
+    /// Adds `ix`.
+    pub fn insert(&mut self, ix: BackendIx) {
+        let (word, bit) = (ix.index() / 64, ix.index() % 64);
+        if word < 2 {
+            self.first[word] |= 1 << bit;
+            return;
+        }
+        if self.rest.len() < word - 1 {
+            self.rest.resize(word - 1, 0);
+        }
+        self.rest[word - 2] |= 1 << bit;
+    }
+
+    /// Whether nothing is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many are in the set.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first.iter().chain(&self.rest).map(|w| w.count_ones() as usize).sum()
+    }
+}
+
+impl FromIterator<BackendIx> for BackendSet {
+    fn from_iter<I: IntoIterator<Item = BackendIx>>(from: I) -> Self {
+        let mut set = Self::new();
+        from.into_iter().for_each(|ix| set.insert(ix));
+        set
+    }
+}
+
+impl<'a> Candidates<'a> {
+    /// The members of `group` that are in `open`, not in `tried`, and below their `max_conns`.
+    #[must_use]
+    pub const fn new(group: Group<'a>, open: &'a BackendSet, tried: &'a BackendSet) -> Self {
+        Self { group, open, tried }
+    }
+
+    /// Whether `ix` may be chosen.
+    #[must_use]
+    pub fn contains(&self, ix: BackendIx) -> bool {
+        self.open.contains(ix) && !self.tried.contains(ix) && self.group.members.get(ix).has_room()
+    }
+
+    /// Whether `ix` was tried for this request already.
+    #[must_use]
+    pub fn was_tried(&self, ix: BackendIx) -> bool {
+        self.tried.contains(ix)
+    }
+
+    /// The backend at `ix`.
+    #[must_use]
+    pub fn get(&self, ix: BackendIx) -> &'a Arc<Backend> {
+        self.group.members.get(ix)
+    }
+
+    /// Those that may be chosen, in file order.
+    pub fn iter(&self) -> impl Iterator<Item = (BackendIx, &'a Arc<Backend>)> {
+        let this = *self;
+        self.group.iter().filter(move |(ix, _)| this.contains(*ix))
+    }
+
+    /// Whether nobody may be chosen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}

@@ -1,0 +1,129 @@
+//! Who is there: the members of a pool, their identity, their state and their load.
+//!
+//! Nothing here chooses: [`members`] fixes an order, [`availability`] says who may serve whom,
+//! [`load`] and [`sessions`] count. Next: [`crate::strategy`] chooses among [`members::Candidates`].
+
+pub mod availability;
+pub mod load;
+pub mod members;
+pub mod sessions;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use availability::AdminState;
+use load::Load;
+use sessions::LiveSessions;
+
+/// A backend's stable name: its `name`, else its address text. What cookies, tables and logs hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BackendId(Arc<str>);
+
+/// A backend's place in one pool's [`members::Members`]. Valid in that view only; never stored or sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BackendIx(pub u16);
+
+/// Where a backend listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and port.
+    Socket(SocketAddr),
+    /// A host name and port, resolved when a connection is made.
+    Name {
+        /// The host name.
+        host: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket's path.
+    Unix(PathBuf),
+}
+
+/// One member of a pool.
+#[derive(Debug)]
+pub struct Backend {
+    /// Its stable name.
+    pub id: BackendId,
+    /// Where it listens.
+    pub address: Address,
+    /// The address as the configuration wrote it (`hash consistent` places by this text, as nginx does).
+    pub address_text: Arc<str>,
+    /// Its share of new sessions, 1 to 65535; 0 takes no new sessions and keeps its pins.
+    pub weight: u16,
+    /// Used for new sessions only when no primary is open.
+    pub backup: bool,
+    /// The administrative state written in the configuration.
+    pub admin: AdminState,
+    /// Requests and tunnels in flight at most, over all workers; 0 is no limit. (nginx: max_conns)
+    pub max_conns: u32,
+    /// Failures within `fail_timeout` that close it to new sessions; 0 is off. (nginx: max_fails)
+    pub max_fails: u32,
+    /// See `max_fails`; also how long it stays closed. (nginx: fail_timeout)
+    pub fail_timeout: Duration,
+    /// What it is doing now.
+    pub load: Load,
+    /// How many sessions are live on it.
+    pub sessions: LiveSessions,
+}
+
+impl Backend {
+    /// The weight with which hash tables are built: a backend of weight 0 keeps the place of weight 1, so
+    /// that closing it moves nobody else.
+    #[must_use]
+    pub const fn table_weight(&self) -> u32 {
+        if self.weight == 0 { 1 } else { self.weight as u32 }
+    }
+
+    /// Whether a further request may start under `max_conns`.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.max_conns == 0 || self.load.in_flight() < self.max_conns
+    }
+}
+
+impl BackendId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for BackendId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for BackendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for BackendId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl BackendIx {
+    /// The place as a slice index.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(a) => a.fmt(f),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(p) => write!(f, "unix:{}", p.display()),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Address prefixes, trusted-proxy sets, and masking a client address.

@@ -1,0 +1,9 @@
+//! Units, prefixes, hashing, option reading: what every other room may use.
+//!
+//! Nothing here knows what a backend or a request is.
+
+pub mod cidr;
+pub mod hash;
+pub mod options;
+pub mod time;
+pub mod units;

@@ -1,0 +1,1 @@
+//! Passive ejection: failures of real requests within a window (nginx: max_fails, fail_timeout).

@@ -1,0 +1,1 @@
+//! Rise and fall: how many checks in a row turn a verdict.

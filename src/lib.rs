@@ -1,0 +1,9 @@
+//! homing: a reverse-proxy load balancer on which a client that has found a backend keeps finding it.
+
+pub mod base;
+
+pub mod backend;
+
+pub mod affinity;
+pub mod health;
+pub mod strategy;
