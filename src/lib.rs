@@ -3,7 +3,13 @@
 pub mod base;
 
 pub mod backend;
+pub mod net;
 
 pub mod affinity;
 pub mod health;
+pub mod route;
 pub mod strategy;
+
+pub mod pool;
+
+pub mod snapshot;

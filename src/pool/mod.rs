@@ -1,0 +1,57 @@
+//! A pool: members, affinity, strategy and standing, and the choice that joins them.
+//!
+//! [`standing`] is who may be used now; [`choose`] is the decision table.
+
+pub mod standing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::affinity::cookie::CookieAffinity;
+use crate::affinity::key::KeyPlan;
+use crate::backend::members::Members;
+use crate::health::Check;
+use crate::strategy::{Kind, Strategy};
+
+/// Backends that serve the same thing.
+#[derive(Debug)]
+pub struct Pool {
+    /// Its name in configuration, logs and metrics.
+    pub name: Arc<str>,
+    /// Its backends.
+    pub members: Members,
+    /// The strategy's kind.
+    pub kind: &'static Kind,
+    /// The strategy's tables over the primaries.
+    pub primary: Arc<dyn Strategy>,
+    /// The strategy's tables over the backups, if there are any.
+    pub backup: Option<Arc<dyn Strategy>>,
+    /// What hash strategies place by.
+    pub key: KeyPlan,
+    /// Cookie affinity, if the pool has it.
+    pub cookie: Option<CookieAffinity>,
+    /// Active checks, if the pool has them.
+    pub check: Option<Check>,
+    /// How long a backend may take.
+    pub timeouts: Timeouts,
+}
+
+/// How long a backend may take. Every one is above zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To accept a connection. Default 2 s. (nginx: proxy_connect_timeout)
+    pub connect: Duration,
+    /// From the request's end to the response's head. Default 60 s. (nginx: proxy_read_timeout)
+    pub first_byte: Duration,
+    /// Between two reads of the body. Default 60 s. (nginx: proxy_read_timeout)
+    pub read: Duration,
+    /// Without progress in writing the request. Default 30 s. (nginx: proxy_send_timeout)
+    pub write: Duration,
+    /// How long an idle connection is kept. Default 4 s, below the 5 s of common servers.
+    /// (nginx: keepalive_timeout in upstream)
+    pub idle: Duration,
+    /// A tunnel without a byte either way. Default 1 h. (HAProxy: timeout tunnel)
+    pub tunnel: Duration,
+    /// Idle connections kept per backend and worker. Default 64. (nginx: keepalive)
+    pub max_idle: u32,
+}

@@ -1,0 +1,169 @@
+//! Host and path rules that name a pool: the most specific wins, file order breaks ties.
+//!
+//! An exact host beats a wildcard, a longer wildcard beats a shorter one, a longer path beats a shorter one; the
+//! host is decided before the path. Routes that name a listener beat those that do not only by being for it.
+
+use ahash::AHashMap;
+
+/// One rule.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// The listener it is for, by place in the snapshot; `None` is every listener.
+    pub listener: Option<usize>,
+    /// Which hosts.
+    pub host: HostPattern,
+    /// The path prefix, on segment borders: `/api` matches `/api` and `/api/x`, not `/apix`. `/` is every path.
+    pub path: String,
+    /// The pool, by place in the snapshot.
+    pub pool: usize,
+    /// Changes to the request's fields.
+    pub request_headers: HeaderRules,
+    /// Changes to the response's fields.
+    pub response_headers: HeaderRules,
+}
+
+/// Which hosts a route is for. Names are lower case, without a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostPattern {
+    /// Every host.
+    #[default]
+    Any,
+    /// This host.
+    Exact(String),
+    /// Every host under this suffix, which is written without the star: `.example.com`.
+    Under(String),
+}
+
+/// Changes to fields: first those of `remove` go, then those of `set` replace, then those of `add` join.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderRules {
+    /// Names, lower case.
+    pub remove: Vec<String>,
+    /// (name in lower case, value)
+    pub set: Vec<(String, String)>,
+    /// (name in lower case, value)
+    pub add: Vec<(String, String)>,
+}
+
+/// All routes, indexed.
+#[derive(Debug, Default)]
+pub struct Routes {
+    routes: Vec<Route>,
+    exact: AHashMap<String, Vec<usize>>,
+    under: AHashMap<String, Vec<usize>>,
+    any: Vec<usize>,
+}
+
+impl HeaderRules {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+}
+
+impl Routes {
+    /// Indexes the routes; their order is the file's.
+    #[must_use]
+    pub fn new(routes: Vec<Route>) -> Self {
+        let mut this = Self::default();
+        for (i, route) in routes.iter().enumerate() {
+            match &route.host {
+                HostPattern::Any => this.any.push(i),
+                HostPattern::Exact(host) => this.exact.entry(host.clone()).or_default().push(i),
+                HostPattern::Under(suffix) => this.under.entry(suffix.clone()).or_default().push(i),
+            }
+        }
+        // Longest path first; the sort is stable, so file order breaks ties.
+        let by_path = |list: &mut Vec<usize>| list.sort_by_key(|&i| usize::MAX - routes[i].path.len());
+        this.exact.values_mut().chain(this.under.values_mut()).for_each(by_path);
+        by_path(&mut this.any);
+        this.routes = routes;
+        this
+    }
+
+    /// The route for a request on `listener` to `host` (without port, any case) and `path` (without query).
+    #[must_use]
+    pub fn find(&self, listener: usize, host: &str, path: &str) -> Option<&Route> {
+        let first = |list: &[usize]| {
+            list.iter()
+                .map(|&i| &self.routes[i])
+                .find(|r| r.listener.is_none_or(|l| l == listener) && is_under(path, &r.path))
+        };
+        if !self.exact.is_empty() || !self.under.is_empty() {
+            let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+            if let Some(found) = self.exact.get(host.as_str()).and_then(|l| first(l)) {
+                return Some(found);
+            }
+            if !self.under.is_empty() {
+                for (dot, _) in host.match_indices('.') {
+                    if let Some(found) = self.under.get(&host[dot..]).and_then(|l| first(l)) {
+                        return Some(found);
+                    }
+                }
+            }
+        }
+        first(&self.any)
+    }
+
+    /// The routes in file order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Route] {
+        &self.routes
+    }
+}
+
+fn is_under(path: &str, prefix: &str) -> bool {
+    match path.strip_prefix(prefix) {
+        None => false,
+        Some(rest) => rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(host: HostPattern, path: &str, pool: usize) -> Route {
+        Route { host, path: path.to_owned(), pool, ..Route::default() }
+    }
+
+    fn exact(host: &str) -> HostPattern {
+        HostPattern::Exact(host.to_owned())
+    }
+
+    #[test]
+    fn the_most_specific_wins() {
+        let routes = Routes::new(vec![
+            route(HostPattern::Any, "/", 0),
+            route(HostPattern::Under(".example.com".to_owned()), "/", 1),
+            route(HostPattern::Under(".shop.example.com".to_owned()), "/", 2),
+            route(exact("a.example.com"), "/", 3),
+            route(exact("a.example.com"), "/api", 4),
+            route(exact("a.example.com"), "/api", 5),
+            Route { listener: Some(1), ..route(exact("only.example.org"), "/", 6) },
+        ]);
+        let table = [
+            (0, "nobody.org", "/", 0),
+            (0, "b.example.com", "/", 1),
+            (0, "x.shop.example.com", "/", 2),
+            (0, "example.com", "/", 0),
+            (0, "A.Example.com", "/", 3),
+            (0, "a.example.com.", "/", 3),
+            (0, "a.example.com", "/api", 4),
+            (0, "a.example.com", "/api/x", 4),
+            (0, "a.example.com", "/apix", 3),
+            (0, "only.example.org", "/", 0),
+            (1, "only.example.org", "/", 6),
+        ];
+        for (listener, host, path, pool) in table {
+            assert_eq!(routes.find(listener, host, path).map(|r| r.pool), Some(pool), "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn no_route_is_no_pool() {
+        let routes = Routes::new(vec![route(exact("a"), "/", 0)]);
+        assert!(routes.find(0, "b", "/").is_none());
+    }
+}

@@ -1,0 +1,140 @@
+//! What crosses between the planes: one immutable snapshot one way, reports the other.
+
+pub mod published;
+pub mod reports;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::cidr::PrefixSet;
+use crate::net::listen::ListenAddress;
+use crate::pool::Pool;
+use crate::pool::standing::Standing;
+use crate::route::Routes;
+
+/// All that is true at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What the configuration said; shared by all snapshots made from it.
+    pub plan: Arc<Plan>,
+    /// One per pool, in the plan's order.
+    pub standings: Vec<Arc<Standing>>,
+}
+
+/// The configuration, parsed into types that cannot be wrong.
+#[derive(Debug)]
+pub struct Plan {
+    /// Threads of the data plane, at least 1.
+    pub workers: usize,
+    /// Where the admin listener is, if there is one.
+    pub admin: Option<ListenAddress>,
+    /// The access log.
+    pub access_log: AccessLog,
+    /// Where clients come in.
+    pub listeners: Vec<Arc<Listener>>,
+    /// Which pool is whose.
+    pub routes: Routes,
+    /// Who serves.
+    pub pools: Vec<Arc<Pool>>,
+    /// How homing stops.
+    pub shutdown: Shutdown,
+}
+
+/// An address that we accept on.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name in configuration, logs and metrics.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub listen: ListenAddress,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: PrefixSet,
+    /// Bounds on what a client may send.
+    pub limits: Limits,
+    /// How long a client may take.
+    pub timeouts: ClientTimeouts,
+    /// What the end of a client's sending side means while its request is in flight.
+    pub half_close: HalfClose,
+    /// Whether answers carry `X-Homing-Affinity` with the reason for the choice.
+    pub affinity_header: bool,
+    /// Connections at once on this listener; 0 is no limit of its own.
+    pub max_connections: u32,
+}
+
+/// Bounds on what a client may send, and a backend may answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A request head in all, bytes. Default 32 KiB; 431 beyond it.
+    pub head: usize,
+    /// One field, name and value, bytes. Default 16 KiB; 431 beyond it.
+    pub field: usize,
+    /// Fields in a head. Default 100; 431 beyond it.
+    pub fields: usize,
+    /// The request target, bytes. Default 8 KiB; 414 beyond it.
+    pub target: usize,
+}
+
+/// How long a client may take. Every one is above zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientTimeouts {
+    /// The whole head, from its first byte (from accept for the first). Default 10 s; 408.
+    pub head: Duration,
+    /// Between two reads of a body. Default 30 s.
+    pub body: Duration,
+    /// Without progress in writing a response. Default 30 s.
+    pub write: Duration,
+    /// Between two requests. Default 60 s.
+    pub idle: Duration,
+}
+
+/// What the end of a client's sending side (FIN) means while its request is in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HalfClose {
+    /// Gone, unless the request said `Connection: close` or was HTTP/1.0: then the answer is still delivered.
+    #[default]
+    Auto,
+    /// Always gone.
+    Never,
+    /// Never gone: the answer is always delivered.
+    Always,
+}
+
+/// Where and how accesses are logged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessLog {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The file; standard output if `None`.
+    pub path: Option<PathBuf>,
+}
+
+/// The form of an access log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object.
+    #[default]
+    Json,
+    /// nginx's and Apache's combined format.
+    Combined,
+    /// No access log.
+    Off,
+}
+
+/// How homing stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Readiness is off and everything is still served. Default 5 s.
+    pub notice: Duration,
+    /// Listeners are closed and requests in flight may end. Default 30 s.
+    pub drain: Duration,
+}
+
+impl Snapshot {
+    /// The first snapshot of a plan: no verdicts yet.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let standings = plan.pools.iter().map(|p| Arc::new(Standing::initial(&p.members))).collect();
+        Self { plan, standings }
+    }
+}
