@@ -3,6 +3,7 @@
 pub mod base;
 
 pub mod backend;
+pub mod message;
 pub mod net;
 
 pub mod affinity;

@@ -1,0 +1,261 @@
+//! Heads: found without being parsed twice, tokenised, and refused where two parsers could disagree.
+//!
+//! The rules are those of RFC 9112 sections 2.2, 3 and 5 without their leniencies: one SP in the request line, CRLF
+//! and nothing else as a line end, no folding, no blank around a name, no control bytes.
+
+use std::mem::MaybeUninit;
+
+/// Fields that one head may have whatever the limits say.
+pub const MAX_FIELDS: usize = 128;
+
+/// Name and value as they stood, the value without blanks around it.
+pub type Field<'b> = httparse::Header<'b>;
+
+/// Room for parsed fields, on the caller's stack.
+pub type Room<'b> = [MaybeUninit<Field<'b>>; MAX_FIELDS];
+
+/// An empty room.
+#[must_use]
+pub const fn room<'b>() -> Room<'b> {
+    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+}
+
+/// A message's version; homing refuses all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+/// A request's head, borrowed from the bytes it came in.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'h, 'b> {
+    /// A token.
+    pub method: &'b str,
+    /// Visible ASCII, as it stood.
+    pub target: &'b str,
+    /// Its version.
+    pub version: Version,
+    /// In their order.
+    pub fields: &'h [Field<'b>],
+}
+
+/// A response's head, borrowed from the bytes it came in.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'h, 'b> {
+    /// Its version.
+    pub version: Version,
+    /// 100 to 999.
+    pub status: u16,
+    /// As it stood; may be empty.
+    pub reason: &'b str,
+    /// In their order.
+    pub fields: &'h [Field<'b>],
+}
+
+/// Why a message is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The request or status line is not one.
+    StartLine,
+    /// The version is not HTTP/1.0 or HTTP/1.1.
+    Version,
+    /// The target is no valid target for this method.
+    Target,
+    /// The target is longer than the limit.
+    TargetTooLong,
+    /// A field line is not one.
+    Field,
+    /// A line ends in LF without CR, or a CR stands alone.
+    LineEnd,
+    /// The head is longer than the limit.
+    HeadTooLong,
+    /// A field is longer than the limit.
+    FieldTooLong,
+    /// More fields than the limit.
+    TooManyFields,
+    /// No `Host`, several, or not a valid one.
+    Host,
+    /// `Content-Length` is not one number.
+    ContentLength,
+    /// `Content-Length` and `Transfer-Encoding` together.
+    LengthAndCoding,
+    /// `Transfer-Encoding` in HTTP/1.0.
+    CodingInHttp10,
+    /// A transfer coding other than `chunked` alone.
+    TransferCoding,
+    /// `CONNECT`, which homing does not serve.
+    Connect,
+    /// `TRACE`, which homing does not serve.
+    Trace,
+    /// `Upgrade` in HTTP/1.0 or with a body.
+    Upgrade,
+    /// An expectation other than `100-continue`.
+    Expectation,
+    /// The request came through this homing before.
+    Loop,
+}
+
+/// How far the search for a head's end has come, between two reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Search {
+    /// Bytes looked at.
+    seen: usize,
+    /// Where the present line begins.
+    line: usize,
+}
+
+/// Looks for the end of a head in `bytes`, of which `search` remembers what was seen before.
+///
+/// Returns the head's length, or `None` when more bytes are needed.
+///
+/// # Errors
+/// A line ends in a bare LF.
+pub fn find_end(bytes: &[u8], search: &mut Search) -> Result<Option<usize>, Fault> {
+    // Most heads come whole and alone: look at the last line first, then check the line ends in one pass.
+    for lf in memchr::memchr_iter(b'\n', &bytes[search.seen..]).map(|i| i + search.seen) {
+        if lf == 0 || bytes[lf - 1] != b'\r' {
+            return Err(Fault::LineEnd);
+        }
+        if lf == search.line + 1 && search.line > 0 {
+            return Ok(Some(lf + 1));
+        }
+        search.line = lf + 1;
+    }
+    search.seen = bytes.len();
+    Ok(None)
+}
+
+impl Search {
+    /// Whether the request line is still incomplete.
+    #[must_use]
+    pub const fn in_first_line(self) -> bool {
+        self.line == 0
+    }
+}
+
+/// Parses a request head that [`find_end`] found whole.
+///
+/// # Errors
+/// It is malformed, or its version is not served. Limits other than [`MAX_FIELDS`] are the caller's.
+pub fn parse_request<'h, 'b>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Result<RequestHead<'h, 'b>, Fault> {
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, room) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(Fault::Field),
+        Err(httparse::Error::Version) => return Err(version_fault(bytes)),
+        Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyFields),
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::Field),
+        Err(httparse::Error::NewLine) => return Err(Fault::LineEnd),
+        Err(httparse::Error::Status | httparse::Error::Token) => return Err(Fault::StartLine),
+    }
+    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
+        return Err(Fault::StartLine);
+    };
+    if !target.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Fault::Target);
+    }
+    Ok(RequestHead { method, target, version: version_of(version), fields: request.headers })
+}
+
+/// Parses a response head that [`find_end`] found whole.
+///
+/// # Errors
+/// It is malformed.
+pub fn parse_response<'h, 'b>(
+    bytes: &'b [u8],
+    room: &'h mut Room<'b>,
+) -> Result<ResponseHead<'h, 'b>, Fault> {
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut response, bytes, room) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyFields),
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::Field),
+        Err(httparse::Error::Version) => return Err(Fault::Version),
+        Ok(httparse::Status::Partial) | Err(_) => return Err(Fault::StartLine),
+    }
+    let (Some(status @ 100..=999), Some(version)) = (response.code, response.version) else {
+        return Err(Fault::StartLine);
+    };
+    let reason = response.reason.unwrap_or_default();
+    Ok(ResponseHead { version: version_of(version), status, reason, fields: response.headers })
+}
+
+const fn version_of(minor: u8) -> Version {
+    if minor == 0 { Version::Http10 } else { Version::Http11 }
+}
+
+/// 505 is for a version; anything else at the end of a request line is just malformed.
+fn version_fault(bytes: &[u8]) -> Fault {
+    let line = bytes.split(|&b| b == b'\r').next().unwrap_or_default();
+    match line {
+        [.., b' ', b'H', b'T', b'T', b'P', b'/', a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit() => {
+            Fault::Version
+        }
+        _ => Fault::StartLine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Result<(String, String, usize), Fault> {
+        let end = find_end(text.as_bytes(), &mut Search::default())?.ok_or(Fault::HeadTooLong)?;
+        let mut room = room();
+        let head = parse_request(&text.as_bytes()[..end], &mut room)?;
+        Ok((head.method.to_owned(), head.target.to_owned(), head.fields.len()))
+    }
+
+    #[test]
+    fn the_end_is_found_however_the_head_arrives() {
+        let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nBODY";
+        for cut in 0..text.len() {
+            let mut search = Search::default();
+            let first = find_end(&text[..cut], &mut search).unwrap();
+            assert_eq!(first, (cut >= 27).then_some(27));
+            if first.is_none() {
+                assert_eq!(find_end(text, &mut search).unwrap(), Some(27), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn heads_that_two_parsers_could_read_differently_are_refused() {
+        let table = [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Ok(("GET", "/", 1))),
+            ("GET / HTTP/1.1\nHost: a\r\n\r\n", Err(Fault::LineEnd)),
+            ("GET / HTTP/1.1\r\nHost: a\n\r\n", Err(Fault::LineEnd)),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\n", Err(Fault::LineEnd)),
+            ("GET  / HTTP/1.1\r\n\r\n", Err(Fault::StartLine)),
+            ("GET /  HTTP/1.1\r\n\r\n", Err(Fault::StartLine)),
+            ("GET /\tHTTP/1.1\r\n\r\n", Err(Fault::StartLine)),
+            ("GET / HTTP/1.1 \r\n\r\n", Err(Fault::StartLine)),
+            ("GET / HTTP/2.0\r\n\r\n", Err(Fault::Version)),
+            ("GET / HTTP/0.9\r\n\r\n", Err(Fault::Version)),
+            ("GET / http/1.1\r\n\r\n", Err(Fault::StartLine)),
+            ("GET / HTTP/1.10\r\n\r\n", Err(Fault::StartLine)),
+            ("GET /\r\n\r\n", Err(Fault::StartLine)),
+            ("G@T / HTTP/1.1\r\n\r\n", Err(Fault::StartLine)),
+            (" GET / HTTP/1.1\r\n\r\n", Err(Fault::StartLine)),
+            ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", Err(Fault::Field)),
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Err(Fault::Field)),
+            ("GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", Err(Fault::Field)),
+            ("GET / HTTP/1.1\r\nHost: a\x00\r\n\r\n", Err(Fault::Field)),
+            ("GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n", Err(Fault::Field)),
+            ("GET / HTTP/1.1\r\n: a\r\n\r\n", Err(Fault::Field)),
+            ("GET / HTTP/1.1\r\nHost\r\n\r\n", Err(Fault::Field)),
+            ("GET /\u{e9} HTTP/1.1\r\n\r\n", Err(Fault::Target)),
+        ];
+        for (text, expected) in table {
+            let expected = expected.map(|(m, t, n)| (m.to_owned(), t.to_owned(), n));
+            match (request(text), expected) {
+                (Err(_), Err(Fault::StartLine | Fault::Field | Fault::LineEnd | Fault::Target)) => {}
+                (found, expected) => assert_eq!(found, expected, "{text:?}"),
+            }
+        }
+    }
+}

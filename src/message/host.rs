@@ -1,0 +1,100 @@
+//! Authorities: what may stand in `Host` and in an absolute target (RFC 9112 section 3.2, RFC 3986 section 3.2.2).
+
+/// Whether `authority` is a valid `uri-host [ ":" port ]`: no userinfo, no list, nothing that two readers could
+/// take for two hosts. An empty host is not valid here.
+#[must_use]
+pub fn is_valid(authority: &[u8]) -> bool {
+    if authority.len() > 255 + 6 {
+        return false;
+    }
+    let (host, port) = match authority {
+        [b'[', rest @ ..] => match rest.iter().position(|&b| b == b']') {
+            None => return false,
+            Some(end) => {
+                let literal = &rest[..end];
+                if !is_ip_literal(literal) {
+                    return false;
+                }
+                match &rest[end + 1..] {
+                    [] => return true,
+                    [b':', port @ ..] => (&b"x"[..], port),
+                    _ => return false,
+                }
+            }
+        },
+        _ => match authority.iter().position(|&b| b == b':') {
+            None => (authority, &b""[..]),
+            Some(colon) => (&authority[..colon], &authority[colon + 1..]),
+        },
+    };
+    !host.is_empty() && host.iter().all(|&b| is_reg_name_byte(b)) && port.len() <= 5 && is_port(port)
+}
+
+/// The host without its port. `authority` is valid.
+#[must_use]
+pub fn without_port(authority: &str) -> &str {
+    match authority.rfind(':') {
+        Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
+        _ => authority,
+    }
+}
+
+fn is_port(port: &[u8]) -> bool {
+    port.iter().all(u8::is_ascii_digit)
+        && port.iter().fold(0_u32, |n, d| n * 10 + u32::from(d - b'0')) <= u32::from(u16::MAX)
+}
+
+fn is_ip_literal(literal: &[u8]) -> bool {
+    std::str::from_utf8(literal).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
+/// unreserved, sub-delims without the comma (which joins two Host lines into one), and percent.
+const fn is_reg_name_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric()
+        || matches!(
+            b,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b';'
+                | b'='
+                | b'%'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for good in
+            ["a", "a.example.com", "a:80", "a:", "[::1]", "[2001:db8::1]:8080", "127.0.0.1:1", "x_y.z"]
+        {
+            assert!(is_valid(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "", ":80", "a b", "a,b", "u@a", "a:b", "a:80:80", "a:99999", "[::1", "[::1]x", "[x]", "a/b",
+            "a?b", "a#b", "a\\b", "a:+80", "a\u{e9}", "::1",
+        ] {
+            assert!(!is_valid(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ports_come_off() {
+        for (with, without) in
+            [("a:80", "a"), ("a", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("a:", "a")]
+        {
+            assert_eq!(without_port(with), without);
+        }
+    }
+}

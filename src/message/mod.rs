@@ -1,0 +1,12 @@
+//! One HTTP/1.1 message as bytes: head, framing, body coding. No sockets, no pool.
+//!
+//! [`head`] finds and parses heads and refuses what two parsers could read differently; [`field`] knows the names
+//! that matter to a proxy; [`framing`] decides where a body ends; [`chunked`] decodes that coding; [`host`] checks
+//! authorities. Heads are tokenised by `httparse`; everything it accepts and a proxy must not is refused here,
+//! once, before anybody acts on the message.
+
+pub mod chunked;
+pub mod field;
+pub mod framing;
+pub mod head;
+pub mod host;
