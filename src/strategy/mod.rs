@@ -104,4 +104,9 @@ macro_rules! strategies {
     };
 }
 
-strategies! { round_robin }
+strategies! { hash, ip_hash, least_conn, least_sessions, maglev, random, rendezvous, round_robin }
+
+mod ketama;
+#[cfg(test)]
+mod testing;
+mod wheel;
