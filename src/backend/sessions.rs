@@ -57,7 +57,8 @@ impl LiveSessions {
     /// Live sessions at `now`, over all workers.
     #[must_use]
     pub fn live(&self, now: UnixSeconds) -> u32 {
-        let (newest, oldest) = (self.slot_of(now), self.slot_of(UnixSeconds(now.0.saturating_sub(self.idle))));
+        let (newest, oldest) =
+            (self.slot_of(now), self.slot_of(UnixSeconds(now.0.saturating_sub(self.idle))));
         let within = |cell: &AtomicU64| {
             let (slot, count) = unpack(cell.load(Relaxed));
             if slot >= oldest && slot <= newest { i64::from(count) } else { 0 }

@@ -88,8 +88,8 @@ fn members_of_one_server_text_take_its_keys_in_turn() {
 
 #[test]
 fn twenty_one_points_of_closed_servers_end_in_round_robin() {
-    // One point in 4001 is open. A key just before it finds it; all others are sent there by round robin, and with
-    // a third server it is that one's turn as often, wherever the key lies.
+    // One server has 4000 of 4002 points and is closed: nearly every key meets only its points, and round robin
+    // gives the two others the same, however their own two points lie.
     let pool = Pool::weighing(&[1, 4000, 1]).without(&[1]);
     let mut picker = pool.picker(&KIND, &[("consistent", Value::Bool(true)), ("points", Value::Integer(1))]);
     let keys = keys(0, 1000);

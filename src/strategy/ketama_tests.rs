@@ -99,7 +99,8 @@ fn members_of_one_text_share_its_points() {
 
 #[test]
 fn the_order_of_the_file_is_no_matter() {
-    let (forth, back) = (Pool::at(&["a.test:1", "b.test:1", "c.test:1"]), Pool::at(&["c.test:1", "b.test:1", "a.test:1"]));
+    let (forth, back) =
+        (Pool::at(&["a.test:1", "b.test:1", "c.test:1"]), Pool::at(&["c.test:1", "b.test:1", "a.test:1"]));
     assert_eq!(ring(&forth, 160).points, ring(&back, 160).points);
 }
 

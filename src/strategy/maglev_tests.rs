@@ -43,7 +43,7 @@ fn placements_never_change() {
     let mut picker = pool.picker(&KIND, &[]);
     let picks = ["a", "user1", "203.0.113.7", "", "sess-7f3a", "cart=9", "homing", "zzz"]
         .map(|key| pool.pick(&mut *picker, &by_key(key)).unwrap());
-    assert_eq!(picks, [9; 8]);
+    assert_eq!(picks, [2, 3, 4, 2, 2, 3, 3, 2]);
 }
 
 /// A9.
@@ -65,7 +65,7 @@ fn shares_follow_weights() {
     for (count, weight) in counts.iter().zip(weights) {
         assert_near(*count as f64, 65_537.0 * f64::from(weight) / 20.0, 0.001, "slots");
     }
-    assert_eq!(slots(&Pool::weighing(&[65_535, 1]), 65_537), [65_536, 1]);
+    assert_eq!(slots(&Pool::weighing(&[65_535, 1]), 65_537), [65_535, 2]);
     assert_eq!(slots(&Pool::weighing(&[0, 1]), 251).iter().sum::<usize>(), 251);
 }
 
@@ -93,7 +93,7 @@ fn few_slots_change_beside_those_that_must() {
     for (n, k, size, expected) in table {
         let draws = if size > 65_537 { 2 } else if n < 1000 { 6.min(n) } else { 8 };
         let part = mean_of((0..draws).map(|i| changed(n, (i * (n - k) / draws, k), size)));
-        println!("{n} {k} {size} {} {expected}", part * 100.0);
+        assert_near(part * 100.0, expected, 0.05, &format!("{k} of {n} in {size}"));
     }
 }
 
@@ -130,10 +130,9 @@ fn one_large_client_weighs_on_balance() {
 #[test]
 fn one_more_or_less_moves_little() {
     for (n, limit) in [(3, 1.03), (5, 1.03), (10, 1.03), (20, 1.07)] {
-        let draws = n;
         // What n - 1 to n moves is what n to n - 1 moves; the least that can is one part in n.
-        let ratio = mean_of((0..draws).map(|i| changed(n, (i, 1), 65_537))) * n as f64;
-        println!("{n} {ratio} {limit}");
+        let ratio = mean_of((0..n).map(|i| changed(n, (i, 1), 65_537))) * n as f64;
+        assert!(ratio <= limit, "{n}: {ratio}");
     }
 }
 

@@ -31,9 +31,9 @@ fn placements_never_change() {
     let mut picker = pool.picker(&KIND, &[]);
     let picks = ["a", "user1", "203.0.113.7", "", "sess-7f3a", "cart=9", "homing", "zzz"]
         .map(|key| pool.pick(&mut *picker, &by_key(key)).unwrap());
-    assert_eq!(picks, [9; 8]);
+    assert_eq!(picks, [2, 1, 2, 1, 2, 4, 3, 3]);
     let seconds = [1, 2, 3, 4].map(|s| second_choice(s, 7, &pool.candidates()).unwrap().index());
-    assert_eq!(seconds, [9; 4]);
+    assert_eq!(seconds, [1, 3, 4, 0]);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn large_groups_weigh_on_balance() {
             cv(&load).powi(2)
         };
         let is = mean_of((0..draws).map(&mut draw)).sqrt();
-        println!("{groups} {n} {is} {expected}");
+        assert_near(is, expected, 0.03, &format!("{groups} groups on {n}"));
     }
     // All behind one proxy.
     let pool = Pool::sized(0, 10);
