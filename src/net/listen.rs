@@ -1,8 +1,11 @@
 //! Addresses that we accept on, and the sockets for them.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use socket2::{Domain, Socket, Type};
 
 /// Where a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,5 +28,105 @@ impl fmt::Display for ListenAddress {
             Self::Tcp { address, both_families: false } => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+/// Connections that may wait to be accepted; the kernel's own limit holds as well.
+const BACKLOG: i32 = 4096;
+
+impl ListenAddress {
+    /// Binds once, alone, without sharing the port: so a port that is taken is an error, even by another homing.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn claim(&self) -> io::Result<Claim> {
+        match self {
+            Self::Tcp { .. } => {
+                let socket = self.socket(Sharing::Alone)?;
+                let address = socket.local_addr()?.as_socket();
+                Ok(Claim { held: Some(socket), address, listen: self.clone() })
+            }
+            Self::Unix(path) => {
+                if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+                    std::fs::remove_file(path)?;
+                }
+                let listener = std::os::unix::net::UnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
+                Ok(Claim { held: Some(Socket::from(listener)), address: None, listen: self.clone() })
+            }
+        }
+    }
+
+    fn socket(&self, sharing: Sharing) -> io::Result<Socket> {
+        let Self::Tcp { address, both_families } = self else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!*both_families)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(sharing == Sharing::Shared)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&(*address).into())?;
+        Ok(socket)
+    }
+}
+
+/// An address that was free when we asked and is ours now.
+#[derive(Debug)]
+pub struct Claim {
+    held: Option<Socket>,
+    address: Option<SocketAddr>,
+    listen: ListenAddress,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Shared,
+}
+
+impl Claim {
+    /// The address with the port that was really bound.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// One accepting socket per worker. TCP workers get one each on the shared port, with an accept queue of its
+    /// own; a Unix socket is one, accepted from by all.
+    ///
+    /// # Errors
+    /// The address cannot be bound or listened on.
+    pub fn into_sockets(mut self, workers: usize) -> io::Result<Vec<Socket>> {
+        let Some(held) = self.held.take() else { return Err(io::ErrorKind::NotConnected.into()) };
+        match (&mut self.listen, self.address) {
+            (ListenAddress::Tcp { address, .. }, Some(bound)) => {
+                *address = bound;
+                drop(held);
+                let sockets: io::Result<Vec<Socket>> =
+                    (0..workers).map(|_| self.listen.socket(Sharing::Shared)).collect();
+                let sockets = sockets?;
+                sockets.iter().try_for_each(|s| s.listen(BACKLOG))?;
+                Ok(sockets)
+            }
+            _ => {
+                let mut sockets: Vec<Socket> =
+                    (1..workers).map(|_| held.try_clone()).collect::<io::Result<_>>()?;
+                sockets.push(held);
+                Ok(sockets)
+            }
+        }
+    }
+
+    /// A single accepting socket, for a listener that is not shared.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub fn into_socket(mut self) -> io::Result<Socket> {
+        let Some(held) = self.held.take() else { return Err(io::ErrorKind::NotConnected.into()) };
+        held.listen(BACKLOG)?;
+        Ok(held)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`standing`] is who may be used now; [`choose`] is the decision table.
 
+pub mod choose;
 pub mod standing;
 
 use std::sync::Arc;
