@@ -1,6 +1,5 @@
 //! Pools, requests and measures for the strategies' tests.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -54,6 +53,17 @@ impl Pool {
         Self::of(&names.iter().map(String::as_str).zip(weights.iter().copied()).collect::<Vec<_>>())
     }
 
+    /// Weight 1 each, and so many requests at most (0: no limit).
+    pub(crate) fn limited(max_conns: &[u32]) -> Self {
+        let backend = |(i, max_conns): (usize, &u32)| {
+            let backend = Backend::at(&format!("10.0.0.{i}:8080")).unwrap();
+            Arc::new(Backend { max_conns: *max_conns, ..backend })
+        };
+        let members = Members::new(max_conns.iter().enumerate().map(backend).collect());
+        let open = members.iter().map(|(ix, _)| ix).collect();
+        Self { members, open, tried: BackendSet::new() }
+    }
+
     /// With these members closed.
     pub(crate) fn without(mut self, closed: &[usize]) -> Self {
         self.open = self.open_now().filter(|ix| !closed.contains(&ix.index())).collect();
@@ -100,7 +110,7 @@ impl Pool {
         self.pick(picker, request).map(|ix| self.backend(ix).id.as_str())
     }
 
-    /// Whom a request tries, one after the other, if each fails; a fresh picker for each try of the chain.
+    /// Whom a request tries, one after the other, if each fails.
     pub(crate) fn chain(&mut self, picker: &mut dyn Picker, request: &RequestFacts<'_>) -> Vec<usize> {
         let mut chain = Vec::new();
         while let Some(ix) = picker.pick(request, &self.candidates()) {
@@ -205,13 +215,6 @@ pub(crate) fn mean_of(values: impl Iterator<Item = f64>) -> f64 {
 
 pub(crate) fn as_shares(counts: &[usize]) -> Vec<f64> {
     counts.iter().map(|c| *c as f64).collect()
-}
-
-/// How often each value occurs.
-pub(crate) fn tally<T: Ord>(values: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
-    let mut tally = BTreeMap::new();
-    values.into_iter().for_each(|v| *tally.entry(v).or_default() += 1);
-    tally
 }
 
 #[track_caller]
