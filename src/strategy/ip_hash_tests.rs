@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use proptest::prelude::*;
+
 use super::super::testing::{A_TO_E, Pool, by_address, facts, peak};
 use super::*;
 
@@ -198,5 +200,40 @@ fn closing_moves_only_its_networks_but_not_evenly() {
         let part = extra.iter().sum::<f64>() / f64::from(1 << 24);
         assert!((part * n as f64 - 1.0).abs() < 0.01, "{n}: {part} moved");
         assert!((peak(&extra[1..]) - expected).abs() <= 0.005, "{n}: {}", peak(&extra[1..]));
+    }
+}
+
+/// nginx's loop as its source has it, hash and tries carried from try to try, for a request whose every try fails:
+/// whom hashing chooses, until round robin takes over.
+fn nginx_chain(address: &[u8], weights: &[u16], closed: &[usize]) -> Vec<usize> {
+    let total: u32 = weights.iter().map(|w| u32::from(*w)).sum();
+    let (mut hash, mut tries, mut chain) = (START, 0, Vec::new());
+    while tries <= 20 && chain.len() < weights.len() - closed.len() {
+        hash = address.iter().fold(hash, |h, b| (h * FACTOR + u32::from(*b)) % MODULUS);
+        let (mut rest, mut peer) = (hash % total, 0);
+        while rest >= u32::from(weights[peer]) {
+            rest -= u32::from(weights[peer]);
+            peer += 1;
+        }
+        if closed.contains(&peer) || chain.contains(&peer) { tries += 1 } else { chain.push(peer) }
+    }
+    chain
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Starting over for each try gives what nginx has by carrying on.
+    #[test]
+    fn retries_go_where_nginxs_go(
+        weights in prop::collection::vec(1_u16..30, 2..9), closed in 0_usize..9, address: [u8; 4],
+    ) {
+        let closed: Vec<_> = (closed < weights.len()).then_some(closed).into_iter().collect();
+        let mut pool = Pool::weighing(&weights).without(&closed);
+        let request = RequestFacts { client: Some(IpAddr::from(address)), ..facts() };
+        let mut picker = pool.picker(&KIND, &[]);
+        let (chain, expected) = (pool.chain(&mut *picker, &request), nginx_chain(&address[..3], &weights, &closed));
+        prop_assert_eq!(chain.len(), weights.len() - closed.len());
+        prop_assert_eq!(&chain[..expected.len()], expected);
     }
 }

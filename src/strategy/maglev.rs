@@ -11,7 +11,7 @@
 //! another size moves nearly every key.
 //!
 //! If the slot's backend cannot be taken, the key looks on in steps of its own length, so that a closed backend's
-//! keys spread by weight; after [`PROBES`] slots it draws among the candidates by rendezvous, so that it finds
+//! keys spread by weight; after 64 slots it draws among the candidates by rendezvous, so that it finds
 //! whoever is left.
 
 use std::sync::Arc;

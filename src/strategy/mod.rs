@@ -1,7 +1,7 @@
 //! One file per algorithm: how a backend is chosen for a new session.
 //!
 //! A strategy sees key, hash, client address, attempt and candidates; never a request head, never health. To add
-//! one: a file with its docs, a `KIND` and its tests, and its name in [`strategies!`] below.
+//! one: a file with its docs, a `KIND` and its tests, and its name in `strategies!` below.
 
 use std::fmt::Debug;
 use std::net::IpAddr;

@@ -110,7 +110,7 @@ impl Pool {
         self.pick(picker, request).map(|ix| self.backend(ix).id.as_str())
     }
 
-    /// Whom a request tries, one after the other, if each fails; a fresh picker for each try of the chain.
+    /// Whom a request tries, one after the other, if each fails.
     pub(crate) fn chain(&mut self, picker: &mut dyn Picker, request: &RequestFacts<'_>) -> Vec<usize> {
         let mut chain = Vec::new();
         while let Some(ix) = picker.pick(request, &self.candidates()) {
