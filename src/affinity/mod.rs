@@ -4,6 +4,7 @@
 //! pin; [`seal`] is the pin's sealed form. Affinity is read once before the choice and settled once after it; it
 //! knows no strategy.
 
+pub mod base64url;
 pub mod cookie;
 pub mod key;
 pub mod seal;

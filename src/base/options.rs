@@ -86,7 +86,8 @@ impl Options {
     pub fn finish(mut self) -> Vec<Problem> {
         for (name, _, span) in &self.values {
             if !self.asked.contains(&name.as_str()) {
-                let help = nearest(name, self.asked.iter().copied()).map(|n| format!("did you mean \"{n}\"?"));
+                let help =
+                    nearest(name, self.asked.iter().copied()).map(|n| format!("did you mean \"{n}\"?"));
                 let message = format!("unknown option \"{name}\"");
                 self.problems.push(Problem { span: span.clone(), message, help });
             }
@@ -173,7 +174,10 @@ mod tests {
         assert_eq!(o.integer("points", 1..=4096, 160), 160);
         let problems = o.finish();
         assert_eq!(problems.len(), 1);
-        assert_eq!(problems[0].message, "points = 0: must be a whole number between 1 and 4096 (default 160)");
+        assert_eq!(
+            problems[0].message,
+            "points = 0: must be a whole number between 1 and 4096 (default 160)"
+        );
     }
 
     #[test]
