@@ -4,9 +4,13 @@
 //! pin; [`seal`] is the pin's sealed form. Affinity is read once before the choice and settled once after it; it
 //! knows no strategy.
 
+pub mod attributes;
 pub mod base64url;
+pub mod caching;
 pub mod cookie;
 pub mod key;
+pub mod opened;
+pub mod pairs;
 pub mod seal;
 
 use crate::backend::BackendIx;

@@ -17,6 +17,7 @@ use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use thiserror::Error;
 
 use super::base64url;
+use crate::base::hash::hash64_seeded;
 use crate::base::time::UnixSeconds;
 
 /// Most keys that a ring holds.
@@ -170,14 +171,15 @@ impl SealKeys {
             return Err(SealError::LongId(id.len()));
         }
         place.copy_from_slice(id);
-        let nonce = nonces.draw().map_err(SealError::Entropy)?;
+        let mut nonce = nonces.draw().map_err(SealError::Entropy)?;
         raw[0] = VERSION;
         raw[1..1 + KEY_ID].copy_from_slice(key.id());
-        raw[1 + KEY_ID..HEAD].copy_from_slice(&nonce);
         raw[HEAD..HEAD + 8].copy_from_slice(&pin.session.to_be_bytes());
         raw[HEAD + 8..HEAD + 12].copy_from_slice(&pin.issued.0.to_be_bytes());
         raw[HEAD + 12..HEAD + 16].copy_from_slice(&pin.last_seen.0.to_be_bytes());
         raw[HEAD + 16..HEAD + 20].copy_from_slice(&pin.boot.to_be_bytes());
+        mix(&mut nonce, &raw[HEAD..end]);
+        raw[1 + KEY_ID..HEAD].copy_from_slice(&nonce);
         let tag =
             key.cipher.encrypt_in_place_detached(XNonce::from_slice(&nonce), &aad.0, &mut raw[HEAD..end]);
         let tag = tag.map_err(|_| SealError::LongId(id.len()))?; // Only for messages beyond 256 GiB.
@@ -318,6 +320,15 @@ impl Key {
 
     fn id(&self) -> &[u8] {
         &self.check[..KEY_ID]
+    }
+}
+
+/// Folds what is sealed into its nonce: no less random, and two different pins have different nonces even if a virtual
+/// machine was started twice from one memory image and draws the same batch again.
+fn mix(nonce: &mut [u8; NONCE], body: &[u8]) {
+    for (part, seed) in nonce.chunks_exact_mut(8).zip(1..) {
+        let hash = hash64_seeded(body, seed).to_be_bytes();
+        part.iter_mut().zip(hash).for_each(|(n, h)| *n ^= h);
     }
 }
 
