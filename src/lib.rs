@@ -14,3 +14,5 @@ pub mod strategy;
 pub mod pool;
 
 pub mod snapshot;
+
+pub mod demo;
