@@ -90,8 +90,6 @@ pub enum Fault {
     Connect,
     /// `TRACE`, which homing does not serve.
     Trace,
-    /// `Upgrade` in HTTP/1.0 or with a body.
-    Upgrade,
     /// An expectation other than `100-continue`.
     Expectation,
     /// The request came through this homing before.

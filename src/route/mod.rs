@@ -82,13 +82,13 @@ impl Routes {
         this
     }
 
-    /// The route for a request on `listener` to `host` (without port, any case) and `path` (without query).
+    /// The route, with its place, for a request on `listener` to `host` (without port, any case) and `path` (without query).
     #[must_use]
-    pub fn find(&self, listener: usize, host: &str, path: &str) -> Option<&Route> {
+    pub fn find(&self, listener: usize, host: &str, path: &str) -> Option<(usize, &Route)> {
         let first = |list: &[usize]| {
             list.iter()
-                .map(|&i| &self.routes[i])
-                .find(|r| r.listener.is_none_or(|l| l == listener) && is_under(path, &r.path))
+                .map(|&i| (i, &self.routes[i]))
+                .find(|(_, r)| r.listener.is_none_or(|l| l == listener) && is_under(path, &r.path))
         };
         if !self.exact.is_empty() || !self.under.is_empty() {
             let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
@@ -157,7 +157,7 @@ mod tests {
             (1, "only.example.org", "/", 6),
         ];
         for (listener, host, path, pool) in table {
-            assert_eq!(routes.find(listener, host, path).map(|r| r.pool), Some(pool), "{host}{path}");
+            assert_eq!(routes.find(listener, host, path).map(|(_, r)| r.pool), Some(pool), "{host}{path}");
         }
     }
 

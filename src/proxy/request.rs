@@ -1,0 +1,544 @@
+//! A request's head: who asks, for what, within limits; and the head that its backend will see.
+//!
+//! Everything is read from the bytes once. What a proxy must not pass on is refused here or left out here; what it
+//! vouches for (`X-Forwarded-*`, `Via`) is written last, so that no field of the client's can remove or change it.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::upstream::PoolView;
+use super::worker::{View, Worker};
+use crate::affinity::cookie::Stripped;
+use crate::affinity::key::KeyFacts;
+use crate::affinity::{Pin, Session, Why};
+use crate::base::hash::{combine, hash64};
+use crate::message::field::{self, Name};
+use crate::message::framing::{ConnectionOptions, Framing, Lengths, is_nominated};
+use crate::message::head::{self, Fault, Field, MAX_FIELDS, RequestHead, Version};
+use crate::message::host;
+use crate::snapshot::Listener;
+use crate::strategy::Needs;
+
+/// What is known of the client before its request.
+#[derive(Debug)]
+pub struct Asker<'a> {
+    /// The listener it came in by.
+    pub listener: &'a Listener,
+    /// The listener's place in the snapshot.
+    pub listener_ix: usize,
+    /// Its address; `None` on a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// The fields that say who it is, written once per connection.
+    pub vouched: &'a [u8],
+}
+
+/// A request that may go to a backend.
+#[derive(Debug)]
+pub struct Request {
+    /// The pool it goes to.
+    pub pool: Rc<PoolView>,
+    /// The route's place in the snapshot.
+    pub route: usize,
+    /// The head as the backend will see it.
+    pub head: Vec<u8>,
+    /// Where in `head` the method stands.
+    pub method: Range<usize>,
+    /// Where in `head` the target stands.
+    pub target: Range<usize>,
+    /// Where in `head` the host stands.
+    pub host: Range<usize>,
+    /// How its body is framed.
+    pub framing: Framing,
+    /// Its version.
+    pub version: Version,
+    /// The client keeps the connection open.
+    pub persists: bool,
+    /// The method is HEAD.
+    pub to_head: bool,
+    /// The request may be sent twice.
+    pub is_idempotent: bool,
+    /// A WebSocket is asked for.
+    pub upgrade: bool,
+    /// The client reads trailers.
+    pub trailers: bool,
+    /// The session, in a pool with affinity.
+    pub session: Option<Session>,
+    /// The affinity key.
+    pub key: Option<Vec<u8>>,
+    /// The key's hash, or a random number.
+    pub hash: u64,
+    /// What parallel first requests of one client have in common.
+    pub visit: u64,
+    /// The client's address, as the trusted proxies tell it.
+    pub client: Option<IpAddr>,
+    /// Where in `head` the User-Agent stands.
+    pub user_agent: Range<usize>,
+    /// Where in `head` the Referer stands.
+    pub referer: Range<usize>,
+}
+
+/// Why homing answers a request itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is malformed or not served.
+    Fault(Fault),
+    /// No route is for it.
+    NoRoute,
+}
+
+/// What one pass over the fields found.
+struct Fields<'b> {
+    names: [Name; MAX_FIELDS],
+    lengths: Lengths,
+    options: ConnectionOptions,
+    host: Option<&'b [u8]>,
+    upgrade: bool,
+    te_trailers: bool,
+    expects: bool,
+    has_cookie: bool,
+    forwarded_for: usize,
+    user_agent: &'b [u8],
+}
+
+/// Reads, checks and rewrites a head that is whole.
+///
+/// # Errors
+/// Why homing answers itself.
+pub fn admit(
+    worker: &Worker,
+    view: &Rc<View>,
+    asker: &Asker<'_>,
+    bytes: &[u8],
+) -> Result<Request, Refusal> {
+    let mut room = head::room();
+    let head = head::parse_request(bytes, &mut room).map_err(Refusal::Fault)?;
+    let fields = inspect(&head, asker.listener, worker.pseudonym()).map_err(Refusal::Fault)?;
+    let framing = fields.lengths.of_request(head.version).map_err(Refusal::Fault)?;
+    let place = Place::of(&head, fields.host).map_err(Refusal::Fault)?;
+    let path = place.target.split('?').next().unwrap_or_default();
+    let found = view.snapshot.plan.routes.find(asker.listener_ix, host::without_port(place.host), path);
+    let (route_ix, route) = found.ok_or(Refusal::NoRoute)?;
+    let pool = view.pools.get(route.pool).ok_or(Refusal::NoRoute)?;
+
+    let is_trusted = asker.peer.is_some_and(|ip| asker.listener.trusted_proxies.contains(ip));
+    let client = if is_trusted && fields.forwarded_for > 0 {
+        claimed_client(&head, &fields, asker)
+    } else {
+        asker.peer
+    };
+    let now = worker.unix_now();
+    let facts = Facts { head: &head, fields: &fields, client, host: place.host, target: place.target };
+    let session = pool.pool.cookie.as_ref().map(|cookie| {
+        let mut cache = worker.opened.borrow_mut();
+        cookie.read(facts.cookies(), &pool.pool.members, now, &mut cache, worker.random())
+    });
+    let mut key = None;
+    if pool.pool.kind.needs == Needs::Key {
+        let mut scratch = Vec::new();
+        key = pool.pool.key.find(&facts, &mut scratch).map(<[u8]>::to_vec);
+    }
+    let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
+    let is_new = session.is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed)));
+    let visit = if is_new { visit_key(client, fields.user_agent, route.pool) } else { 0 };
+
+    let upgrade = fields.upgrade && head.version == Version::Http11 && framing == Framing::None;
+    let mut request = Request {
+        pool: Rc::clone(pool),
+        route: route_ix,
+        head: worker.blocks.output(),
+        method: 0..head.method.len(),
+        target: head.method.len() + 1..head.method.len() + 1 + place.target.len(),
+        host: 0..0,
+        framing,
+        version: head.version,
+        persists: fields.options.persists(head.version),
+        to_head: head.method == "HEAD",
+        is_idempotent: super::retry::is_idempotent(head.method),
+        upgrade,
+        trailers: fields.te_trailers,
+        session,
+        key,
+        hash,
+        visit,
+        client,
+        user_agent: 0..0,
+        referer: 0..0,
+    };
+    let writer = Writer { worker, asker, head: &head, fields: &fields, is_trusted, rules: &route.request_headers };
+    writer.write(&mut request, &place);
+    Ok(request)
+}
+
+fn visit_key(client: Option<IpAddr>, user_agent: &[u8], pool: usize) -> u64 {
+    let client = match client {
+        None => 0,
+        Some(IpAddr::V4(ip)) => u128::from(u32::from(ip)),
+        Some(IpAddr::V6(ip)) => u128::from(ip),
+    };
+    combine(combine(hash64(&client.to_be_bytes()), hash64(user_agent)), pool as u64)
+}
+
+/// One pass over the fields: their names, and all that can be refused by looking at them.
+fn inspect<'b>(
+    head: &RequestHead<'_, 'b>,
+    listener: &Listener,
+    pseudonym: &str,
+) -> Result<Fields<'b>, Fault> {
+    let limits = &listener.limits;
+    if head.fields.len() > limits.fields {
+        return Err(Fault::TooManyFields);
+    }
+    if head.target.len() > limits.target {
+        return Err(Fault::TargetTooLong);
+    }
+    let mut seen = Fields {
+        names: [Name::Other; MAX_FIELDS],
+        lengths: Lengths::default(),
+        options: ConnectionOptions::default(),
+        host: None,
+        upgrade: false,
+        te_trailers: false,
+        expects: false,
+        has_cookie: false,
+        forwarded_for: 0,
+        user_agent: b"",
+    };
+    for (f, slot) in head.fields.iter().zip(&mut seen.names) {
+        if f.name.len() + f.value.len() > limits.field {
+            return Err(Fault::FieldTooLong);
+        }
+        let name = Name::of(f.name);
+        *slot = name;
+        match name {
+            Name::Other => {}
+            Name::Host if seen.host.is_some() => return Err(Fault::Host),
+            Name::Host => seen.host = Some(f.value),
+            Name::ContentLength | Name::TransferEncoding => seen.lengths.note(name, f.value)?,
+            Name::Connection => seen.options.note(f.value),
+            Name::Upgrade => seen.upgrade |= f.value.eq_ignore_ascii_case(b"websocket"),
+            Name::Te => {
+                seen.te_trailers |= field::list(f.value).any(|c| c.eq_ignore_ascii_case(b"trailers"));
+            }
+            Name::Expect if head.version == Version::Http11 => {
+                if !f.value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Fault::Expectation);
+                }
+                seen.expects = true;
+            }
+            Name::Cookie => seen.has_cookie = true,
+            Name::ForwardedFor => seen.forwarded_for += 1,
+            Name::UserAgent => seen.user_agent = f.value,
+            Name::Via if is_own_via(f.value, pseudonym) => return Err(Fault::Loop),
+            _ => {}
+        }
+    }
+    seen.upgrade &= seen.options.upgrade;
+    Ok(seen)
+}
+
+fn is_own_via(value: &[u8], pseudonym: &str) -> bool {
+    field::list(value).any(|hop| {
+        let by = hop.split(|b| b.is_ascii_whitespace()).filter(|w| !w.is_empty()).nth(1);
+        by == Some(pseudonym.as_bytes())
+    })
+}
+
+/// Where a request is for: its host and its target in origin form.
+struct Place<'b> {
+    host: &'b str,
+    target: &'b str,
+}
+
+impl<'b> Place<'b> {
+    fn of(head: &RequestHead<'_, 'b>, host: Option<&'b [u8]>) -> Result<Self, Fault> {
+        match head.method {
+            "CONNECT" => return Err(Fault::Connect),
+            "TRACE" => return Err(Fault::Trace),
+            _ => {}
+        }
+        let host = match (host, head.version) {
+            (None, Version::Http10) => "",
+            (None, Version::Http11) => return Err(Fault::Host),
+            (Some(h), _) if host::is_valid(h) => std::str::from_utf8(h).map_err(|_| Fault::Host)?,
+            (Some(_), _) => return Err(Fault::Host),
+        };
+        let target = head.target;
+        if target.contains('#') {
+            return Err(Fault::Target);
+        }
+        if target.starts_with('/') {
+            return Ok(Self { host, target });
+        }
+        if target == "*" && head.method == "OPTIONS" {
+            return Ok(Self { host, target });
+        }
+        let lower = target.get(..8).map(str::to_ascii_lowercase).unwrap_or_default();
+        let rest = if lower.starts_with("http://") {
+            &target[7..]
+        } else if lower.starts_with("https://") {
+            &target[8..]
+        } else {
+            return Err(Fault::Target);
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if !host::is_valid(authority.as_bytes()) {
+            return Err(Fault::Target);
+        }
+        let target = match path {
+            "" if head.method == "OPTIONS" => "*",
+            "" => "/",
+            // A query without a path has no origin form of its own bytes.
+            path if path.starts_with('?') => return Err(Fault::Target),
+            path => path,
+        };
+        Ok(Self { host: authority, target })
+    }
+}
+
+/// The client as the trusted proxies tell it: from the right, the first address that is not a trusted proxy's. An
+/// entry that is no address ends the walk at the last one that was.
+fn claimed_client(head: &RequestHead<'_, '_>, fields: &Fields<'_>, asker: &Asker<'_>) -> Option<IpAddr> {
+    let mut client = asker.peer;
+    let lines = head.fields.iter().zip(&fields.names).rev().filter(|(_, n)| **n == Name::ForwardedFor);
+    for entry in lines.flat_map(|(f, _)| f.value.rsplit(|&b| b == b',')) {
+        let Some(ip) = parse_forwarded(entry.trim_ascii()) else { return client };
+        client = Some(ip);
+        if !asker.listener.trusted_proxies.contains(ip) {
+            return client;
+        }
+    }
+    client
+}
+
+/// An address as `X-Forwarded-For` has it: bare, or with a port, or in brackets.
+#[must_use]
+pub fn parse_forwarded(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?;
+    let text = text.trim_matches('"');
+    let ip = text
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|a| a.ip()))
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())?;
+    Some(ip.to_canonical())
+}
+
+struct Facts<'a, 'b> {
+    head: &'a RequestHead<'a, 'b>,
+    fields: &'a Fields<'b>,
+    client: Option<IpAddr>,
+    host: &'a str,
+    target: &'a str,
+}
+
+impl KeyFacts for Facts<'_, '_> {
+    fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
+    }
+
+    fn cookies(&self) -> impl Iterator<Item = &[u8]> {
+        let lines = self.head.fields.iter().zip(&self.fields.names);
+        lines.filter(|(_, n)| **n == Name::Cookie).map(|(f, _)| f.value)
+    }
+
+    fn query(&self) -> Option<&[u8]> {
+        self.target.split_once('?').map(|(_, query)| query.as_bytes())
+    }
+
+    fn path(&self) -> &[u8] {
+        self.target.split('?').next().unwrap_or_default().as_bytes()
+    }
+
+    fn host(&self) -> Option<&[u8]> {
+        Some(host::without_port(self.host).as_bytes()).filter(|h| !h.is_empty())
+    }
+}
+
+/// Writes the head for the backend.
+struct Writer<'a, 'b> {
+    worker: &'a Worker,
+    asker: &'a Asker<'a>,
+    head: &'a RequestHead<'a, 'b>,
+    fields: &'a Fields<'b>,
+    is_trusted: bool,
+    rules: &'a crate::route::HeaderRules,
+}
+
+impl Writer<'_, '_> {
+    fn write(&self, request: &mut Request, place: &Place<'_>) {
+        let mut out = std::mem::take(&mut request.head);
+        out.reserve(1024);
+        for part in [self.head.method, " ", place.target, " HTTP/1.1\r\nHost: "] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        request.host = out.len()..out.len() + place.host.len();
+        out.extend_from_slice(place.host.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
+            let start = out.len() + f.name.len() + 2;
+            match name {
+                _ if self.is_dropped(f, *name) => continue,
+                Name::Cookie => self.write_cookie(f, request, &mut out),
+                Name::MaxForwards if self.head.method == "OPTIONS" => {
+                    let n: u32 = std::str::from_utf8(f.value).ok().and_then(|v| v.parse().ok()).unwrap_or(1);
+                    write_field(&mut out, f.name, n.saturating_sub(1).to_string().as_bytes());
+                }
+                Name::UserAgent => {
+                    write_field(&mut out, f.name, f.value);
+                    request.user_agent = start..start + f.value.len();
+                }
+                Name::Referer => {
+                    write_field(&mut out, f.name, f.value);
+                    request.referer = start..start + f.value.len();
+                }
+                _ => write_field(&mut out, f.name, f.value),
+            }
+        }
+        self.write_framing(request, &mut out);
+        self.write_ours(place, &mut out);
+        for (name, value) in self.rules.set.iter().chain(&self.rules.add) {
+            write_field(&mut out, name, value.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        request.head = out;
+    }
+
+    /// Whether a field does not reach the backend, or is written by us instead.
+    fn is_dropped(&self, f: &Field<'_>, name: Name) -> bool {
+        match name {
+            Name::Host
+            | Name::ContentLength
+            | Name::TransferEncoding
+            | Name::Connection
+            | Name::KeepAlive
+            | Name::ProxyConnection
+            | Name::ProxyAuthorization
+            | Name::Te
+            | Name::Upgrade
+            | Name::Http2Settings
+            | Name::ForwardedFor
+            | Name::RealIp
+            | Name::HomingAffinity => return true,
+            Name::Expect => return !self.fields.expects,
+            Name::ForwardedOther | Name::Forwarded | Name::RequestId => {
+                if !self.is_trusted {
+                    return true;
+                }
+            }
+            Name::Other if field::is_alias(f.name) => return true,
+            _ => {}
+        }
+        if self.fields.options.nominates
+            && !name.resists_nomination()
+            && is_nominated(self.head.fields, f.name)
+        {
+            return true;
+        }
+        let is_ruled = |n: &String| n.eq_ignore_ascii_case(f.name);
+        self.rules.remove.iter().any(is_ruled) || self.rules.set.iter().any(|(n, _)| is_ruled(n))
+    }
+
+    fn write_cookie(&self, f: &Field<'_>, request: &Request, out: &mut Vec<u8>) {
+        let Some(cookie) = &request.pool.pool.cookie else { return write_field(out, f.name, f.value) };
+        let start = out.len();
+        out.extend_from_slice(f.name.as_bytes());
+        out.extend_from_slice(b": ");
+        match cookie.strip(f.value, out) {
+            Stripped::Unchanged => out.extend_from_slice(f.value),
+            Stripped::Changed => {}
+            Stripped::Empty => return out.truncate(start),
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_framing(&self, request: &Request, out: &mut Vec<u8>) {
+        match request.framing {
+            Framing::Length(n) => {
+                out.extend_from_slice(b"Content-Length: ");
+                out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Framing::None if self.fields.lengths.length() == Some(0) => {
+                out.extend_from_slice(b"Content-Length: 0\r\n");
+            }
+            Framing::None | Framing::UntilClose => {}
+        }
+        match (request.upgrade, self.fields.te_trailers) {
+            (true, _) => out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+            (false, true) => out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n"),
+            (false, false) => {}
+        }
+    }
+
+    /// What homing vouches for. A trusted proxy's own account is kept and continued.
+    fn write_ours(&self, place: &Place<'_>, out: &mut Vec<u8>) {
+        if self.is_trusted {
+            let mut told = [false; 2];
+            for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
+                if *name == Name::ForwardedOther {
+                    told[0] |= f.name.len() == 17;
+                    told[1] |= f.name.eq_ignore_ascii_case("x-forwarded-host");
+                }
+            }
+            out.extend_from_slice(b"X-Forwarded-For: ");
+            for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
+                if *name == Name::ForwardedFor && !f.value.is_empty() {
+                    out.extend_from_slice(f.value);
+                    out.extend_from_slice(b", ");
+                }
+            }
+            let peer = self.asker.peer.map_or_else(|| "unix:".to_owned(), |ip| ip.to_string());
+            out.extend_from_slice(peer.as_bytes());
+            out.extend_from_slice(b"\r\n");
+            if !told[0] {
+                out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+            }
+            if !told[1] && !place.host.is_empty() {
+                write_field(out, "X-Forwarded-Host", place.host.as_bytes());
+            }
+        } else {
+            out.extend_from_slice(self.asker.vouched);
+            if !place.host.is_empty() {
+                write_field(out, "X-Forwarded-Host", place.host.as_bytes());
+            }
+        }
+        out.extend_from_slice(self.worker.via());
+    }
+}
+
+/// Appends one field line.
+pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The fields that say who an untrusted peer is: written once per connection.
+#[must_use]
+pub fn vouch(peer: Option<IpAddr>, port: Option<u16>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    let who = peer.map_or_else(|| "unix:".to_owned(), |ip| ip.to_string());
+    write_field(&mut out, "X-Forwarded-For", who.as_bytes());
+    write_field(&mut out, "X-Real-IP", who.as_bytes());
+    write_field(&mut out, "X-Forwarded-Proto", b"http");
+    if let Some(port) = port {
+        write_field(&mut out, "X-Forwarded-Port", port.to_string().as_bytes());
+    }
+    out
+}
+
+impl Request {
+    /// A part of the head as text.
+    #[must_use]
+    pub fn part(&self, range: &Range<usize>) -> &[u8] {
+        self.head.get(range.clone()).unwrap_or_default()
+    }
+}

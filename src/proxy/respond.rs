@@ -1,0 +1,231 @@
+//! Heads for clients: a backend's, made fit to pass on, and homing's own answers.
+//!
+//! Every answer that homing makes itself has one stable reason word: in its body, in the log and in the metrics.
+
+use super::request::{Refusal, Request, write_field};
+use crate::affinity::caching::make_private;
+use crate::message::field::Name;
+use crate::message::framing::{ConnectionOptions, Framing, is_nominated};
+use crate::message::head::{Fault, ResponseHead, Version};
+use crate::route::HeaderRules;
+
+/// An answer that homing makes itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The status code.
+    pub status: u16,
+    /// The stable word for the reason.
+    pub reason: &'static str,
+    /// The reason for people.
+    pub text: &'static str,
+}
+
+/// What goes into a backend's head on its way to the client.
+#[derive(Debug)]
+pub struct Passing<'a> {
+    /// The request that it answers.
+    pub request: &'a Request,
+    /// The route's changes.
+    pub rules: &'a HeaderRules,
+    /// How the body will be framed for the client.
+    pub framing: Framing,
+    /// What was said of the length, for answers without their body.
+    pub length: Option<u64>,
+    /// Whether the client's connection stays open.
+    pub keep: bool,
+    /// The `Set-Cookie` value that carries the pin.
+    pub pin: Option<&'a [u8]>,
+    /// Whether the answer becomes private because of the pin.
+    pub private: bool,
+    /// The reason for the choice, where the listener wants it told.
+    pub affinity: Option<&'static str>,
+    /// The present date, for an answer without one.
+    pub date: &'a [u8],
+    /// The token of the protocol that is switched to.
+    pub upgrade: bool,
+}
+
+impl Passing<'_> {
+    /// Appends the head as the client will see it.
+    pub fn write(&self, head: &ResponseHead<'_, '_>, options: ConnectionOptions, out: &mut Vec<u8>) {
+        write_status(out, head.status, head.reason);
+        let mut has_date = false;
+        for f in head.fields {
+            let name = Name::of(f.name);
+            match name {
+                Name::Connection
+                | Name::KeepAlive
+                | Name::ProxyConnection
+                | Name::Te
+                | Name::TransferEncoding
+                | Name::ContentLength
+                | Name::Upgrade
+                | Name::Http2Settings
+                | Name::HomingAffinity => continue,
+                Name::Trailer if self.framing != Framing::Chunked || !self.request.trailers => continue,
+                Name::CacheControl if self.private => continue,
+                Name::SetCookie => {
+                    let cookie = self.request.pool.pool.cookie.as_ref();
+                    if cookie.is_some_and(|c| c.is_own_set_cookie(f.value)) {
+                        continue;
+                    }
+                }
+                Name::Date => has_date = true,
+                _ => {}
+            }
+            if options.nominates && !name.resists_nomination() && is_nominated(head.fields, f.name) {
+                continue;
+            }
+            let is_ruled = |n: &String| n.eq_ignore_ascii_case(f.name);
+            if self.rules.remove.iter().any(is_ruled) || self.rules.set.iter().any(|(n, _)| is_ruled(n)) {
+                continue;
+            }
+            write_field(out, f.name, f.value);
+        }
+        self.write_framing(head.status, out);
+        if !has_date {
+            out.extend_from_slice(b"Date: ");
+            out.extend_from_slice(self.date);
+            out.extend_from_slice(b"\r\n");
+        }
+        if self.private {
+            let lines = head.fields.iter().filter(|f| Name::of(f.name) == Name::CacheControl);
+            out.extend_from_slice(b"Cache-Control: ");
+            make_private(lines.map(|f| f.value), out);
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Some(pin) = self.pin {
+            write_field(out, "Set-Cookie", pin);
+        }
+        if let Some(why) = self.affinity {
+            write_field(out, "X-Homing-Affinity", why.as_bytes());
+        }
+        for (name, value) in self.rules.set.iter().chain(&self.rules.add) {
+            write_field(out, name, value.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_framing(&self, status: u16, out: &mut Vec<u8>) {
+        if self.upgrade {
+            out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+            return;
+        }
+        match self.framing {
+            Framing::Length(n) => write_length(out, n),
+            Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Framing::None if self.request.to_head || status == 304 => {
+                if let Some(n) = self.length {
+                    write_length(out, n);
+                }
+            }
+            Framing::None if !matches!(status, 100..=199 | 204) => write_length(out, 0),
+            Framing::None | Framing::UntilClose => {}
+        }
+        write_connection(out, self.request.version, self.keep);
+    }
+}
+
+fn write_length(out: &mut Vec<u8>, n: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_connection(out: &mut Vec<u8>, version: Version, keep: bool) {
+    match (version, keep) {
+        (_, false) => out.extend_from_slice(b"Connection: close\r\n"),
+        (Version::Http10, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (Version::Http11, true) => {}
+    }
+}
+
+/// Appends a status line.
+pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+impl Own {
+    /// The whole answer.
+    pub fn write(&self, out: &mut Vec<u8>, version: Version, keep: bool, to_head: bool, date: &[u8]) {
+        let status = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_GATEWAY);
+        let phrase = status.canonical_reason().unwrap_or_default();
+        let body = format!("{} {phrase}: {} ({})\n", self.status, self.text, self.reason);
+        write_status(out, self.status, phrase);
+        out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n");
+        write_length(out, body.len() as u64);
+        if self.status == 405 {
+            out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
+        }
+        if self.status == 503 {
+            out.extend_from_slice(b"Retry-After: 5\r\n");
+        }
+        write_field(out, "Date", date);
+        write_connection(out, version, keep);
+        out.extend_from_slice(b"\r\n");
+        if !to_head {
+            out.extend_from_slice(body.as_bytes());
+        }
+    }
+}
+
+const fn own(status: u16, reason: &'static str, text: &'static str) -> Own {
+    Own { status, reason, text }
+}
+
+/// The request's head, or its body, did not come in time.
+pub const TOO_SLOW: Own = own(408, "request_timeout", "the request did not come in time");
+/// No backend of the pool can be used.
+pub const NO_BACKEND: Own = own(503, "no_backend", "no backend can be used");
+/// Every backend of the pool has as many requests as it may.
+pub const FULL: Own = own(503, "full", "every backend is full");
+/// Something homing itself needs has run out.
+pub const EXHAUSTED: Own = own(503, "exhausted", "out of descriptors or ports");
+/// The backend did not accept a connection.
+pub const UNREACHABLE: Own = own(502, "backend_connect", "no backend accepted the connection");
+/// The backend closed before it answered.
+pub const CLOSED: Own = own(502, "backend_closed", "the backend closed before it answered");
+/// The backend's answer is not HTTP.
+pub const BAD_ANSWER: Own = own(502, "backend_answer", "the backend's answer is malformed");
+/// The backend did not answer in time.
+pub const NO_ANSWER: Own = own(504, "backend_timeout", "the backend did not answer in time");
+/// The chunked coding of the request's body is broken.
+pub const BAD_BODY: Own = own(400, "chunked", "the body's chunked coding is malformed");
+
+impl Refusal {
+    /// The answer for it.
+    #[must_use]
+    pub const fn answer(self) -> Own {
+        match self {
+            Self::NoRoute => own(404, "no_route", "no route is for this host and path"),
+            Self::Fault(fault) => of_fault(fault),
+        }
+    }
+}
+
+const fn of_fault(fault: Fault) -> Own {
+    match fault {
+        Fault::StartLine => own(400, "request_line", "the request line is malformed"),
+        Fault::Version => own(505, "version", "only HTTP/1.0 and HTTP/1.1 are served here"),
+        Fault::Target => own(400, "target", "the request target is malformed"),
+        Fault::TargetTooLong => own(414, "target_length", "the request target is too long"),
+        Fault::Field => own(400, "field", "a header field is malformed"),
+        Fault::LineEnd => own(400, "line_end", "a line does not end in CRLF"),
+        Fault::HeadTooLong => own(431, "head_length", "the request's head is too long"),
+        Fault::FieldTooLong => own(431, "field_length", "a header field is too long"),
+        Fault::TooManyFields => own(431, "field_count", "too many header fields"),
+        Fault::Host => own(400, "host", "exactly one valid Host field is needed"),
+        Fault::ContentLength => own(400, "content_length", "Content-Length is not one number"),
+        Fault::LengthAndCoding => own(400, "length_and_coding", "Content-Length beside Transfer-Encoding"),
+        Fault::CodingInHttp10 => own(400, "coding_in_1_0", "Transfer-Encoding in HTTP/1.0"),
+        Fault::TransferCoding => own(501, "transfer_coding", "the only transfer coding served is chunked"),
+        Fault::Connect => own(405, "connect", "CONNECT is not served"),
+        Fault::Trace => own(405, "trace", "TRACE is not served"),
+        Fault::Expectation => own(417, "expectation", "the only expectation served is 100-continue"),
+        Fault::Loop => own(508, "loop", "the request came through this homing before"),
+    }
+}

@@ -1,0 +1,245 @@
+//! Connections to backends: lease, send, response. How one is driven, nobody else knows.
+//!
+//! Each worker keeps its own idle connections per backend, last in first out, and closes them before their backend
+//! would. A [`Lease`] counts itself in the backend's load until it is dropped.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::clock::Deadline;
+use super::worker::Worker;
+use crate::backend::{Backend, BackendIx};
+use crate::message::head::{self, Fault, ResponseHead, Search};
+use crate::net::buffer::Buffer;
+use crate::net::connect::{connect, is_our_own};
+use crate::net::stream::Stream;
+use crate::pool::Pool;
+use crate::pool::choose::Pickers;
+use crate::pool::standing::Standing;
+
+/// Longest response head: what fits into the buffer.
+const MAX_HEAD: usize = 60 * 1024;
+
+/// One worker's view of a pool.
+#[derive(Debug)]
+pub struct PoolView {
+    /// The pool's place in the snapshot.
+    pub ix: usize,
+    /// The pool.
+    pub pool: Arc<Pool>,
+    /// Its members' standing.
+    pub standing: Arc<Standing>,
+    /// This worker's pickers.
+    pub pickers: Rc<RefCell<Pickers>>,
+    /// This worker's connections, by member.
+    pub members: Rc<[Rc<Member>]>,
+}
+
+/// One worker's side of a backend.
+#[derive(Debug)]
+pub struct Member {
+    /// The backend's place in its pool.
+    pub ix: BackendIx,
+    /// The backend.
+    pub backend: Arc<Backend>,
+    idle: RefCell<Vec<Idle>>,
+    /// Whether a failure was reported that no answer has followed yet.
+    pub has_failed: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: Stream,
+    since: u64,
+}
+
+/// A connection to a backend that serves one request now.
+#[derive(Debug)]
+pub struct Lease {
+    /// Whose it is.
+    pub member: Rc<Member>,
+    /// The connection.
+    pub stream: Stream,
+    /// Bytes of the response not yet passed on.
+    pub held: Buffer,
+    /// Whether it served a request before.
+    pub reused: bool,
+    search: Search,
+    seat: Seat,
+}
+
+/// A place in the backend's load, given back on drop.
+#[derive(Debug)]
+pub struct Seat(Arc<Backend>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.load.leave();
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum NoLease {
+    /// The backend has as many requests as it may.
+    Full,
+    /// It did not accept in time.
+    Timeout,
+    /// It did not accept.
+    Refused(io::Error),
+    /// Something of our own has run out.
+    Exhausted(io::Error),
+}
+
+/// Whether a kept connection will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Any that no end was noticed of: the request can be sent again.
+    Likely,
+    /// Only one that the kernel says is open: the request cannot be sent again.
+    Sure,
+    /// None.
+    No,
+}
+
+impl Member {
+    /// Nothing kept yet.
+    #[must_use]
+    pub fn new(ix: BackendIx, backend: Arc<Backend>) -> Self {
+        Self { ix, backend, idle: RefCell::default(), has_failed: Cell::new(false) }
+    }
+
+    /// How many idle connections are kept.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// Closes the connections that were idle for longer than `max` milliseconds.
+    pub fn sweep(&self, now: u64, max: u64) {
+        self.idle.borrow_mut().retain(|idle| now.saturating_sub(idle.since) < max);
+    }
+
+    fn kept(&self, now: u64, max: u64, reuse: Reuse) -> Option<Stream> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        loop {
+            let idle = self.idle.borrow_mut().pop()?;
+            // Anything to read on an idle connection is its end, or bytes that belong to no answer.
+            let is_open = now.saturating_sub(idle.since) < max
+                && idle.stream.poll_read_ready(&mut cx).is_pending()
+                && (reuse == Reuse::Likely || idle.stream.is_quiet());
+            if is_open {
+                return Some(idle.stream);
+            }
+        }
+    }
+}
+
+/// A connection to `member`'s backend, kept or new, counted in its load.
+///
+/// # Errors
+/// Why there is none. Not cancel-safe in what it counts: dropping the future gives everything back.
+pub async fn lease(
+    worker: &Rc<Worker>,
+    pool: &PoolView,
+    member: &Rc<Member>,
+    reuse: Reuse,
+    deadline: &Deadline,
+) -> Result<Lease, NoLease> {
+    let backend = &member.backend;
+    if !backend.load.enter(backend.max_conns) {
+        return Err(NoLease::Full);
+    }
+    let seat = Seat(Arc::clone(backend));
+    let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
+    let kept = if reuse == Reuse::No { None } else { member.kept(worker.clock.now(), idle, reuse) };
+    let (stream, reused) = match kept {
+        Some(stream) => (stream, true),
+        None => (dial(pool, backend, deadline).await?, false),
+    };
+    let held = Buffer::new(&worker.blocks);
+    Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default(), seat })
+}
+
+async fn dial(pool: &PoolView, backend: &Backend, deadline: &Deadline) -> Result<Stream, NoLease> {
+    let mut connecting = Box::pin(connect(&backend.address));
+    deadline.set(pool.pool.timeouts.connect);
+    let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => deadline.poll().map(|()| None),
+    });
+    let connected = connected.await;
+    deadline.clear();
+    match connected {
+        None => Err(NoLease::Timeout),
+        Some(Ok(stream)) => Ok(stream),
+        Some(Err(e)) if is_our_own(&e) => Err(NoLease::Exhausted(e)),
+        Some(Err(e)) => Err(NoLease::Refused(e)),
+    }
+}
+
+impl Lease {
+    /// Keeps the connection for the next request, if it is clean: nothing of an answer is left in it.
+    pub fn keep(self, worker: &Worker, pool: &PoolView) {
+        let mut idle = self.member.idle.borrow_mut();
+        if self.held.is_empty() && idle.len() < pool.pool.timeouts.max_idle as usize {
+            idle.push(Idle { stream: self.stream, since: worker.clock.now() });
+        }
+    }
+
+    /// The connection's parts, for a tunnel.
+    #[must_use]
+    pub fn into_tunnel(self) -> (Stream, Buffer, Seat) {
+        (self.stream, self.held, self.seat)
+    }
+
+    /// Reads until a whole head is held, and returns its length.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, NoHead>> {
+        loop {
+            if !self.held.is_empty() {
+                match head::find_end(self.held.data(), &mut self.search) {
+                    Ok(Some(end)) if end > MAX_HEAD => return Poll::Ready(Err(NoHead::Malformed)),
+                    Ok(Some(end)) => {
+                        self.search = Search::default();
+                        return Poll::Ready(Ok(end));
+                    }
+                    Ok(None) if self.held.len() > MAX_HEAD => return Poll::Ready(Err(NoHead::Malformed)),
+                    Ok(None) => {}
+                    Err(_) => return Poll::Ready(Err(NoHead::Malformed)),
+                }
+            }
+            match ready!(self.held.poll_fill(&mut self.stream, cx)) {
+                Ok(0) | Err(_) if self.held.is_empty() => return Poll::Ready(Err(NoHead::Closed)),
+                Ok(0) | Err(_) => return Poll::Ready(Err(NoHead::Cut)),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Parses the head that is held.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub fn parse<'h, 'b>(
+        &'b self,
+        end: usize,
+        room: &'h mut head::Room<'b>,
+    ) -> Result<ResponseHead<'h, 'b>, Fault> {
+        head::parse_response(self.held.data().get(..end).unwrap_or_default(), room)
+    }
+}
+
+/// Why there is no head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoHead {
+    /// The connection ended before a byte came.
+    Closed,
+    /// It ended within the head.
+    Cut,
+    /// What came is not a head.
+    Malformed,
+}
