@@ -161,7 +161,9 @@ impl CookieAffinity {
                 out.push(b';');
             }
             let is_moved_up = n == 0 && place > 0;
-            out.extend(segment.iter().skip_while(|b| is_moved_up && matches!(b, b' ' | b'\t')));
+            let is_blank = |b: &&u8| is_moved_up && matches!(b, b' ' | b'\t');
+            let blanks = segment.iter().take_while(is_blank).count();
+            out.extend_from_slice(segment.get(blanks..).unwrap_or_default());
         }
         if out.iter().skip(start).all(|b| b" \t;".contains(b)) {
             out.truncate(start);

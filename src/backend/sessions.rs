@@ -210,6 +210,9 @@ impl Row<'_> {
     /// The sum over the slots from `oldest` on: the sum kept, less the slots that have left it since.
     fn sum_from(&self, oldest: u32) -> i64 {
         let (from, sum) = self.head();
+        if (from, sum) == (0, 0) {
+            return 0; // Never written, so that reading does not walk all cells; 1970 is not a time to count in.
+        }
         if oldest.saturating_sub(from) as usize >= self.cells {
             let newer = |at| Some(self.load(at)).filter(|(slot, _)| *slot >= oldest);
             return (1..=self.cells).filter_map(newer).map(|(_, count)| i64::from(count)).sum();
