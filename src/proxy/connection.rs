@@ -1,0 +1,230 @@
+//! A client's connection: waiting for heads, one exchange after the other, then parked or closed.
+//!
+//! A head is withheld from everything until it is whole; a slow one costs its own few bytes. An idle connection is
+//! parked after 2 s: what is left of it is a small task and the socket.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWrite;
+
+use super::clock::Deadline;
+use super::exchange::{self, Next};
+use super::request::{Refusal, vouch};
+use super::respond::{Own, TOO_SLOW};
+use super::worker::{Door, Worker};
+use crate::message::head::{Fault, Search, Version, find_end};
+use crate::net::buffer::Buffer;
+use crate::net::stream::Stream;
+
+/// How long a connection is kept ready before it is parked.
+const PARK: Duration = Duration::from_secs(2);
+/// How long, and how many bytes, a client may go on sending after an answer that ends its connection: so that it
+/// reads the answer instead of a reset. (nginx: lingering_close)
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Client {
+    /// The socket.
+    pub stream: Stream,
+    /// Bytes read and not yet used.
+    pub held: Buffer,
+    /// Its address; `None` on a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// Where it came in.
+    pub door: Rc<Door>,
+    /// The one deadline of its task.
+    pub deadline: Deadline,
+    /// What homing vouches for about it.
+    pub vouched: Rc<[u8]>,
+    /// When it was accepted.
+    pub opened: Instant,
+    /// Requests served on it.
+    pub served: u64,
+    /// Whether it has said that it will send no more.
+    pub has_ended: bool,
+}
+
+/// What waiting for a head came to.
+enum Waited {
+    /// A whole head of this length is held.
+    Head(usize),
+    /// Nothing came for a while: the connection can be parked.
+    Idle,
+    /// It is over, without an answer.
+    Over,
+    /// It is over, with one.
+    Refused(Own),
+}
+
+/// Serves one connection to its end.
+pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Option<IpAddr>) {
+    let _guard = door.enter(&worker);
+    let deadline = worker.clock.deadline();
+    poll_fn(|cx| {
+        deadline.tie(cx);
+        Poll::Ready(())
+    })
+    .await;
+    let mut client = Client {
+        stream,
+        held: Buffer::new(&worker.blocks),
+        peer,
+        vouched: vouch(peer, door.port).into(),
+        door,
+        deadline,
+        opened: Instant::now(),
+        served: 0,
+        has_ended: false,
+    };
+    loop {
+        // The working state is on the heap while there is work, and gone while there is none.
+        match Box::pin(active(&worker, client)).await {
+            None => return,
+            Some(parked) => client = parked,
+        }
+        client.deadline.set(client.door.listener.timeouts.idle.saturating_sub(PARK));
+        let woken = poll_fn(|cx| {
+            if worker.is_draining() {
+                return Poll::Ready(false);
+            }
+            match client.stream.poll_read_ready(cx) {
+                Poll::Ready(_) => Poll::Ready(true),
+                Poll::Pending => client.deadline.poll().map(|()| false),
+            }
+        });
+        if !woken.await {
+            return;
+        }
+    }
+}
+
+/// Serves requests until the connection ends (`None`) or is idle.
+async fn active(worker: &Rc<Worker>, mut client: Client) -> Option<Client> {
+    loop {
+        match wait_for_head(worker, &mut client).await {
+            Waited::Head(len) => match exchange::serve(worker, &mut client, len).await {
+                Next::Request => client.served += 1,
+                Next::Close => {
+                    linger(&mut client).await;
+                    return None;
+                }
+                Next::Over => return None,
+            },
+            Waited::Idle => return Some(client),
+            Waited::Over => return None,
+            Waited::Refused(own) => {
+                exchange::refuse(worker, &mut client, own, Version::Http11).await;
+                linger(&mut client).await;
+                return None;
+            }
+        }
+    }
+}
+
+async fn wait_for_head(worker: &Rc<Worker>, client: &mut Client) -> Waited {
+    let listener = Arc::clone(&client.door.listener);
+    let mut search = Search::default();
+    let mut began = client.served == 0 || !client.held.is_empty();
+    client.deadline.set(if began { listener.timeouts.head } else { PARK });
+    poll_fn(|cx| {
+        loop {
+            if !client.held.is_empty() {
+                if !began {
+                    began = true;
+                    client.deadline.set(listener.timeouts.head);
+                }
+                if search.in_first_line() && client.held.data().starts_with(b"\r\n") {
+                    client.held.consume(2); // One blank line before a request (RFC 9112 section 2.2).
+                    continue;
+                }
+                match look(client, &mut search, listener.limits.head, listener.limits.target) {
+                    Ok(Some(len)) => return Poll::Ready(Waited::Head(len)),
+                    Ok(None) => {}
+                    Err(fault) => return Poll::Ready(Waited::Refused(Refusal::Fault(fault).answer())),
+                }
+            }
+            if worker.is_draining() && client.held.is_empty() && client.served > 0 {
+                return Poll::Ready(Waited::Over);
+            }
+            match client.held.poll_fill(&mut client.stream, cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Waited::Over),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => {
+                    client.held.shrink();
+                    ready!(client.deadline.poll());
+                    return Poll::Ready(match (client.held.is_empty(), client.served) {
+                        (false, _) => Waited::Refused(TOO_SLOW),
+                        (true, 0) => Waited::Over,
+                        (true, _) => Waited::Idle,
+                    });
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// Whether a whole head is held, and within its limits so far.
+fn look(client: &Client, search: &mut Search, max: usize, max_target: usize) -> Result<Option<usize>, Fault> {
+    let data = client.held.data();
+    let found = find_end(data, search)?;
+    if found.unwrap_or(data.len()) > max {
+        return Err(if search.in_first_line() { Fault::TargetTooLong } else { Fault::HeadTooLong });
+    }
+    // Longest method, blanks and version beside the target itself.
+    if found.is_none() && search.in_first_line() && data.len() > max_target + 64 {
+        return Err(Fault::TargetTooLong);
+    }
+    Ok(found)
+}
+
+/// Closes so that the client can read the last answer: ends our side, and reads a little of what still comes.
+async fn linger(client: &mut Client) {
+    client.deadline.set(LINGER);
+    let mut left = LINGER_BYTES;
+    let mut is_shut = false;
+    poll_fn(|cx| {
+        if !is_shut {
+            if ready!(Pin::new(&mut client.stream).poll_shutdown(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            is_shut = true;
+        }
+        loop {
+            left = left.saturating_sub(client.held.len());
+            client.held.release();
+            if left == 0 || client.has_ended {
+                return Poll::Ready(());
+            }
+            match client.held.poll_fill(&mut client.stream, cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => return client.deadline.poll(),
+            }
+        }
+    })
+    .await;
+}
+
+impl Client {
+    /// Whether the client is gone while its request is in flight: reads what it sends meanwhile, as far as there is
+    /// room. `delivers` says that an end of its sending side does not mean that it is gone.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>, delivers: bool) -> Poll<()> {
+        while !self.has_ended && !self.held.is_full() {
+            match ready!(self.held.poll_fill(&mut self.stream, cx)) {
+                Ok(0) if delivers => self.has_ended = true,
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+}
