@@ -4,6 +4,7 @@ pub mod base;
 
 pub mod backend;
 pub mod net;
+pub mod telemetry;
 
 pub mod affinity;
 pub mod health;
@@ -13,3 +14,5 @@ pub mod strategy;
 pub mod pool;
 
 pub mod snapshot;
+
+pub mod control;
