@@ -5,6 +5,7 @@ pub mod base;
 pub mod backend;
 pub mod message;
 pub mod net;
+pub mod telemetry;
 
 pub mod affinity;
 pub mod health;
@@ -15,4 +16,7 @@ pub mod pool;
 
 pub mod snapshot;
 
+pub mod control;
 pub mod demo;
+pub mod proxy;
+pub mod app;

@@ -1,1 +1,78 @@
-//! Rise and fall: how many checks in a row turn a verdict.
+//! Rise and fall: how many checks in a row turn a verdict. (HAProxy: rise, fall)
+//!
+//! The first verdict is sooner than later ones: while nothing is known, one good check is enough for up, so that a
+//! fresh process is useful after its first round of checks. Down takes `fall` bad ones in a row even then.
+
+use crate::backend::availability::Health;
+
+/// One backend's count of checks.
+#[derive(Clone, Debug)]
+pub struct Streak {
+    rise: u32,
+    fall: u32,
+    health: Health,
+    /// Checks in a row that speak against `health`.
+    against: u32,
+}
+
+impl Streak {
+    /// Nothing known yet. `rise` and `fall` of 0 count as 1.
+    #[must_use]
+    pub const fn new(rise: u32, fall: u32) -> Self {
+        let (rise, fall) = (if rise == 0 { 1 } else { rise }, if fall == 0 { 1 } else { fall });
+        Self { rise, fall, health: Health::Unknown, against: 0 }
+    }
+
+    /// Counts one check; the new verdict, if this check turned it.
+    pub fn record(&mut self, is_good: bool) -> Option<Health> {
+        let (verdict, needed) = match (self.health, is_good) {
+            (Health::Unknown, true) => (Health::Up, 1),
+            (Health::Down, true) => (Health::Up, self.rise),
+            (Health::Unknown | Health::Up, false) => (Health::Down, self.fall),
+            (Health::Up, true) | (Health::Down, false) => {
+                self.against = 0;
+                return None;
+            }
+        };
+        self.against += 1;
+        if self.against < needed {
+            return None;
+        }
+        self.against = 0;
+        self.health = verdict;
+        Some(verdict)
+    }
+
+    /// The verdict as it stands.
+    #[must_use]
+    pub const fn health(&self) -> Health {
+        self.health
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `+` is a good check, `-` a bad one; `U`, `D` in the answer are verdicts, `.` is none.
+    fn check(rise: u32, fall: u32, checks: &str, expected: &str) {
+        let mut streak = Streak::new(rise, fall);
+        let verdict = |c| match streak.record(c == '+') {
+            Some(Health::Up) => 'U',
+            Some(Health::Down) => 'D',
+            Some(Health::Unknown) => '?',
+            None => '.',
+        };
+        assert_eq!(checks.chars().map(verdict).collect::<String>(), expected, "{rise}/{fall} {checks}");
+    }
+
+    #[test]
+    fn verdicts_turn_after_rise_and_fall() {
+        check(2, 3, "+++---++-", "U....D.U.");
+        check(2, 3, "---+-++", "..D...U");
+        check(2, 3, "--+--+---", "..U.....D");
+        check(1, 1, "-+-+", "DUDU");
+        check(0, 0, "+-+", "UDU");
+        check(5, 1, "-++++-+++++", "D.........U");
+    }
+}

@@ -12,6 +12,7 @@ use super::forward::{Broken, Pump, Sink, Trailers, Waits};
 use super::request::{self, Asker, Refusal, Request};
 use super::respond::{self, Own, Passing};
 use super::retry::{Again, Stage, again};
+use super::story::Story;
 use super::tunnel::{self, End};
 use super::upstream::{self, Lease, Member, NoHead, NoLease, Reuse};
 use super::visits::Visit;
@@ -27,7 +28,7 @@ use crate::route::HeaderRules;
 use crate::snapshot::HalfClose;
 use crate::snapshot::reports::Outcome;
 use crate::strategy::RequestFacts;
-use crate::telemetry::story::Story;
+use crate::telemetry::metrics::UpstreamError;
 
 /// Informational answers that one request may have (RFC 9110 section 15.2 sets no bound).
 const MAX_INFORMATIONAL: u32 = 16;
@@ -69,7 +70,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         Err(refusal) => {
             let version = if head.ends_with(b"HTTP/1.0") { Version::Http10 } else { Version::Http11 };
             let keep = refusal == Refusal::NoRoute && !worker.is_draining();
-            story.refused(head, refusal.answer().status, refusal.answer().reason);
+            story.refused(head, refusal.answer());
             client.held.consume(len);
             let next = if keep {
                 answer(worker, client, refusal.answer(), version, false, false).await
@@ -77,7 +78,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
                 refuse(worker, client, refusal.answer(), version).await;
                 Next::Close
             };
-            worker.record(&story, None, client);
+            worker.finish(&story, None, client);
             return if keep { Next::Close } else { next };
         }
     };
@@ -92,7 +93,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         }
     };
     let Exchange { request, story, .. } = exchange;
-    worker.record(&story, Some(&request), client);
+    worker.finish(&story, Some(&request), client);
     worker.blocks.recycle(request.head);
     next
 }
@@ -128,8 +129,8 @@ impl Exchange<'_> {
                     tried.insert(choice.backend);
                     continue;
                 }
-                Err(NoLease::Timeout) => Failed { stage: Stage::Connect, own: respond::NO_ANSWER },
-                Err(NoLease::Refused(_)) => Failed { stage: Stage::Connect, own: respond::UNREACHABLE },
+                Err(NoLease::Timeout) => Failed::new(Stage::Connect, UpstreamError::ConnectTimeout),
+                Err(NoLease::Refused(e)) => Failed::new(Stage::Connect, refusal_of(&e)),
                 Ok(mut lease) => match self.ask(&mut upload, &mut lease).await? {
                     Ok(end) => return self.pass_on(upload, lease, end, choice, visit).await,
                     Err(failed) => failed,
@@ -138,7 +139,7 @@ impl Exchange<'_> {
             if matches!(failed.stage, Stage::Stale { .. }) {
                 self.story.replays += 1;
             } else {
-                self.failed(&member, failed.own.reason);
+                self.failed(&member, failed.how);
             }
             match again(failed.stage, self.request.is_idempotent, !upload.has_taken, retries) {
                 Again::No => return Err(Stop::Answer(failed.own)),
@@ -207,6 +208,7 @@ impl Exchange<'_> {
         let lease = upstream::lease(self.worker, &pool, member, reuse, &self.client.deadline).await;
         self.story.backend = Some(member.ix);
         if let Ok(lease) = &lease {
+            self.worker.record().sent(pool.ix, member.ix, lease.reused);
             self.story.reused = lease.reused;
             self.story.connect = if lease.reused { None } else { Some(began.elapsed()) };
         }
@@ -260,20 +262,20 @@ impl Exchange<'_> {
                 Came::Gone => return Err(Stop::Gone("client.request")),
                 Came::BadBody => return Err(Stop::Answer(respond::BAD_BODY)),
                 Came::SlowBody => return Err(Stop::Answer(respond::TOO_SLOW)),
-                Came::Timeout => return Ok(Err(Failed { stage: Stage::Head, own: respond::NO_ANSWER })),
+                Came::Timeout => return Ok(Err(Failed::new(Stage::Head, UpstreamError::HeadTimeout))),
                 Came::Head(Err(NoHead::Closed)) if lease.reused => {
                     let stage = Stage::Stale { sent: upload.has_written() };
-                    return Ok(Err(Failed { stage, own: respond::CLOSED }));
+                    return Ok(Err(Failed::new(stage, UpstreamError::ClosedBeforeHead)));
                 }
                 Came::Head(Err(NoHead::Closed)) => {
-                    return Ok(Err(Failed { stage: Stage::BeforeHead, own: respond::CLOSED }));
+                    return Ok(Err(Failed::new(Stage::BeforeHead, UpstreamError::ClosedBeforeHead)));
                 }
                 Came::Head(Err(NoHead::Cut | NoHead::Malformed)) => {
-                    return Ok(Err(Failed { stage: Stage::Head, own: respond::BAD_ANSWER }));
+                    return Ok(Err(Failed::new(Stage::Head, UpstreamError::BadResponse)));
                 }
                 Came::Head(Ok(end)) => end,
             };
-            let bad = Failed { stage: Stage::Head, own: respond::BAD_ANSWER };
+            let bad = Failed::new(Stage::Head, UpstreamError::BadResponse);
             match status_of(lease.held.data()) {
                 None => return Ok(Err(bad)),
                 Some(100..=199) if lease.held.data().starts_with(b"HTTP/1.0") => return Ok(Err(bad)),
@@ -321,7 +323,7 @@ impl Exchange<'_> {
         self.story.first_byte = Some(self.story.began.elapsed());
         let member = Rc::clone(&lease.member);
         let Ok(mut answer) = self.rewrite(&lease, end, choice, &upload) else {
-            self.failed(&member, respond::BAD_ANSWER.reason);
+            self.failed(&member, UpstreamError::BadResponse);
             return Err(Stop::Answer(respond::BAD_ANSWER));
         };
         self.answered(&member);
@@ -354,7 +356,7 @@ impl Exchange<'_> {
             }
             Err(end) => {
                 if end == "backend.body" {
-                    self.failed(&member, "body_cut");
+                    self.failed(&member, UpstreamError::BodyCut);
                 }
                 // A cut answer must not look whole: the client sees a reset, or no last chunk.
                 self.client.stream.reset_on_close();
@@ -420,7 +422,7 @@ impl Exchange<'_> {
             return (None, false);
         }
         let lines = head.fields.iter().filter(|f| Name::of(f.name) == Name::CacheControl).map(|f| f.value);
-        let method = if self.request.to_head { "HEAD" } else { self.story.method() };
+        let method = self.request.verb.as_str();
         let pinning = cookie.cacheable().pinning(method, head.status, lines);
         if pinning == Pinning::Skip {
             return (None, false);
@@ -498,7 +500,7 @@ impl Exchange<'_> {
 
     /// Answers ourselves, and closes if anything of the request may still come.
     async fn answer(&mut self, own: Own) -> Next {
-        self.story.own(own.status, own.reason);
+        self.story.own(own);
         let keep = self.request.persists
             && self.request.framing == Framing::None
             && !self.client.has_ended
@@ -516,10 +518,10 @@ impl Exchange<'_> {
         }
     }
 
-    fn failed(&self, member: &Rc<Member>, reason: &'static str) {
+    fn failed(&self, member: &Rc<Member>, how: UpstreamError) {
         member.has_failed.set(true);
         self.worker.report(self.request.pool.ix, member.ix, Outcome::Failed);
-        self.worker.count_failure(self.request.pool.ix, member.ix, reason);
+        self.worker.record().failed(self.request.pool.ix, member.ix, how);
     }
 
     fn answered(&self, member: &Rc<Member>) {
@@ -533,6 +535,27 @@ impl Exchange<'_> {
 struct Failed {
     stage: Stage,
     own: Own,
+    how: UpstreamError,
+}
+
+impl Failed {
+    const fn new(stage: Stage, how: UpstreamError) -> Self {
+        let own = match how {
+            UpstreamError::ConnectRefused | UpstreamError::ConnectOther => respond::UNREACHABLE,
+            UpstreamError::ConnectTimeout | UpstreamError::HeadTimeout => respond::NO_ANSWER,
+            UpstreamError::Send | UpstreamError::ClosedBeforeHead => respond::CLOSED,
+            UpstreamError::BadResponse | UpstreamError::BodyCut => respond::BAD_ANSWER,
+        };
+        Self { stage, own, how }
+    }
+}
+
+fn refusal_of(error: &std::io::Error) -> UpstreamError {
+    if error.kind() == std::io::ErrorKind::ConnectionRefused {
+        UpstreamError::ConnectRefused
+    } else {
+        UpstreamError::ConnectOther
+    }
 }
 
 /// What came while waiting for an answer.
@@ -582,7 +605,6 @@ async fn answer(
 
 /// Refuses a request that was not understood: answers and closes.
 pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, version: Version) {
-    worker.count_refusal(own.reason);
     let _ = answer(worker, client, own, version, false, false).await;
 }
 

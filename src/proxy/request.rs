@@ -54,6 +54,8 @@ pub struct Request {
     pub version: Version,
     /// The client keeps the connection open.
     pub persists: bool,
+    /// The method, as far as answers depend on it.
+    pub verb: Verb,
     /// The method is HEAD.
     pub to_head: bool,
     /// The request may be sent twice.
@@ -76,6 +78,37 @@ pub struct Request {
     pub user_agent: Range<usize>,
     /// Where in `head` the Referer stands.
     pub referer: Range<usize>,
+}
+
+/// Methods that answers depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// Any other.
+    Other,
+}
+
+impl Verb {
+    fn of(method: &str) -> Self {
+        match method {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            _ => Self::Other,
+        }
+    }
+
+    /// As a request line has it; of others a dash.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Other => "-",
+        }
+    }
 }
 
 /// Why homing answers a request itself.
@@ -153,6 +186,7 @@ pub fn admit(
         framing,
         version: head.version,
         persists: fields.options.persists(head.version),
+        verb: Verb::of(head.method),
         to_head: head.method == "HEAD",
         is_idempotent: super::retry::is_idempotent(head.method),
         upgrade,

@@ -196,6 +196,30 @@ pub const NO_ANSWER: Own = own(504, "backend_timeout", "the backend did not answ
 /// The chunked coding of the request's body is broken.
 pub const BAD_BODY: Own = own(400, "chunked", "the body's chunked coding is malformed");
 
+/// The reasons with which requests are refused before a pool is found.
+pub const REFUSALS: &[&str] = &[
+    "no_route",
+    "request_timeout",
+    "request_line",
+    "version",
+    "target",
+    "target_length",
+    "field",
+    "line_end",
+    "head_length",
+    "field_length",
+    "field_count",
+    "host",
+    "content_length",
+    "length_and_coding",
+    "coding_in_1_0",
+    "transfer_coding",
+    "connect",
+    "trace",
+    "expectation",
+    "loop",
+];
+
 impl Refusal {
     /// The answer for it.
     #[must_use]

@@ -1,0 +1,217 @@
+//! The composition root: claim addresses, start control and workers, join them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use socket2::Socket;
+
+use crate::control;
+use crate::net::listen::{Claim, ListenAddress};
+use crate::proxy::record::AFFINITY;
+use crate::proxy::respond::REFUSALS;
+use crate::proxy::visits::Visits;
+use crate::proxy::worker::{Door, Shared, Worker};
+use crate::snapshot::phase::{Phase, Phases};
+use crate::snapshot::published::Published;
+use crate::snapshot::{LogFormat, Plan, Snapshot, reports};
+use crate::telemetry::access_log::{AccessLogWriter, Format};
+use crate::telemetry::metrics::{Layout, Metrics, PoolNames};
+
+/// Descriptors that are not for connections: listeners, logs, the runtimes' own.
+const OWN_DESCRIPTORS: u64 = 64;
+
+/// A homing that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// The listeners' names and the addresses really bound, in the plan's order.
+    pub listeners: Vec<(Arc<str>, ListenAddress, Option<SocketAddr>)>,
+    /// The admin listener's address, if it has one over TCP.
+    pub admin: Option<SocketAddr>,
+    /// How far stopping has come; advancing it stops.
+    pub phases: Arc<Phases>,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    control: control::Handle,
+    log: Option<AccessLogWriter>,
+}
+
+/// Whether signals steer this homing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signals {
+    /// SIGTERM and its kin stop it.
+    Heed,
+    /// Whoever started it stops it.
+    Ignore,
+}
+
+/// Starts everything the plan says. When this returns, every listener accepts.
+///
+/// # Errors
+/// An address is taken or not ours, the access log cannot be opened, or a thread cannot be started.
+pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
+    let workers = plan.workers.max(1);
+    let doors = claim(&plan)?;
+    let admin = match &plan.admin {
+        None => None,
+        Some(listen) => Some(claim_one(listen, "[admin] listen")?),
+    };
+    let metrics = Arc::new(Metrics::new(layout(&plan, workers)));
+    let log = start_log(&plan, &metrics)?;
+    let phases = Arc::new(Phases::default());
+    let (reporter, reports) = reports::channel();
+    let published = Arc::new(Published::new(Snapshot::new(Arc::new(plan))));
+    let shared = Shared {
+        published: Arc::clone(&published),
+        reporter,
+        metrics: Arc::clone(&metrics),
+        phases: Arc::clone(&phases),
+        visits: Arc::new(Visits::default()),
+        open: Arc::new(AtomicU32::new(0)),
+        max_open: max_open(),
+        pseudonym: format!("homing-{:08x}", fastrand::u32(..)).into(),
+    };
+    let listeners = doors.iter().map(|d| (Arc::clone(&d.door.listener.name), d.bound(), d.address)).collect();
+    let admin_address = admin.as_ref().and_then(Claim::address);
+    let mut sockets = share(doors, workers)?;
+    let threads = (0..workers).map(|index| {
+        let doors = sockets.pop().unwrap_or_default();
+        let (shared, logger) = (shared.clone(), log.as_ref().map(AccessLogWriter::logger));
+        let name = format!("worker-{index}");
+        std::thread::Builder::new().name(name).spawn(move || work(index, shared, logger, doors))
+    });
+    let threads = threads.collect::<io::Result<_>>().context("start a worker")?;
+    let control = control::start(control::Start {
+        published,
+        reports,
+        metrics,
+        phases: Arc::clone(&phases),
+        admin: admin.map(Claim::into_socket).transpose().context("listen for [admin]")?,
+        reopen: log.as_ref().map(AccessLogWriter::reopener),
+        heeds_signals: signals == Signals::Heed,
+    })
+    .context("start the control plane")?;
+    Ok(Running { listeners, admin: admin_address, phases, workers: threads, control, log })
+}
+
+impl Running {
+    /// Waits until it has stopped.
+    ///
+    /// # Errors
+    /// A worker failed.
+    pub fn join(self) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        for worker in self.workers {
+            match worker.join() {
+                Ok(done) => result = result.and(done.context("a worker failed")),
+                Err(_) => result = result.and(Err(anyhow::anyhow!("a worker panicked"))),
+            }
+        }
+        self.phases.advance(Phase::Cut);
+        self.control.join();
+        if let Some(log) = self.log {
+            log.close();
+        }
+        result
+    }
+}
+
+/// A listener whose address is ours.
+struct Claimed {
+    door: Door,
+    claim: Claim,
+    address: Option<SocketAddr>,
+}
+
+impl Claimed {
+    fn bound(&self) -> ListenAddress {
+        self.door.listener.listen.clone()
+    }
+}
+
+fn claim(plan: &Plan) -> anyhow::Result<Vec<Claimed>> {
+    let claims = plan.listeners.iter().enumerate().map(|(ix, listener)| {
+        let what = format!("listen of listener \"{}\"", listener.name);
+        let claim = claim_one(&listener.listen, &what)?;
+        let address = claim.address();
+        let open = Arc::new(AtomicU32::new(0));
+        let door = Door { ix, listener: Arc::clone(listener), port: address.map(|a| a.port()), open };
+        Ok(Claimed { door, claim, address })
+    });
+    claims.collect()
+}
+
+fn claim_one(listen: &ListenAddress, what: &str) -> anyhow::Result<Claim> {
+    listen.claim().map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{listen} is taken by another program; choose another address ({what}, or --listen)")
+        }
+        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "no permission to listen on {listen}; ports below 1024 need CAP_NET_BIND_SERVICE ({what}, or --listen)"
+        ),
+        _ => anyhow::anyhow!("cannot listen on {listen}: {error} ({what}, or --listen)"),
+    })
+}
+
+/// One list of doors and sockets for each worker.
+fn share(claimed: Vec<Claimed>, workers: usize) -> anyhow::Result<Vec<Vec<(Door, Socket)>>> {
+    let mut shares: Vec<Vec<(Door, Socket)>> = (0..workers).map(|_| Vec::new()).collect();
+    for Claimed { door, claim, .. } in claimed {
+        let name = Arc::clone(&door.listener.name);
+        let sockets = claim.into_sockets(workers).with_context(|| format!("listen for \"{name}\""))?;
+        for (share, socket) in shares.iter_mut().zip(sockets) {
+            share.push((door.clone(), socket));
+        }
+    }
+    Ok(shares)
+}
+
+fn work(
+    index: usize,
+    shared: Shared,
+    logger: Option<crate::telemetry::access_log::AccessLogger>,
+    doors: Vec<(Door, Socket)>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .build_local(tokio::runtime::LocalOptions::default())?;
+    runtime.block_on(async move { Worker::new(index, shared, logger).run(doors).await })
+}
+
+fn layout(plan: &Plan, workers: usize) -> Layout {
+    let pool = |pool: &Arc<crate::pool::Pool>| PoolNames {
+        name: Arc::clone(&pool.name),
+        backends: pool.members.iter().map(|(_, b)| b.id.as_str().into()).collect(),
+    };
+    Layout {
+        workers,
+        listeners: plan.listeners.iter().map(|l| Arc::clone(&l.name)).collect(),
+        pools: plan.pools.iter().map(pool).collect(),
+        affinity: &AFFINITY,
+        refusals: REFUSALS,
+    }
+}
+
+fn start_log(plan: &Plan, metrics: &Metrics) -> anyhow::Result<Option<AccessLogWriter>> {
+    let format = match plan.access_log.format {
+        LogFormat::Off => return Ok(None),
+        LogFormat::Json => Format::Json,
+        LogFormat::Combined => Format::Combined,
+    };
+    let path = plan.access_log.path.clone();
+    let what = path.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());
+    AccessLogWriter::start(path, format, metrics.log_dropped())
+        .map(Some)
+        .with_context(|| format!("open the access log {what}"))
+}
+
+/// Connections that may be open: half the descriptors, since each may need one to a backend.
+fn max_open() -> u32 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let soft = limits.lines().find(|l| l.starts_with("Max open files"));
+    let soft = soft.and_then(|l| l.split_whitespace().nth(3)?.parse::<u64>().ok()).unwrap_or(1024);
+    u32::try_from(soft.saturating_sub(OWN_DESCRIPTORS) / 2).unwrap_or(u32::MAX).max(16)
+}

@@ -1,0 +1,182 @@
+//! Where a request's story goes: this worker's counters, and its access log.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::connection::Client;
+use super::request::Request;
+use super::respond;
+use super::story::Story;
+use crate::affinity::Why;
+use crate::backend::BackendIx;
+use crate::message::head::Version;
+use crate::telemetry::access_line::Entry;
+use crate::telemetry::access_log::AccessLogger;
+use crate::telemetry::metrics::{Rejection, Shard, UpstreamError};
+
+/// The affinity reasons as (result, reason), in the order of [`Why::ALL`].
+pub const AFFINITY: [(&str, &str); Why::ALL.len()] = {
+    let mut all = [("", ""); Why::ALL.len()];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = (Why::ALL[i].result(), Why::ALL[i].as_str());
+        i += 1;
+    }
+    all
+};
+
+/// One worker's records.
+#[derive(Debug)]
+pub struct Record {
+    shard: Arc<Shard>,
+    logger: Option<RefCell<AccessLogger>>,
+    next_id: Cell<u64>,
+}
+
+impl Record {
+    /// Counts into `shard`; logs if there is a logger.
+    #[must_use]
+    pub fn new(shard: Arc<Shard>, logger: Option<AccessLogger>) -> Self {
+        Self { shard, logger: logger.map(RefCell::new), next_id: Cell::new(fastrand::u64(..)) }
+    }
+
+    /// Hands finished lines to the writer.
+    pub fn flush(&self) {
+        if let Some(logger) = &self.logger {
+            logger.borrow_mut().flush();
+        }
+    }
+
+    /// A connection was accepted.
+    pub fn opened(&self, listener: usize) {
+        self.shard.listener(listener).opened();
+    }
+
+    /// A connection is closed.
+    pub fn closed(&self, listener: usize) {
+        self.shard.listener(listener).closed();
+    }
+
+    /// A connection was turned away.
+    pub fn rejected(&self, listener: usize, why: Rejection) {
+        self.shard.listener(listener).rejected(why);
+    }
+
+    /// A panic ended a connection.
+    pub fn panicked(&self) {
+        self.shard.panicked();
+    }
+
+    /// A request was refused before a pool was found.
+    pub fn refused(&self, reason: &str) {
+        if let Some(place) = respond::REFUSALS.iter().position(|r| *r == reason) {
+            self.shard.refused(place);
+        }
+    }
+
+    /// How many idle connections are kept to a backend.
+    pub fn idle(&self, pool: usize, backend: BackendIx, count: usize) {
+        self.shard.pool(pool).backend(backend.index()).idle(count as u64);
+    }
+
+    /// A request is sent to a backend.
+    pub fn sent(&self, pool: usize, backend: BackendIx, is_reused: bool) {
+        let shard = self.shard.pool(pool).backend(backend.index());
+        shard.sent();
+        if is_reused { shard.reused() } else { shard.connected() }
+    }
+
+    /// A backend failed a request.
+    pub fn failed(&self, pool: usize, backend: BackendIx, how: UpstreamError) {
+        self.shard.pool(pool).backend(backend.index()).failed(how);
+    }
+
+    /// One request is over.
+    pub fn finish(&self, story: &Story, request: Option<&Request>, client: &Client) {
+        let took = story.began.elapsed();
+        match request {
+            None => self.refused(story.reason.unwrap_or_default()),
+            Some(request) => {
+                let pool = self.shard.pool(request.pool.ix);
+                pool.finished(story.status, micros(took), story.bytes_in, story.bytes_out);
+                pool.affinity(story.why as usize);
+                (1..story.tries).for_each(|_| pool.retried());
+                (0..story.replays).for_each(|_| pool.replayed());
+            }
+        }
+        if let Some(logger) = &self.logger {
+            logger.borrow_mut().log(&self.entry(story, request, client, took, &mut Texts::default()));
+        }
+    }
+
+    fn entry<'a>(
+        &self,
+        story: &'a Story,
+        request: Option<&'a Request>,
+        client: &'a Client,
+        took: Duration,
+        texts: &'a mut Texts,
+    ) -> Entry<'a> {
+        let ended = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let id = self.next_id.replace(self.next_id.get().wrapping_add(1));
+        texts.id = format!("{:016x}", crate::base::hash::combine(id, 1));
+        texts.peer = client.peer.as_ref().map(IpAddr::to_string).unwrap_or_default();
+        let who = request.map_or(client.peer, |r| r.client);
+        texts.client = who.as_ref().map(IpAddr::to_string).unwrap_or_default();
+        let mut entry = Entry {
+            ts_ms: u64::try_from(ended.saturating_sub(took).as_millis()).unwrap_or_default(),
+            id: &texts.id,
+            client_ip: &texts.client,
+            peer_ip: &texts.peer,
+            listener: &client.door.listener.name,
+            status: story.status,
+            bytes_in: story.bytes_in,
+            bytes_out: story.bytes_out,
+            dur: micros(took),
+            tries: u8::try_from(story.tries).unwrap_or(u8::MAX),
+            t_connect: story.connect.map(micros),
+            t_first_byte: story.first_byte.map(micros),
+            conn_reused: story.reused,
+            affinity: story.why.result(),
+            reason: story.why.as_str(),
+            end: story.end,
+            ..Entry::default()
+        };
+        let Some(request) = request else {
+            let mut words = story.line.split(' ');
+            entry.method = words.next().unwrap_or_default();
+            entry.path = words.next().unwrap_or_default().as_bytes();
+            return entry;
+        };
+        entry.method = std::str::from_utf8(request.part(&request.method)).unwrap_or_default();
+        entry.host = request.part(&request.host);
+        let target = request.part(&request.target);
+        let question = memchr::memchr(b'?', target);
+        entry.path = target.get(..question.unwrap_or(target.len())).unwrap_or_default();
+        entry.query = question.and_then(|at| target.get(at + 1..));
+        entry.proto = if request.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+        entry.pool = Some(&request.pool.pool.name);
+        entry.ua = Some(request.part(&request.user_agent)).filter(|v| !v.is_empty());
+        entry.referer = Some(request.part(&request.referer)).filter(|v| !v.is_empty());
+        if let Some(ix) = story.backend {
+            let backend = request.pool.pool.members.get(ix);
+            entry.backend = Some(backend.id.as_str());
+            entry.backend_addr = Some(&backend.address_text);
+        }
+        entry
+    }
+}
+
+/// Texts that an entry borrows.
+#[derive(Debug, Default)]
+struct Texts {
+    id: String,
+    client: String,
+    peer: String,
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,80 @@
+//! What happened to one request, as the access log and the metrics will tell it.
+
+use std::time::{Duration, Instant};
+
+use super::respond::Own;
+use crate::affinity::Why;
+use crate::backend::BackendIx;
+
+/// One request's story. Filled in on the way, recorded once.
+#[derive(Debug)]
+pub struct Story {
+    /// When its head was whole.
+    pub began: Instant,
+    /// The status sent; 0 if none was.
+    pub status: u16,
+    /// The reason for the choice.
+    pub why: Why,
+    /// The reason word of an answer of our own.
+    pub reason: Option<&'static str>,
+    /// Who ended it and where: `ok`, `client.request`, `backend.body`, ..
+    pub end: &'static str,
+    /// The backend that answered or failed last.
+    pub backend: Option<BackendIx>,
+    /// Backends tried.
+    pub tries: u32,
+    /// Requests sent again on a fresh connection to the same backend.
+    pub replays: u32,
+    /// What the last backend that failed would have been answered with.
+    pub lost: Option<Own>,
+    /// How long connecting took.
+    pub connect: Option<Duration>,
+    /// Until the answer's head.
+    pub first_byte: Option<Duration>,
+    /// Whether a kept connection was used.
+    pub reused: bool,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the answer.
+    pub bytes_out: u64,
+    /// The first line of a request that was refused, as far as it is text.
+    pub line: String,
+}
+
+impl Story {
+    /// A story that begins now.
+    #[must_use]
+    pub const fn new(began: Instant) -> Self {
+        Self {
+            began,
+            status: 0,
+            why: Why::Bypass,
+            reason: None,
+            end: "ok",
+            backend: None,
+            tries: 0,
+            replays: 0,
+            lost: None,
+            connect: None,
+            first_byte: None,
+            reused: false,
+            bytes_in: 0,
+            bytes_out: 0,
+            line: String::new(),
+        }
+    }
+
+    /// homing answered itself.
+    pub fn own(&mut self, own: Own) {
+        self.status = own.status;
+        self.reason = Some(own.reason);
+        self.end = own.reason;
+    }
+
+    /// The request was refused: its line is kept, up to 256 bytes.
+    pub fn refused(&mut self, head: &[u8], own: Own) {
+        let line = head.split(|&b| b == b'\r').next().unwrap_or_default();
+        self.line = String::from_utf8_lossy(line.get(..256).unwrap_or(line)).into_owned();
+        self.own(own);
+    }
+}

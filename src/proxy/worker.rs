@@ -1,0 +1,374 @@
+//! A worker: one thread, its runtime, its listeners, its view of the snapshot and its connections.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use socket2::Socket;
+use tokio::net::{TcpListener, UnixListener};
+
+use super::clock::{Clock, TICK};
+use super::connection::{self, Client};
+use super::record::Record;
+use super::request::Request;
+use super::story::Story;
+use super::upstream::{Member, PoolView};
+use super::visits::Visits;
+use crate::affinity::opened::{ENTRIES, OpenedCache};
+use crate::affinity::seal::Nonces;
+use crate::backend::BackendIx;
+use crate::base::time::UnixSeconds;
+use crate::net::buffer::Blocks;
+use crate::net::stream::Stream;
+use crate::pool::choose::Pickers;
+use crate::snapshot::phase::{Phase, Phases};
+use crate::snapshot::published::Published;
+use crate::snapshot::reports::{Outcome, Report, Reporter};
+use crate::snapshot::{Listener, Snapshot};
+use crate::telemetry::access_log::AccessLogger;
+use crate::telemetry::metrics::{Metrics, Rejection};
+
+/// Connections accepted in one go before others get their turn.
+const ACCEPTS: u32 = 64;
+/// How long accepting rests when descriptors have run out: it must not spin.
+const REST: Duration = Duration::from_millis(100);
+
+/// What every worker is given.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The snapshots.
+    pub published: Arc<Published>,
+    /// The way to the control plane.
+    pub reporter: Reporter,
+    /// All counters.
+    pub metrics: Arc<Metrics>,
+    /// How far stopping has come.
+    pub phases: Arc<Phases>,
+    /// First visits in flight.
+    pub visits: Arc<Visits>,
+    /// Connections open, over all workers.
+    pub open: Arc<AtomicU32>,
+    /// Connections that may be open, over all workers.
+    pub max_open: u32,
+    /// This process's name in `Via`.
+    pub pseudonym: Arc<str>,
+}
+
+/// One thread of the data plane.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its number, from 0.
+    pub index: usize,
+    /// Its clock.
+    pub clock: Rc<Clock>,
+    /// Its free buffers.
+    pub blocks: Rc<Blocks>,
+    /// Opened pins.
+    pub opened: RefCell<OpenedCache>,
+    /// Nonces for sealing.
+    pub nonces: RefCell<Nonces>,
+    /// First visits in flight.
+    pub visits: Arc<Visits>,
+    shared: Shared,
+    record: Record,
+    rng: RefCell<fastrand::Rng>,
+    view: RefCell<Rc<View>>,
+    via: Vec<u8>,
+    date: RefCell<Rc<str>>,
+    unix: Cell<UnixSeconds>,
+    began: Instant,
+}
+
+/// A snapshot as one worker sees it.
+#[derive(Debug)]
+pub struct View {
+    generation: u64,
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    /// Its pools, with this worker's pickers and connections.
+    pub pools: Vec<Rc<PoolView>>,
+}
+
+/// A listener as one worker sees it.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Its place in the snapshot.
+    pub ix: usize,
+    /// Its settings.
+    pub listener: Arc<Listener>,
+    /// Its port, unless it is a Unix socket.
+    pub port: Option<u16>,
+    /// Connections open by it, over all workers.
+    pub open: Arc<AtomicU32>,
+}
+
+/// Counts a connection as open until it is dropped, and a panic that drops it.
+#[derive(Debug)]
+pub struct Inside {
+    worker: Rc<Worker>,
+    door: Rc<Door>,
+}
+
+impl Worker {
+    /// A worker that has not begun.
+    #[must_use]
+    pub fn new(index: usize, shared: Shared, logger: Option<AccessLogger>) -> Rc<Self> {
+        let mut rng = fastrand::Rng::new();
+        let snapshot = shared.published.load();
+        let view = View::new(shared.published.generation(), snapshot, None, &mut rng);
+        let worker = Self {
+            index,
+            clock: Rc::default(),
+            blocks: Rc::default(),
+            opened: RefCell::new(OpenedCache::new(ENTRIES, rng.u64(..))),
+            nonces: RefCell::default(),
+            visits: Arc::clone(&shared.visits),
+            record: Record::new(shared.metrics.shard(index), logger),
+            rng: RefCell::new(rng),
+            view: RefCell::new(Rc::new(view)),
+            via: format!("Via: 1.1 {}\r\n", shared.pseudonym).into_bytes(),
+            date: RefCell::new("".into()),
+            unix: Cell::new(UnixSeconds::now()),
+            began: Instant::now(),
+            shared,
+        };
+        worker.tick();
+        Rc::new(worker)
+    }
+
+    /// Serves `doors` until the phase says that it is over and every connection has ended or is cut.
+    ///
+    /// # Errors
+    /// A socket could not be handed to the runtime.
+    pub async fn run(self: Rc<Self>, doors: Vec<(Door, Socket)>) -> io::Result<()> {
+        let mut accepting = Vec::new();
+        for (door, socket) in doors {
+            let acceptor = Acceptor::new(&door, socket)?;
+            let worker = Rc::clone(&self);
+            accepting.push(tokio::task::spawn_local(async move { worker.accept(door, acceptor).await }));
+        }
+        let mut ticks = tokio::time::interval(TICK);
+        let mut phase = Phase::Serving;
+        loop {
+            ticks.tick().await;
+            self.tick();
+            let now = self.shared.phases.now();
+            if now != phase {
+                phase = now;
+                if phase >= Phase::Drain {
+                    accepting.drain(..).for_each(|task| task.abort());
+                    self.clock.wake_all();
+                }
+            }
+            let is_over = phase == Phase::Cut || phase == Phase::Drain && self.shared.open.load(Relaxed) == 0;
+            if is_over {
+                self.record.flush();
+                return Ok(());
+            }
+        }
+    }
+
+    fn tick(&self) {
+        self.clock.tick(self.began.elapsed());
+        let unix = UnixSeconds::now();
+        if self.unix.replace(unix) != unix || self.date.borrow().is_empty() {
+            *self.date.borrow_mut() = httpdate::fmt_http_date(SystemTime::now()).into();
+        }
+        let view = Rc::clone(&self.view.borrow());
+        for pool in &view.pools {
+            let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
+            for member in pool.members.iter() {
+                member.sweep(self.clock.now(), idle);
+                self.record.idle(pool.ix, member.ix, member.idle());
+            }
+        }
+        self.record.flush();
+    }
+
+    async fn accept(self: Rc<Self>, door: Door, acceptor: Acceptor) {
+        let door = Rc::new(door);
+        let mut in_a_row = 0;
+        loop {
+            match acceptor.accept().await {
+                Ok((stream, peer)) => {
+                    if self.has_room(&door) {
+                        let serving = connection::serve(Rc::clone(&self), Rc::clone(&door), stream, peer);
+                        tokio::task::spawn_local(serving);
+                    }
+                    in_a_row += 1;
+                    if in_a_row % ACCEPTS == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Err(error) if is_of_peer(&error) => {}
+                Err(error) => {
+                    tracing::warn!(listener = &*door.listener.name, %error, "accepting rests");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    /// Whether one more connection may be opened; one that may not is closed at once, and counted.
+    fn has_room(&self, door: &Door) -> bool {
+        let max = door.listener.max_connections;
+        let why = if max != 0 && door.open.load(Relaxed) >= max {
+            Rejection::ListenerFull
+        } else if self.shared.open.load(Relaxed) >= self.shared.max_open {
+            Rejection::ProcessFull
+        } else {
+            return true;
+        };
+        self.record.rejected(door.ix, why);
+        false
+    }
+
+    /// The present view. Looks once whether there is a new snapshot; pickers and connections of pools that are still
+    /// the same go over.
+    pub fn view(&self) -> Rc<View> {
+        let generation = self.shared.published.generation();
+        let old = Rc::clone(&self.view.borrow());
+        if old.generation == generation {
+            return old;
+        }
+        let snapshot = self.shared.published.load();
+        let new = Rc::new(View::new(generation, snapshot, Some(&old), &mut self.rng.borrow_mut()));
+        *self.view.borrow_mut() = Rc::clone(&new);
+        new
+    }
+
+    /// The wall clock's second, as of the last tick.
+    #[must_use]
+    pub fn unix_now(&self) -> UnixSeconds {
+        self.unix.get()
+    }
+
+    /// The date as HTTP writes it, as of the last tick.
+    #[must_use]
+    pub fn date(&self) -> Rc<str> {
+        Rc::clone(&self.date.borrow())
+    }
+
+    /// A random number; not for secrets.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        self.rng.borrow_mut().u64(..)
+    }
+
+    /// This process's name in `Via`.
+    #[must_use]
+    pub fn pseudonym(&self) -> &str {
+        &self.shared.pseudonym
+    }
+
+    /// The `Via` line for requests.
+    #[must_use]
+    pub fn via(&self) -> &[u8] {
+        &self.via
+    }
+
+    /// Whether connections are to end after what is in flight on them.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.phases.now() >= Phase::Drain
+    }
+
+    /// Tells the control plane how a request went with a backend.
+    pub fn report(&self, pool: usize, backend: BackendIx, outcome: Outcome) {
+        self.shared.reporter.tell(Report { pool, backend, outcome });
+    }
+
+    /// Counters and the access log.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Records one request.
+    pub fn finish(&self, story: &Story, request: Option<&Request>, client: &Client) {
+        self.record.finish(story, request, client);
+    }
+}
+
+impl View {
+    fn new(
+        generation: u64,
+        snapshot: Arc<Snapshot>,
+        old: Option<&Self>,
+        rng: &mut fastrand::Rng,
+    ) -> Self {
+        let pools = snapshot.plan.pools.iter().zip(&snapshot.standings).enumerate();
+        let pools = pools.map(|(ix, (pool, standing))| {
+            let same = old.and_then(|o| o.pools.iter().find(|p| Arc::ptr_eq(&p.pool, pool)));
+            let (pickers, members) = match same {
+                Some(view) => (Rc::clone(&view.pickers), Rc::clone(&view.members)),
+                None => {
+                    let members = pool.members.iter().map(|(ix, b)| Rc::new(Member::new(ix, Arc::clone(b))));
+                    (Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..)))), members.collect())
+                }
+            };
+            let (pool, standing) = (Arc::clone(pool), Arc::clone(standing));
+            Rc::new(PoolView { ix, pool, standing, pickers, members })
+        });
+        Self { generation, pools: pools.collect(), snapshot: Arc::clone(&snapshot) }
+    }
+}
+
+impl Door {
+    /// Counts a connection as open.
+    #[must_use]
+    pub fn enter(self: &Rc<Self>, worker: &Rc<Worker>) -> Inside {
+        self.open.fetch_add(1, Relaxed);
+        worker.shared.open.fetch_add(1, Relaxed);
+        worker.record.opened(self.ix);
+        Inside { worker: Rc::clone(worker), door: Rc::clone(self) }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.door.open.fetch_sub(1, Relaxed);
+        self.worker.shared.open.fetch_sub(1, Relaxed);
+        self.worker.record.closed(self.door.ix);
+        if std::thread::panicking() {
+            self.worker.record.panicked();
+        }
+    }
+}
+
+/// A listening socket in the worker's runtime.
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    fn new(door: &Door, socket: Socket) -> io::Result<Self> {
+        if door.port.is_some() {
+            return Ok(Self::Tcp(TcpListener::from_std(socket.into())?));
+        }
+        let listener: std::os::unix::net::UnixListener = std::os::fd::OwnedFd::from(socket).into();
+        Ok(Self::Unix(UnixListener::from_std(listener)?))
+    }
+
+    async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Stream::Tcp(stream), Some(peer.ip().to_canonical())))
+            }
+            Self::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), None)),
+        }
+    }
+}
+
+/// Whether accepting failed because of the one connection that was to be accepted.
+fn is_of_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, InvalidInput, NotConnected};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | InvalidInput | NotConnected)
+}
