@@ -203,7 +203,7 @@ fn start_log(plan: &Plan, metrics: &Metrics) -> anyhow::Result<Option<AccessLogW
     };
     let path = plan.access_log.path.clone();
     let what = path.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());
-    AccessLogWriter::start(path, format, metrics.log_dropped())
+    AccessLogWriter::start(path, format, Arc::clone(metrics.log_dropped()))
         .map(Some)
         .with_context(|| format!("open the access log {what}"))
 }

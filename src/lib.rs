@@ -20,3 +20,5 @@ pub mod control;
 pub mod demo;
 pub mod proxy;
 pub mod app;
+pub mod cli;
+pub mod explain;

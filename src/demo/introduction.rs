@@ -36,7 +36,7 @@ In a shell, log in and keep the cookies in a jar; then {shell}:
 Watch a response stream, and the pools as the balancer sees them:
 
   curl -N -b homing.jar {proxy}/events
-  curl -s {admin}/pools
+  curl -s {admin}/api/v1/pools
 
 {other}
 Ctrl-C ends everything.
@@ -52,7 +52,7 @@ mod tests {
     fn commands_name_the_addresses_without_a_doubled_slash() {
         let text = introduction("http://127.0.0.1:8080/", "http://127.0.0.1:9090/", true);
         assert!(text.contains("-d name=ada http://127.0.0.1:8080/login\n"), "{text}");
-        assert!(text.contains("curl -s http://127.0.0.1:9090/pools\n"), "{text}");
+        assert!(text.contains("curl -s http://127.0.0.1:9090/api/v1/pools\n"), "{text}");
         assert!(!text.contains("0//"), "{text}");
     }
 

@@ -343,8 +343,8 @@ impl Exchange<'_> {
         }
         self.story.bytes_in = upload.moved;
         self.story.bytes_out = download.moved + head_len;
-        self.worker.blocks.recycle(download.take_pending());
-        self.request.head = upload.take_pending();
+        self.worker.blocks.recycle(download.take_head());
+        self.request.head = upload.take_head();
         match relayed {
             Ok(()) => {
                 let is_clean = upload.is_done() && answer.persists && answer.source != Framing::UntilClose;
@@ -486,7 +486,7 @@ impl Exchange<'_> {
     }
 
     async fn tunnel(&mut self, mut upload: Pump, lease: Lease, answer: Answer) -> Result<Next, Stop> {
-        self.request.head = upload.take_pending();
+        self.request.head = upload.take_head();
         let idle = self.request.pool.pool.timeouts.tunnel;
         write_all(self.client, &answer.out).await.map_err(|()| Stop::Gone("client.response"))?;
         let (mut stream, mut held, _seat) = lease.into_tunnel();

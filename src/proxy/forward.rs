@@ -27,6 +27,8 @@ pub struct Pump {
     in_trailers: bool,
     pending: Vec<u8>,
     written: usize,
+    /// The head, once it was written and body bytes took its place.
+    head: Vec<u8>,
     /// Body bytes moved.
     pub moved: u64,
     /// Grows with every byte read or written: a wait without growth runs against its deadline.
@@ -100,6 +102,7 @@ impl Pump {
             in_trailers: false,
             pending,
             written: 0,
+            head: Vec::new(),
             moved: 0,
             progress: 0,
             waits_for: Waits::Write,
@@ -135,10 +138,11 @@ impl Pump {
         }
     }
 
-    /// Gives back the vector that held the head.
-    pub fn take_pending(&mut self) -> Vec<u8> {
+    /// Gives back the vector that holds the head.
+    pub fn take_head(&mut self) -> Vec<u8> {
         self.written = 0;
-        std::mem::take(&mut self.pending)
+        let pending = std::mem::take(&mut self.pending);
+        if self.head.is_empty() { pending } else { std::mem::take(&mut self.head) }
     }
 
     /// Starts over with the same head, for another try. Only while nothing was taken from the sender.
@@ -289,6 +293,9 @@ impl Pump {
     }
 
     fn clear(&mut self) {
+        if self.head.is_empty() {
+            self.head = std::mem::take(&mut self.pending);
+        }
         self.pending.clear();
         self.written = 0;
         self.has_taken = true;

@@ -54,6 +54,16 @@ pub struct Routes {
     any: Vec<usize>,
 }
 
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.host {
+            HostPattern::Any => write!(f, "*{}", self.path),
+            HostPattern::Exact(host) => write!(f, "{host}{}", self.path),
+            HostPattern::Under(suffix) => write!(f, "*{suffix}{}", self.path),
+        }
+    }
+}
+
 impl HeaderRules {
     /// Whether there is nothing to do.
     #[must_use]

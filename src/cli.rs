@@ -1,0 +1,320 @@
+//! The subcommands: run, check, explain, strategies, demo, and the one-line form. The only file that prints.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::{self, Running, Signals};
+use crate::config::diagnostic::{Diagnostics, Style};
+use crate::config::print::OneLine;
+use crate::config::{self, Environment, Loaded};
+use crate::demo;
+use crate::explain::{Ask, Explainer};
+use crate::net::listen::ListenAddress;
+use crate::snapshot::Plan;
+use crate::strategy::Registry;
+
+/// A reverse-proxy load balancer: a client that has found a backend keeps finding it.
+#[derive(Debug, Parser)]
+#[command(name = "homing", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    one_line: Option<OneLineArgs>,
+}
+
+/// Serve without a file.
+#[derive(Args, Debug)]
+struct OneLineArgs {
+    /// Where clients come in: `:8080`, `127.0.0.1:8080` or `unix:/run/homing.sock`
+    #[arg(long, value_name = "ADDRESS")]
+    listen: String,
+    /// Backends, separated by commas: `127.0.0.1:9001,127.0.0.1:9002`
+    #[arg(long, value_name = "ADDRESSES", required = true)]
+    to: Vec<String>,
+    /// How a backend is chosen for a new session (see `homing strategies`)
+    #[arg(long, value_name = "NAME")]
+    strategy: Option<String>,
+    /// What keeps a client with its backend: `cookie` or `none`
+    #[arg(long, value_name = "MODE")]
+    affinity: Option<String>,
+    /// Where /metrics, /healthz and /readyz are served
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+    /// Print the configuration file that says the same, and exit
+    #[arg(long)]
+    print_config: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve in the foreground until SIGTERM or Ctrl-C
+    Run(ConfigArgs),
+    /// Find every problem of a configuration; exit 0 if it can be used, 1 if not
+    Check(ConfigArgs),
+    /// Tell which backend a request would get, and why; offline
+    Explain(ExplainArgs),
+    /// List the strategies
+    Strategies,
+    /// Try it: a proxy and three small backends that people log in to
+    Demo(DemoArgs),
+}
+
+#[derive(Args, Debug)]
+struct ConfigArgs {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct ExplainArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The client's address
+    #[arg(long)]
+    ip: Option<IpAddr>,
+    /// The listener it comes in by; default the first
+    #[arg(long)]
+    listener: Option<String>,
+    /// The host it asks for
+    #[arg(long)]
+    host: Option<String>,
+    /// The path, with its query
+    #[arg(long)]
+    path: Option<String>,
+    /// A header field, as 'Name: value'; may be repeated
+    #[arg(long, value_name = "FIELD")]
+    header: Vec<String>,
+    /// A cookie, as 'name=value'; may be repeated
+    #[arg(long, value_name = "PAIR")]
+    cookie: Vec<String>,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+    /// A file with one address or key a line (`-` is standard input); prints `key TAB backend`
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    batch: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct DemoArgs {
+    /// Where the proxy listens
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: String,
+    /// How a backend is chosen for a new session
+    #[arg(long, default_value = "round_robin", value_name = "NAME")]
+    strategy: String,
+    /// `cookie`, or `none` to see sessions lost
+    #[arg(long, default_value = "cookie", value_name = "MODE")]
+    affinity: String,
+    /// Where /metrics, /healthz and /readyz are served
+    #[arg(long, default_value = "127.0.0.1:9900", value_name = "ADDRESS")]
+    admin: String,
+}
+
+/// Parses the command line, does what it says, and returns the exit code: 0 if all went well, 1 if something is wrong
+/// with what was asked, 2 if the command line is.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("homing: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    match (cli.command, cli.one_line) {
+        (Some(Command::Run(args)), _) => run(&args.config),
+        (Some(Command::Check(args)), _) => check(&args.config),
+        (Some(Command::Explain(args)), _) => explain(args),
+        (Some(Command::Strategies), _) => {
+            for kind in Registry::built_in().iter() {
+                print(&format!("{:<15} {}\n", kind.name, kind.summary))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        (Some(Command::Demo(args)), _) => run_demo(&args),
+        (None, Some(args)) => one_line(args),
+        (None, None) => Ok(ExitCode::from(2)),
+    }
+}
+
+fn run(path: &Path) -> anyhow::Result<ExitCode> {
+    let Some(plan) = read(config::load(path, &Registry::built_in(), &environment()?)) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    serve(plan)
+}
+
+fn one_line(args: OneLineArgs) -> anyhow::Result<ExitCode> {
+    let OneLineArgs { listen, to, strategy, affinity, admin, print_config } = args;
+    let text = OneLine { listen, to, strategy, affinity, admin }.to_toml();
+    if print_config {
+        print(&text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let origin = Path::new("command line (see --print-config)");
+    let Some(plan) = read(config::parse(&text, origin, &Registry::built_in(), &environment()?)) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    serve(plan)
+}
+
+fn check(path: &Path) -> anyhow::Result<ExitCode> {
+    let Some(plan) = read(config::load(path, &Registry::built_in(), &environment()?)) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let backends: usize = plan.pools.iter().map(|p| p.members.len()).sum();
+    print(&format!(
+        "{}: ok: {} listener(s), {} route(s), {} pool(s), {backends} backend(s)\n",
+        path.display(),
+        plan.listeners.len(),
+        plan.routes.as_slice().len(),
+        plan.pools.len(),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
+    let loaded = config::load(&args.config.config, &Registry::built_in(), &environment()?);
+    let Some(plan) = read(loaded) else { return Ok(ExitCode::FAILURE) };
+    let explainer = Explainer::new(plan);
+    let ask = Ask {
+        listener: args.listener,
+        ip: args.ip,
+        host: args.host,
+        path: args.path,
+        headers: args.header,
+        cookies: args.cookie,
+    };
+    if let Some(file) = args.batch {
+        let lines = if file.as_os_str() == "-" {
+            std::io::read_to_string(std::io::stdin()).context("read standard input")?
+        } else {
+            std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?
+        };
+        print(&explainer.batch(&ask, &lines)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let answer = explainer.explain(&ask)?;
+    print(&if args.json { answer.to_json() + "\n" } else { answer.to_text() })?;
+    Ok(if answer.backend.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    let backends = demo::start(&["amber", "birch", "coral"]).context("start the demo's backends")?;
+    let list: String =
+        backends.addresses().iter().map(|(name, a)| format!("  {{ name = \"{name}\", address = \"{a}\" }},\n")).collect();
+    let text = format!(
+        "[admin]\nlisten = {:?}\n\n[access_log]\nformat = \"off\"\n\n[[listener]]\nname = \"web\"\nlisten = {:?}\n\
+         affinity_header = true\n\n[[pool]]\nname = \"demo\"\nstrategy = {:?}\nbackends = [\n{list}]\n\n\
+         [pool.affinity]\nmode = {:?}\n\n[pool.health]\npath = \"/healthz\"\n\n[shutdown]\nnotice = \"1ms\"\ndrain = \"1s\"\n",
+        args.admin, args.listen, args.strategy, args.affinity
+    );
+    let origin = Path::new("demo");
+    let Some(plan) = read_quietly(config::parse(&text, origin, &Registry::built_in(), &environment()?)) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    log_to_standard_error();
+    let running = app::start(plan, Signals::Heed)?;
+    let proxy = running.listeners.first().and_then(|(.., a)| *a).map_or_else(String::new, |a| format!("http://{a}"));
+    let admin = running.admin.map_or_else(String::new, |a| format!("http://{a}"));
+    print(&demo::introduction(&proxy, &admin, args.affinity == "cookie"))?;
+    running.join()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
+    log_to_standard_error();
+    let pools: Vec<String> = plan
+        .pools
+        .iter()
+        .map(|p| {
+            let affinity = if p.cookie.is_some() { ", cookie affinity" } else { "" };
+            format!("pool \"{}\": {} backend(s), {}{affinity}\n", p.name, p.members.len(), p.kind.name)
+        })
+        .collect();
+    let running = app::start(plan, Signals::Heed)?;
+    announce(&running, &pools);
+    running.join()?;
+    say("stopped\n");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn announce(running: &Running, pools: &[String]) {
+    let mut text = String::new();
+    for (name, listen, bound) in &running.listeners {
+        let at = match (listen, bound) {
+            (ListenAddress::Tcp { both_families: true, .. }, Some(a)) => format!("http://*:{}", a.port()),
+            (_, Some(a)) => format!("http://{a}"),
+            (other, None) => other.to_string(),
+        };
+        text.push_str(&format!("listener \"{name}\": {at}\n"));
+    }
+    text.extend(pools.iter().map(String::as_str));
+    if let Some(admin) = running.admin {
+        text.push_str(&format!("admin: http://{admin}\n"));
+    }
+    text.push_str("ready\n");
+    say(&text);
+}
+
+fn environment() -> anyhow::Result<Environment> {
+    Environment::detect().context("draw random bytes")
+}
+
+/// The plan, after its warnings were said; or nothing, after its errors were.
+fn read(loaded: Result<Loaded, Diagnostics>) -> Option<Plan> {
+    if let Ok(loaded) = &loaded {
+        say(&loaded.warnings.render(style()));
+    }
+    read_quietly(loaded)
+}
+
+fn read_quietly(loaded: Result<Loaded, Diagnostics>) -> Option<Plan> {
+    match loaded {
+        Ok(loaded) => Some(loaded.plan),
+        Err(diagnostics) => {
+            say(&diagnostics.render(style()));
+            None
+        }
+    }
+}
+
+fn style() -> Style {
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    if !is_plain && std::io::stderr().is_terminal() { Style::Coloured } else { Style::Plain }
+}
+
+fn log_to_standard_error() {
+    let is_terminal = std::io::stderr().is_terminal();
+    // A second start in one process keeps the first logger.
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .try_init();
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("write to standard output"),
+    }
+}
+
+/// Standard error is where people look; that it is closed is nothing to stop for.
+fn say(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,239 @@
+//! `homing explain`: which backend a request would get, and why, offline.
+//!
+//! The request is written out as bytes and goes through the proxy's own admission and choice, so the answer cannot
+//! differ from what a running homing with the same configuration and no failures would do.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::affinity::{Pin, Why};
+use crate::backend::members::BackendSet;
+use crate::pool::choose::Question;
+use crate::proxy::request::{self, Asker, Refusal, Request};
+use crate::proxy::visits::Visits;
+use crate::proxy::worker::{Shared, View, Worker};
+use crate::snapshot::phase::Phases;
+use crate::snapshot::published::Published;
+use crate::snapshot::{Plan, Snapshot, reports};
+use crate::strategy::{Needs, RequestFacts};
+use crate::telemetry::metrics::{Layout, Metrics};
+
+/// The request that is asked about.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// The listener's name; the first if absent.
+    pub listener: Option<String>,
+    /// Who asks; `None` is a client on a Unix socket.
+    pub ip: Option<IpAddr>,
+    /// The host; `localhost` if absent.
+    pub host: Option<String>,
+    /// Path and query; `/` if absent.
+    pub path: Option<String>,
+    /// Further fields, as `Name: value`.
+    pub headers: Vec<String>,
+    /// Cookies, as `name=value`.
+    pub cookies: Vec<String>,
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The route, as host and path; `None` if none is for the request.
+    pub route: Option<String>,
+    /// The pool.
+    pub pool: Option<String>,
+    /// The backend's id; `None` if the request would not get one.
+    pub backend: Option<String>,
+    /// The reason word.
+    pub reason: String,
+    /// Backends in the order they would be tried if each failed.
+    pub chain: Vec<String>,
+    /// What a running homing knows and this command does not.
+    pub depends_on: Vec<String>,
+}
+
+/// Answers questions about one plan.
+#[derive(Debug)]
+pub struct Explainer {
+    worker: Rc<Worker>,
+    view: Rc<View>,
+}
+
+impl Explainer {
+    /// An explainer for `plan`.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        let (reporter, _reports) = reports::channel();
+        let shared = Shared {
+            published: Arc::new(Published::new(Snapshot::new(Arc::new(plan)))),
+            reporter,
+            metrics: Arc::new(Metrics::new(Layout::default())),
+            phases: Arc::new(Phases::default()),
+            visits: Arc::new(Visits::default()),
+            open: Arc::new(AtomicU32::new(0)),
+            max_open: 0,
+            pseudonym: "homing-explain".into(),
+        };
+        let worker = Worker::new(0, shared, None);
+        let view = worker.view();
+        Self { worker, view }
+    }
+
+    /// Explains one request.
+    ///
+    /// # Errors
+    /// The listener is not known, or a header or cookie is not one.
+    pub fn explain(&self, ask: &Ask) -> anyhow::Result<Answer> {
+        match self.admit(ask)? {
+            Ok(request) => Ok(self.answer(&request, None)),
+            Err(refusal) => Ok(Answer {
+                route: None,
+                pool: None,
+                backend: None,
+                reason: refusal.answer().reason.to_owned(),
+                chain: Vec::new(),
+                depends_on: Vec::new(),
+            }),
+        }
+    }
+
+    /// The backend for each line: an address is a client's, anything else is the affinity key itself.
+    ///
+    /// # Errors
+    /// As [`Self::explain`].
+    pub fn batch(&self, ask: &Ask, lines: &str) -> anyhow::Result<String> {
+        let mut out = String::new();
+        for line in lines.lines().map(str::trim).filter(|l| !l.is_empty()) {
+            let ip = line.parse::<IpAddr>().ok();
+            let ask = Ask { ip: ip.or(ask.ip), ..ask.clone() };
+            let backend = self.admit(&ask)?.ok().and_then(|request| {
+                let key = (ip.is_none()).then(|| line.as_bytes());
+                self.answer(&request, key).backend
+            });
+            out.push_str(line);
+            out.push('\t');
+            out.push_str(backend.as_deref().unwrap_or("-"));
+            out.push('\n');
+        }
+        Ok(out)
+    }
+
+    fn admit(&self, ask: &Ask) -> anyhow::Result<Result<Request, Refusal>> {
+        let listeners = &self.view.snapshot.plan.listeners;
+        let ix = match &ask.listener {
+            None => 0,
+            Some(name) => listeners
+                .iter()
+                .position(|l| *l.name == **name)
+                .with_context(|| format!("no listener is named \"{name}\""))?,
+        };
+        let listener = listeners.get(ix).context("the configuration has no listener")?;
+        let path = ask.path.as_deref().unwrap_or("/");
+        let host = ask.host.as_deref().unwrap_or("localhost");
+        let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
+        for header in &ask.headers {
+            let (name, value) =
+                header.split_once(':').with_context(|| format!("--header \"{header}\": write 'Name: value'"))?;
+            head.push_str(&format!("{}: {}\r\n", name.trim(), value.trim()));
+        }
+        if !ask.cookies.is_empty() {
+            head.push_str(&format!("Cookie: {}\r\n", ask.cookies.join("; ")));
+        }
+        head.push_str("\r\n");
+        let peer = ask.ip.map(|ip| ip.to_canonical());
+        let asker = Asker { listener, listener_ix: ix, peer, vouched: b"" };
+        Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes()))
+    }
+
+    fn answer(&self, request: &Request, key: Option<&[u8]>) -> Answer {
+        let pool = &request.pool;
+        let mut tried = BackendSet::new();
+        let (mut chain, mut why) = (Vec::new(), Why::NoBackend);
+        let key = key.or(request.key.as_deref());
+        let hash = key.map_or(request.hash, crate::base::hash::hash64);
+        loop {
+            let ask = Question {
+                pool: &pool.pool,
+                standing: &pool.standing,
+                session: request.session.as_ref(),
+                tried: &tried,
+                follow: None,
+            };
+            let attempt = u8::try_from(chain.len()).unwrap_or(u8::MAX);
+            let facts =
+                RequestFacts { client: request.client, key, hash, attempt, now: self.worker.unix_now() };
+            let Some(choice) = pool.pickers.borrow_mut().choose(&ask, &facts) else { break };
+            if chain.is_empty() {
+                why = choice.why;
+            }
+            tried.insert(choice.backend);
+            chain.push(pool.pool.members.get(choice.backend).id.to_string());
+        }
+        let route = self.view.snapshot.plan.routes.as_slice().get(request.route);
+        Answer {
+            route: route.map(ToString::to_string),
+            pool: Some(pool.pool.name.to_string()),
+            backend: chain.first().cloned(),
+            reason: why.as_str().to_owned(),
+            depends_on: depends_on(request, key),
+            chain,
+        }
+    }
+}
+
+fn depends_on(request: &Request, key: Option<&[u8]>) -> Vec<String> {
+    let pool = &request.pool.pool;
+    let mut on = vec!["health: every backend is taken to be up".to_owned()];
+    let is_pinned = request.session.is_some_and(|s| matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed)));
+    if is_pinned {
+        on.push("load: max_conns is taken to have room".to_owned());
+        return on;
+    }
+    match pool.kind.needs {
+        Needs::Nothing => on.push(format!("{}: another request may get another backend", pool.kind.name)),
+        Needs::Key if key.is_none() => on.push("no key is in the request: the choice is not stable".to_owned()),
+        Needs::Key | Needs::Address => {}
+    }
+    on
+}
+
+impl Answer {
+    /// As JSON, one object.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json!({
+            "route": self.route,
+            "pool": self.pool,
+            "backend": self.backend,
+            "reason": self.reason,
+            "chain": self.chain,
+            "depends_on": self.depends_on,
+        })
+        .to_string()
+    }
+
+    /// For people, a line each.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+        let mut out = format!(
+            "route    {}\npool     {}\nbackend  {}\nreason   {}\n",
+            or_none(&self.route),
+            or_none(&self.pool),
+            or_none(&self.backend),
+            self.reason
+        );
+        if !self.chain.is_empty() {
+            out.push_str(&format!("chain    {}\n", self.chain.join(" > ")));
+        }
+        for what in &self.depends_on {
+            out.push_str(&format!("live     {what}\n"));
+        }
+        out
+    }
+}
