@@ -1,12 +1,21 @@
 //! What keeps a client with its backend.
 //!
 //! [`key`] finds the bytes that hash strategies place by; [`cookie`] reads and writes the cookie that carries a
-//! pin; [`seal`] is the pin's sealed form. Affinity is read once before the choice and settled once after it; it
-//! knows no strategy.
+//! pin, [`attributes`] is what follows its value, [`caching`] what shared caches make of it; [`seal`] is the pin's
+//! sealed form and [`opened`] a worker's cache of such. Affinity is read once before the choice and settled once after
+//! it; it knows no strategy.
+
+pub mod key;
 
 pub mod cookie;
-pub mod key;
+
+pub mod attributes;
+pub mod caching;
+pub mod opened;
 pub mod seal;
+
+pub mod base64url;
+pub mod pairs;
 
 use crate::backend::BackendIx;
 use crate::base::time::UnixSeconds;
@@ -115,7 +124,7 @@ pub enum Pin {
 
 /// One request's session as read from its pin; settled once after the choice.
 #[must_use]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Where it belongs.
     pub pin: Pin,
@@ -123,12 +132,41 @@ pub struct Session {
     pub key: u64,
     /// When the session began.
     pub issued: UnixSeconds,
-    /// When its pin was last written.
+    /// When the pin presented was written; of a session without one, now.
     pub last_seen: UnixSeconds,
-    /// Which node counted it as live.
+    /// Which node counted it as live at `last_seen`.
     pub boot: u32,
     /// Whether the pin is to be written again though its backend is the same.
     pub is_due: bool,
-    /// A hash of the id of the backend a `Removed` pin names, for the second choice.
+    /// A hash of the id of the backend a `Removed` pin names, for the second choice; else 0.
     pub lost: u64,
+    /// The member on which node `boot` counted it at `last_seen`, if it is one still.
+    pub counted_on: Option<BackendIx>,
+}
+
+impl Session {
+    /// A session that begins now. `key` is a random number.
+    pub const fn begin(key: u64, now: UnixSeconds) -> Self {
+        Self {
+            pin: Pin::Free,
+            key,
+            issued: now,
+            last_seen: now,
+            boot: 0,
+            is_due: false,
+            lost: 0,
+            counted_on: None,
+        }
+    }
+
+    /// A session that begins now because the pin presented could not be used.
+    pub const fn void(why: Why, key: u64, now: UnixSeconds) -> Self {
+        Self { pin: Pin::Void(why), ..Self::begin(key, now) }
+    }
+
+    /// Whether a pin is to be written once `chosen` has answered: it is new, changed or due.
+    #[must_use]
+    pub fn needs_pin(&self, chosen: BackendIx) -> bool {
+        self.is_due || self.pin != Pin::To(chosen)
+    }
 }
