@@ -70,6 +70,46 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// A backend at `10.0.0.7:8080`, `[::1]:8080`, `app.internal:8080` or `unix:/run/app.sock`: weight 1, ready, its
+    /// address as its id, no limits, and live sessions counted for one worker over ten idle minutes. `None` if the
+    /// text is no such address. The fields are open: change what should differ.
+    ///
+    /// ```
+    /// use homing::backend::Backend;
+    ///
+    /// let backend = Backend::at("10.0.0.7:8080").map(|b| b.named("blue").weighing(3));
+    /// assert_eq!(backend.map(|b| b.id.to_string()).as_deref(), Some("blue"));
+    /// assert!(Backend::at("10.0.0.7").is_none());
+    /// ```
+    #[must_use]
+    pub fn at(address: &str) -> Option<Self> {
+        Some(Self {
+            id: address.into(),
+            address: Address::parse(address)?,
+            address_text: address.into(),
+            weight: 1,
+            backup: false,
+            admin: AdminState::Ready,
+            max_conns: 0,
+            max_fails: 0,
+            fail_timeout: Duration::from_secs(10),
+            load: Load::default(),
+            sessions: LiveSessions::new(1, Duration::from_secs(600)),
+        })
+    }
+
+    /// The same backend under another id.
+    #[must_use]
+    pub fn named(self, id: &str) -> Self {
+        Self { id: id.into(), ..self }
+    }
+
+    /// The same backend with another weight.
+    #[must_use]
+    pub fn weighing(self, weight: u16) -> Self {
+        Self { weight, ..self }
+    }
+
     /// The weight with which hash tables are built: a backend of weight 0 keeps the place of weight 1, so
     /// that closing it moves nobody else.
     #[must_use]
@@ -115,6 +155,21 @@ impl BackendIx {
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
+    }
+}
+
+impl Address {
+    /// Reads `ip:port`, `[ipv6]:port`, `host:port` or `unix:path`; a port is never assumed.
+    fn parse(text: &str) -> Option<Self> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return (!path.is_empty()).then(|| Self::Unix(path.into()));
+        }
+        if let Ok(socket) = text.parse() {
+            return Some(Self::Socket(socket));
+        }
+        let (host, port) = text.rsplit_once(':')?;
+        let is_name = !host.is_empty() && !host.contains([':', '[', ']', '/']);
+        Some(Self::Name { host: host.into(), port: port.parse().ok()? }).filter(|_| is_name)
     }
 }
 

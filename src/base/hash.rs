@@ -32,6 +32,13 @@ mod tests {
     fn placement_hashes_never_change() {
         assert_eq!(hash64(b""), 0x2d06_8005_38d3_94c2);
         assert_eq!(hash64(b"203.0.113.7"), hash64_seeded(b"203.0.113.7", 0));
-        assert_ne!(combine(1, 2), combine(2, 1));
+        assert_eq!(hash64(b"10.0.0.1:8080"), 0xb655_a4a4_783c_5011);
+        assert_eq!(hash64(b"203.0.113.7"), 0x5a3c_5731_3081_7a24);
+        assert_eq!(hash64_seeded(b"203.0.113.7", 1), 0x5acc_2c1b_3638_6781);
+        assert_eq!(hash64(&[b'a'; 300]), 0xc1d1_7581_d8eb_7e21);
+        assert_eq!(
+            [combine(0, 0), combine(1, 2), combine(2, 1), combine(u64::MAX, 7)],
+            [0, 0x532b_1c3b_f229_dcfd, 0xdf3c_2a4f_e614_29f4, 0xaf77_ef66_8265_fda7]
+        );
     }
 }

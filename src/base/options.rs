@@ -65,19 +65,25 @@ impl Options {
 
     /// A whole number within `bounds`.
     pub fn integer(&mut self, name: &'static str, bounds: RangeInclusive<u32>, default: u32) -> u32 {
+        let must = format!("a whole number between {} and {}", bounds.start(), bounds.end());
+        self.integer_where(name, &must, default, |n| bounds.contains(&n))
+    }
+
+    /// A whole number that `is_right` accepts; `must` says in words which those are.
+    pub fn integer_where(
+        &mut self,
+        name: &'static str,
+        must: &str,
+        default: u32,
+        is_right: impl Fn(u32) -> bool,
+    ) -> u32 {
         match self.find(name) {
             None => default,
-            Some((Value::Integer(i), span)) => match u32::try_from(i).ok().filter(|n| bounds.contains(n)) {
+            Some((Value::Integer(i), span)) => match u32::try_from(i).ok().filter(|n| is_right(*n)) {
                 Some(n) => n,
-                None => {
-                    let must = format!("a whole number between {} and {}", bounds.start(), bounds.end());
-                    self.wrong(span, name, &Value::Integer(i), &must, default)
-                }
+                None => self.wrong(span, name, &Value::Integer(i), must, default),
             },
-            Some((other, span)) => {
-                let must = format!("a whole number between {} and {}", bounds.start(), bounds.end());
-                self.wrong(span, name, &other, &must, default)
-            }
+            Some((other, span)) => self.wrong(span, name, &other, must, default),
         }
     }
 

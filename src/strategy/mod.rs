@@ -1,7 +1,7 @@
 //! One file per algorithm: how a backend is chosen for a new session.
 //!
 //! A strategy sees key, hash, client address, attempt and candidates; never a request head, never health. To add
-//! one: a file with its docs, a `KIND` and its tests, and its name in [`strategies!`] below.
+//! one: a file with its docs, a `KIND` and its tests, and its name in `strategies!` below.
 
 use std::fmt::Debug;
 use std::net::IpAddr;
@@ -104,4 +104,70 @@ macro_rules! strategies {
     };
 }
 
-strategies! { round_robin }
+strategies! { hash, ip_hash, least_conn, least_sessions, maglev, random, rendezvous, round_robin }
+
+mod ketama;
+#[cfg(test)]
+mod testing;
+mod wheel;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::testing::{Pool, by_key};
+    use super::*;
+    use crate::base::options::Value;
+
+    #[test]
+    fn names_are_in_order_and_kinds_are_found_by_them() {
+        let registry = Registry::built_in();
+        assert!(registry.iter().map(|k| k.name).is_sorted());
+        assert!(registry.iter().all(|k| registry.find(k.name).is_some_and(|found| std::ptr::eq(found, k))));
+        assert!(registry.find("banana").is_none());
+    }
+
+    #[test]
+    fn a_kind_of_the_same_name_replaces() {
+        static MINE: Kind = Kind { summary: "mine", ..round_robin::KIND };
+        let registry = Registry::built_in().with(&MINE);
+        assert_eq!(registry.find("round_robin").map(|k| k.summary), Some("mine"));
+        assert_eq!(registry.iter().count(), Registry::built_in().iter().count());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// The contract of a picker: a candidate if there is one, and nobody else ever.
+        #[test]
+        fn every_kind_picks_a_candidate_if_there_is_one(
+            weights in prop::collection::vec(1_u16..9, 0..150),
+            closed in prop::collection::vec(0_usize..150, 0..150),
+            tried in prop::collection::vec(0_usize..150, 0..4),
+            key in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let tried: Vec<_> = tried.into_iter().filter(|ix| *ix < weights.len()).collect();
+            let pool = Pool::weighing(&weights).without(&closed).after(&tried);
+            let client = key.first().map(|b| IpAddr::from([*b, 7, 7, 7]));
+            let request = RequestFacts { client, ..by_key(&key) };
+            let on = |name| (name, Value::Bool(true));
+            for kind in Registry::built_in().iter() {
+                let options: &[_] = match kind.name {
+                    "hash" => &[vec![], vec![on("consistent"), ("points", Value::Integer(3))]],
+                    "maglev" => &[vec![("table_size", Value::Integer(251))]],
+                    "random" => &[vec![], vec![on("two")]],
+                    _ => &[vec![]],
+                };
+                for options in options {
+                    let mut picker = pool.picker(kind, options);
+                    for _ in 0..3 {
+                        match picker.pick(&request, &pool.candidates()) {
+                            Some(ix) => prop_assert!(pool.candidates().contains(ix), "{}", kind.name),
+                            None => prop_assert!(pool.candidates().is_empty(), "{}", kind.name),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -71,3 +71,65 @@ impl Picker for Smooth {
         self.next(among, |_| true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{Pool, facts};
+    use super::*;
+
+    fn picks(pool: &Pool, count: usize) -> Vec<usize> {
+        let mut picker = pool.picker(&KIND, &[]);
+        (0..count).filter_map(|_| pool.pick(&mut *picker, &facts())).collect()
+    }
+
+    #[test]
+    fn turns_are_smooth() {
+        let check = |weights: &[u16], expected: &[usize]| {
+            assert_eq!(picks(&Pool::weighing(weights), expected.len()), expected, "{weights:?}");
+        };
+        check(&[5, 1, 1], &[0, 0, 1, 0, 2, 0, 0]);
+        check(&[1, 1, 1], &[0, 1, 2, 0, 1, 2]);
+        check(&[3, 2], &[0, 1, 0, 1, 0]);
+        check(&[1], &[0, 0]);
+    }
+
+    #[test]
+    fn closed_and_tried_members_are_passed_over() {
+        assert_eq!(picks(&Pool::weighing(&[1, 1, 1]).without(&[1]), 4), [0, 2, 0, 2]);
+        assert_eq!(picks(&Pool::weighing(&[1, 1, 1]).after(&[0]), 4), [1, 2, 1, 2]);
+        assert_eq!(picks(&Pool::weighing(&[1, 1]).without(&[0]).after(&[1]), 1), []);
+    }
+
+    #[test]
+    fn a_full_member_is_passed_over() {
+        let pool = Pool::limited(&[1, 0]).with_in_flight(&[1, 1]);
+        assert_eq!(picks(&pool, 3), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_member_that_opens_again_takes_only_its_turn() {
+        let mut pool = Pool::weighing(&[1, 1, 1]).without(&[0]);
+        let mut picker = pool.picker(&KIND, &[]);
+        (0..10).for_each(|_| assert_ne!(pool.pick(&mut *picker, &facts()), Some(0)));
+        pool = Pool::weighing(&[1, 1, 1]);
+        let turns: Vec<_> = (0..6).filter_map(|_| pool.pick(&mut *picker, &facts())).collect();
+        assert_eq!(turns.iter().filter(|ix| **ix == 0).count(), 2);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn each_cycle_is_exact(weights in prop::collection::vec(1_u16..20, 1..8)) {
+            let cycle = weights.iter().map(|w| usize::from(*w)).sum::<usize>();
+            let picks = picks(&Pool::weighing(&weights), 3 * cycle);
+            for (ix, weight) in weights.iter().enumerate() {
+                for turn in picks.chunks(cycle) {
+                    prop_assert_eq!(turn.iter().filter(|p| **p == ix).count(), usize::from(*weight));
+                }
+            }
+        }
+    }
+}

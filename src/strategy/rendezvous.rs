@@ -1,0 +1,106 @@
+//! Weighted rendezvous hashing: every backend draws a number for the key, and the best draw has it.
+//!
+//! The first choice for affinity by key. Adding a backend moves only the keys it wins, closing or removing one
+//! only its own, and those spread by weight over all others; a changed weight moves no more than it must. Needs no
+//! table: a choice costs one hash and one logarithm per backend, fine up to some hundreds (then `maglev`).
+//! Only ids and weights matter, not the order of the file, so nodes agree without talking.
+//! (Thaler and Ravishankar, Using Name-Based Mappings to Increase Hit Rates, 1998; weights: Schindelhauer and
+//! Schomaker, Weighted Distributed Hash Tables, 2005.)
+
+use std::sync::Arc;
+
+use super::{Kind, Needs, Picker, RequestFacts, Strategy};
+use crate::backend::members::{Candidates, Group};
+use crate::backend::{Backend, BackendId, BackendIx};
+use crate::base::hash::{combine, hash64};
+use crate::base::options::Options;
+
+/// `strategy = "rendezvous"`.
+pub const KIND: Kind = Kind {
+    name: "rendezvous",
+    summary: "by key; closing or adding a backend moves only the keys it must",
+    needs: Needs::Key,
+    build,
+};
+
+fn build(_: &mut Options, group: Group<'_>) -> Arc<dyn Strategy> {
+    Arc::new(Rendezvous { members: group.iter().map(|(ix, b)| (ix, id_hash(&b.id))).collect() })
+}
+
+/// Where a session goes whose backend was lost: the same candidate on every node, whatever the order of its file.
+///
+/// `session` is the session's own number and `lost` a hash of the lost backend's id. Mixing both spreads one
+/// backend's sessions over all others by weight, and a session that loses its second backend too is drawn anew.
+#[must_use]
+pub fn second_choice(session: u64, lost: u64, among: &Candidates<'_>) -> Option<BackendIx> {
+    let key = combine(session, lost);
+    best(key, among.iter().map(|(ix, backend)| (ix, backend.as_ref(), id_hash(&backend.id))))
+}
+
+#[derive(Debug)]
+struct Rendezvous {
+    /// Each member and the hash of its id.
+    members: Vec<(BackendIx, u64)>,
+}
+
+#[derive(Debug)]
+struct RendezvousPicker {
+    table: Arc<Rendezvous>,
+}
+
+impl Strategy for Rendezvous {
+    fn picker(self: Arc<Self>, _: u64) -> Box<dyn Picker> {
+        Box::new(RendezvousPicker { table: self })
+    }
+}
+
+impl Picker for RendezvousPicker {
+    fn pick(&mut self, request: &RequestFacts<'_>, among: &Candidates<'_>) -> Option<BackendIx> {
+        let candidates = self.table.members.iter().filter(|(ix, _)| among.contains(*ix));
+        best(request.hash, candidates.map(|(ix, id)| (*ix, among.get(*ix).as_ref(), *id)))
+    }
+}
+
+fn id_hash(id: &BackendId) -> u64 {
+    hash64(id.as_str().as_bytes())
+}
+
+/// The candidate with the earliest arrival for `key`; should two arrive at once, the one with the lesser id.
+fn best<'a>(
+    key: u64,
+    candidates: impl Iterator<Item = (BackendIx, &'a Backend, u64)>,
+) -> Option<BackendIx> {
+    let arrivals =
+        candidates.map(|(ix, backend, id)| (arrival(combine(key, id), backend.table_weight()), backend, ix));
+    let earliest = arrivals.min_by(|(a, x, _), (b, y, _)| a.total_cmp(b).then_with(|| x.id.cmp(&y.id)));
+    earliest.map(|(_, _, ix)| ix)
+}
+
+/// When a caller of rate `weight` comes: -ln(u) / weight for a number u in (0, 1) taken from `hash`. That the
+/// earliest of several such callers is each with the probability of its weight is what makes the choice fair;
+/// it is the order of the usual score, -weight / ln(u), upside down.
+fn arrival(hash: u64, weight: u32) -> f64 {
+    minus_ln(hash) / f64::from(weight)
+}
+
+/// -ln(u) for u = (2 x + 1) / 2^53, x being the upper 52 bits of `hash`.
+///
+/// Made of additions, multiplications and divisions alone, whose results IEEE 754 fixes to the last bit. The
+/// library's `ln` may round differently from one platform to the next, and then two nodes could disagree on a key.
+fn minus_ln(hash: u64) -> f64 {
+    let odd = hash >> 12 << 1 | 1;
+    // u = m * 2^(top - 53) with m from 1 up to 2, then m halved if that brings it nearer to 1.
+    let top = odd.ilog2();
+    let m = odd as f64 / (1_u64 << top) as f64;
+    let (m, halvings) = if m > std::f64::consts::SQRT_2 { (m / 2.0, 52 - top) } else { (m, 53 - top) };
+    // ln(m) = 2 artanh(s); |s| < 0.172, so that nine terms leave an error below 1e-15.
+    let s = (m - 1.0) / (m + 1.0);
+    let q = s * s;
+    let tail = 1.0 / 11.0 + q * (1.0 / 13.0 + q * (1.0 / 15.0 + q / 17.0));
+    let series = 1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q * tail))));
+    f64::from(halvings) * std::f64::consts::LN_2 - 2.0 * s * series
+}
+
+#[cfg(test)]
+#[path = "rendezvous_tests.rs"]
+mod tests;
