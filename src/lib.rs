@@ -13,3 +13,5 @@ pub mod strategy;
 pub mod pool;
 
 pub mod snapshot;
+
+pub mod config;

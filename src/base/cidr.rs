@@ -34,7 +34,9 @@ impl FromStr for Prefix {
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
         let Ok(ip) = address.parse::<IpAddr>() else {
-            return Err("must be an address or a prefix, as in \"10.0.0.0/8\" or \"2001:db8::/32\"".to_owned());
+            return Err(
+                "must be an address or a prefix, as in \"10.0.0.0/8\" or \"2001:db8::/32\"".to_owned()
+            );
         };
         let most: u8 = if ip.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
@@ -157,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_set_holds_what_its_prefixes_hold() {
-        let set = PrefixSet::parse(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1", "::ffff:172.16.0.0/108"]);
+        let set =
+            PrefixSet::parse(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1", "::ffff:172.16.0.0/108"]);
         let set = set.unwrap();
         let table = [
             ("10.0.0.0", true),

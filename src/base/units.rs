@@ -37,7 +37,8 @@ impl FromStr for Span {
         while !rest.is_empty() || text.is_empty() {
             let (number, unit, after) = number_and_unit(rest, "\"30s\", \"250ms\" or \"1m30s\"")?;
             if unit.is_empty() {
-                let example = if text.len() == rest.len() { format!("{number}s") } else { "1m30s".to_owned() };
+                let example =
+                    if text.len() == rest.len() { format!("{number}s") } else { "1m30s".to_owned() };
                 return Err(format!("needs a unit, as in \"{example}\""));
             }
             let Some(&(_, size)) = TIMES.iter().find(|(name, _)| *name == unit) else {
@@ -90,7 +91,8 @@ impl FromStr for ByteSize {
         }
         let meant = SIZES.iter().map(|(name, _)| (*name, *name)).chain(MISTAKEN);
         let meant = meant.into_iter().find(|(wrong, _)| wrong.eq_ignore_ascii_case(unit));
-        let help = meant.map_or_else(String::new, |(_, right)| format!("; did you mean \"{number}{right}\"?"));
+        let help =
+            meant.map_or_else(String::new, |(_, right)| format!("; did you mean \"{number}{right}\"?"));
         Err(format!("unit \"{unit}\" must be one of B, KiB, MiB, GiB{help}"))
     }
 }
