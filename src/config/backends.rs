@@ -1,0 +1,112 @@
+//! `backends = [..]`: addresses, or tables with what differs from the pool.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::item::Item;
+use super::named::{Name, check_unique};
+use super::reader::{Table, Title};
+use super::{address, defaults};
+use crate::backend::availability::AdminState;
+use crate::backend::load::Load;
+use crate::backend::sessions::LiveSessions;
+use crate::backend::{Address, Backend, BackendId};
+
+/// What a backend has unless it says otherwise.
+pub(super) struct Common {
+    pub(super) max_fails: u32,
+    pub(super) fail_timeout: Duration,
+    pub(super) workers: usize,
+    /// How long a session lasts without a request.
+    pub(super) idle: Duration,
+}
+
+/// Reads the list; reports an empty one, one too long, one of backups only, and ids that stand twice.
+pub(super) fn read(item: &Item<'_>, common: &Common) -> Vec<Arc<Backend>> {
+    let Some(list) = item.list("backends") else { return Vec::new() };
+    if list.is_empty() {
+        item.refuse("a pool needs at least one backend, as in [\"127.0.0.1:9001\"]");
+    }
+    if list.len() > defaults::MOST_BACKENDS {
+        item.refuse(format_args!("{} backends: must be at most {}", list.len(), defaults::MOST_BACKENDS));
+        return Vec::new();
+    }
+    let read: Vec<_> = list.iter().filter_map(|item| one(item, common)).collect();
+    check_unique(item.report, "backend", read.iter().map(|(name, _)| name));
+    if read.len() == list.len() && !read.is_empty() && read.iter().all(|(_, b)| b.backup) {
+        item.refuse("every backend is a backup: at least one must not be");
+    }
+    read.into_iter().map(|(_, backend)| backend).collect()
+}
+
+fn one(item: &Item<'_>, common: &Common) -> Option<(Name, Arc<Backend>)> {
+    if let DeValue::Table(_) = item.value {
+        return of_table(item.table(Title::Inline("a backend"))?, common);
+    }
+    if item.value.as_str().is_none() {
+        item.refuse("must be an address, as in \"127.0.0.1:9001\", or { address = \"127.0.0.1:9001\", .. }");
+    }
+    let text = item.value.as_str()?;
+    let address = item.parse(address::backend)?;
+    let name = Name::implied(id(text, item), item.span());
+    Some((name.clone(), Arc::new(backend(name.text.as_deref()?, text, address, common))))
+}
+
+fn of_table(table: Table<'_>, common: &Common) -> Option<(Name, Arc<Backend>)> {
+    let at = table.required("address", "where it listens, as in address = \"127.0.0.1:9001\"");
+    let address = at.and_then(|i| i.parse(address::backend));
+    let name = match (table.get("name"), at) {
+        (Some(item), _) => Name::read(&item),
+        (None, Some(item)) => Name::implied(item.value.as_str().and_then(|t| id(t, &item)), item.span()),
+        (None, None) => Name::implied(None, table.span()),
+    };
+    let states = [AdminState::Ready, AdminState::Drain, AdminState::Maint].map(|s| (s.as_str(), s));
+    let weight = table.integer("weight", 0..=u32::from(u16::MAX), defaults::WEIGHT.into());
+    let max_conns = table.integer("max_conns", 0..=u32::MAX, defaults::MAX_CONNS);
+    let max_fails = table.integer("max_fails", 0..=u32::MAX, common.max_fails);
+    let fail_timeout = table.duration("fail_timeout", common.fail_timeout);
+    let backup = table.bool("backup", false);
+    let admin = table.choice("state", &states, AdminState::Ready);
+    table.finish();
+    let text = at.and_then(|i| i.value.as_str())?;
+    let backend = Backend {
+        weight: u16::try_from(weight).unwrap_or(u16::MAX),
+        max_conns,
+        max_fails,
+        fail_timeout,
+        backup,
+        admin,
+        ..backend(name.text.as_deref()?, text, address?, common)
+    };
+    Some((name, Arc::new(backend)))
+}
+
+fn backend(id: &str, text: &str, address: Address, common: &Common) -> Backend {
+    Backend {
+        id: BackendId::from(id),
+        address,
+        address_text: text.into(),
+        weight: defaults::WEIGHT,
+        backup: false,
+        admin: AdminState::Ready,
+        max_conns: defaults::MAX_CONNS,
+        max_fails: common.max_fails,
+        fail_timeout: common.fail_timeout,
+        load: Load::default(),
+        sessions: LiveSessions::new(common.workers, common.idle),
+    }
+}
+
+/// An address as id: it must fit a pin.
+fn id(address: &str, item: &Item<'_>) -> Option<String> {
+    if address.len() > defaults::LONGEST_ID {
+        let most = defaults::LONGEST_ID;
+        item.refuse(format_args!(
+            "is longer than {most} bytes and stands for the backend's name: give it a name"
+        ));
+        return None;
+    }
+    Some(address.to_owned())
+}

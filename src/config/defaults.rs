@@ -1,0 +1,94 @@
+//! Every default and bound of the configuration, once, with its unit and where it comes from.
+//!
+//! `config.toml` shows the defaults, commented; a test compares. Peers' figures: nginx 1.31, HAProxy 3.2, Envoy's edge
+//! guide.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use crate::pool::Timeouts;
+use crate::snapshot::{ClientTimeouts, Limits, Shutdown};
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Longest duration that may be set: sums of two never overflow a clock.
+pub(super) const LONGEST: Duration = seconds(365 * 24 * 60 * 60);
+
+/// Most threads of the data plane.
+pub(super) const MAX_WORKERS: u32 = 1024;
+
+/// Where `[admin]` listens: this machine alone may ask.
+pub(super) const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9900));
+
+/// Bounds on a request. (431 and 414 beyond; nginx 4 x 8 KiB, HAProxy 16 KiB, Envoy 60 KiB)
+pub(super) const LIMITS: Limits = Limits { head: 32 << 10, field: 16 << 10, fields: 100, target: 8 << 10 };
+/// Least size of a head, a field or a target: below it browsers' requests do not fit.
+pub(super) const LEAST_SIZE: usize = 256;
+/// Largest head: it must fit a connection's buffer of 64 KiB together with what is written before the body.
+pub(super) const LARGEST_HEAD: usize = 60 << 10;
+/// Most fields of a head. (nginx: 1000)
+pub(super) const MOST_FIELDS: u32 = 1000;
+
+/// How long clients may take. (nginx: 60 s between reads; Envoy's edge guide: 10 s for the head)
+pub(super) const CLIENT: ClientTimeouts =
+    ClientTimeouts { head: seconds(10), body: seconds(30), write: seconds(30), idle: seconds(60) };
+
+/// How long backends may take. (nginx: 60 s each; `idle` stays below the 5 s after which Node.js and others close)
+pub(super) const BACKEND: Timeouts = Timeouts {
+    connect: seconds(2),
+    first_byte: seconds(60),
+    read: seconds(60),
+    write: seconds(30),
+    idle: seconds(4),
+    tunnel: seconds(60 * 60),
+    max_idle: 64,
+};
+/// Most idle connections kept per backend and worker.
+pub(super) const MOST_IDLE: u32 = 65_535;
+/// From here on an idle connection may be closed by the backend just as a request is sent on it. (Node.js: 5 s)
+pub(super) const RISKY_IDLE: Duration = seconds(5);
+
+/// The strategy. (nginx's default)
+pub(super) const STRATEGY: &str = "round_robin";
+/// Bits of an IPv4 client address that are the key: all.
+pub(super) const V4_PREFIX: u8 = 32;
+/// Bits of an IPv6 client address that are the key: all.
+pub(super) const V6_PREFIX: u8 = 128;
+
+/// A backend's share of new sessions. (nginx: weight)
+pub(super) const WEIGHT: u16 = 1;
+/// Requests at once on a backend; 0 is no limit. (nginx: max_conns)
+pub(super) const MAX_CONNS: u32 = 0;
+/// Failures that close a backend to new sessions. (nginx: max_fails)
+pub(super) const MAX_FAILS: u32 = 1;
+/// Within which time, and for how long. (nginx: fail_timeout)
+pub(super) const FAIL_TIMEOUT: Duration = seconds(10);
+/// Most backends of a pool: a place is 16 bits.
+pub(super) const MOST_BACKENDS: usize = 65_535;
+/// Longest name of a backend, in bytes: what fits a sealed pin.
+pub(super) const LONGEST_ID: usize = crate::affinity::seal::MAX_ID;
+
+/// The cookie's name. (as in nginx's and HAProxy's manuals)
+pub(super) const COOKIE: &str = "srv";
+/// How long a session lasts without a request. (HAProxy: maxidle, off there)
+pub(super) const IDLE: Duration = seconds(30 * 60);
+
+/// Between two probes. (HAProxy: inter 2s)
+pub(super) const INTERVAL: Duration = seconds(2);
+/// For one probe. A backend that needs longer for a check is not well.
+pub(super) const PROBE_TIMEOUT: Duration = seconds(1);
+/// Good probes in a row that turn a backend up. (HAProxy: rise 2)
+pub(super) const RISE: u32 = 2;
+/// Bad probes in a row that turn a backend down. (HAProxy: fall 3)
+pub(super) const FALL: u32 = 3;
+/// Percent by which the interval varies. (HAProxy: spread-checks, off there)
+pub(super) const JITTER: u32 = 10;
+/// What a probe sends.
+pub(super) const METHOD: &str = "GET";
+/// Statuses that count as good. (HAProxy: 2xx and 3xx)
+pub(super) const EXPECT: (u16, u16) = (200, 399);
+
+/// How homing stops. (HAProxy: grace; nginx: worker_shutdown_timeout)
+pub(super) const SHUTDOWN: Shutdown = Shutdown { notice: seconds(5), drain: seconds(30) };

@@ -1,0 +1,106 @@
+//! `[pool.health]`: what a probe sends and what must come back.
+
+use http::Method;
+use toml::de::DeValue;
+
+use super::item::{Item, whole};
+use super::reader::Table;
+use super::{address, defaults, headers};
+use crate::health::{Check, HttpProbe, Probe};
+use crate::route::HostPattern;
+
+/// Keys that mean something only to an HTTP probe.
+const HTTP_ONLY: [&str; 5] = ["method", "host", "headers", "expect", "body"];
+
+/// Reads `[pool.health]`.
+pub(super) fn read(table: Table<'_>) -> Check {
+    let path = table.get("path");
+    let http = HttpProbe {
+        path: path.and_then(|i| i.parse(check_path)).unwrap_or_default(),
+        method: table
+            .get("method")
+            .and_then(|i| i.parse(method))
+            .unwrap_or_else(|| defaults::METHOD.to_owned()),
+        host: table.get("host").and_then(|i| i.parse(host)),
+        headers: headers::fields(&table, "headers"),
+        expect: table.get("expect").and_then(|i| expect(&i)).unwrap_or_else(|| vec![defaults::EXPECT]),
+        body: table.get("body").and_then(|i| i.text()).map(str::to_owned),
+    };
+    if path.is_none()
+        && let Some((key, item)) = HTTP_ONLY.iter().find_map(|key| Some((key, table.get(key)?)))
+    {
+        let message = format!("{key} without path: without a path only a connection is made");
+        table.report.error_with_help(item.span(), message, "add path = \"/\"");
+    }
+    if http.method == "HEAD"
+        && let Some(item) = table.get("body")
+    {
+        item.refuse("the answer to HEAD has no body: must be method = \"GET\"");
+    }
+    let check = Check {
+        probe: if path.is_some() { Probe::Http(http) } else { Probe::Tcp },
+        interval: table.duration("interval", defaults::INTERVAL),
+        timeout: table.duration("timeout", defaults::PROBE_TIMEOUT),
+        rise: table.integer("rise", 1..=1000, defaults::RISE),
+        fall: table.integer("fall", 1..=1000, defaults::FALL),
+        jitter: table.integer("jitter", 0..=100, defaults::JITTER),
+    };
+    table.finish();
+    check
+}
+
+/// A path and query as they stand in a request line.
+fn check_path(text: &str) -> Result<String, String> {
+    if !text.starts_with('/') {
+        return Err(format!("must start with \"/\", as in \"/{}\"", text.trim_start_matches('/')));
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+        return Err("must be printable ASCII without blanks and \"#\"".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn method(text: &str) -> Result<String, String> {
+    let must = || "must be a method, as in \"GET\" or \"HEAD\"".to_owned();
+    let method = Method::from_bytes(text.as_bytes()).map_err(|_| must())?;
+    let upper = text.bytes().all(|b| b.is_ascii_uppercase());
+    if method == Method::CONNECT || !upper { Err(must()) } else { Ok(text.to_owned()) }
+}
+
+/// A host, with a port or without.
+fn host(text: &str) -> Result<String, String> {
+    if address::backend(text).is_ok() && !text.starts_with("unix:") {
+        return Ok(text.to_owned());
+    }
+    match address::host_pattern(text)? {
+        HostPattern::Exact(_) => Ok(text.to_owned()),
+        HostPattern::Any | HostPattern::Under(_) => Err("must be one host".to_owned()),
+    }
+}
+
+/// `"200-399"`, `204`, or a list of both.
+fn expect(item: &Item<'_>) -> Option<Vec<(u16, u16)>> {
+    if !item.value.is_array() {
+        return statuses(item).map(|range| vec![range]);
+    }
+    let list = item.list("statuses")?;
+    if list.is_empty() {
+        item.refuse("must have at least one status, as in [200, \"300-399\"]");
+    }
+    list.iter().map(statuses).collect()
+}
+
+fn statuses(item: &Item<'_>) -> Option<(u16, u16)> {
+    let range = match item.value {
+        DeValue::String(text) => {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            first.trim().parse().ok().zip(last.trim().parse().ok())
+        }
+        value => whole(value).and_then(|n| u16::try_from(n).ok()).map(|n| (n, n)),
+    };
+    let range = range.filter(|(first, last)| (100..=599).contains(first) && (*first..=599).contains(last));
+    if range.is_none() {
+        item.refuse("must be statuses between 100 and 599, as in 200 or \"200-399\"");
+    }
+    range
+}

@@ -1,0 +1,188 @@
+//! One value of the file: typed, bounded reads that say what would be right.
+//!
+//! Every read returns `None` after it has reported what is wrong, and the caller goes on with its default: one reading
+//! finds every mistake.
+
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::diagnostic::Report;
+use super::reader::{Table, Title};
+use super::{defaults, reader};
+use crate::base::options::nearest;
+use crate::base::units::{ByteSize, Span};
+
+/// One value with its place, and what messages call it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item<'a> {
+    pub(super) report: &'a Report<'a>,
+    /// The key it stands under; `None` in a list.
+    pub(super) key: Option<&'a str>,
+    pub(super) value: &'a DeValue<'a>,
+    pub(super) place: Place,
+}
+
+/// Bytes of the text; `Range` is not `Copy`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn span(&self) -> Range<usize> {
+        self.place.start..self.place.end
+    }
+
+    /// Reports that this value is wrong: `must` is the rest of the sentence.
+    pub(super) fn refuse(&self, must: impl Display) {
+        self.report.error(self.span(), self.sentence(&must));
+    }
+
+    /// As [`Self::refuse`], with a way out.
+    pub(super) fn refuse_with_help(&self, must: impl Display, help: impl Into<String>) {
+        self.report.error_with_help(self.span(), self.sentence(&must), help);
+    }
+
+    /// `key = value: must ..`, or `value: must ..` in a list.
+    pub(super) fn sentence(&self, must: &dyn Display) -> String {
+        match self.key {
+            Some(key) => format!("{key} = {}: {must}", shown(self.value)),
+            None => format!("{}: {must}", shown(self.value)),
+        }
+    }
+
+    pub(super) fn text(&self) -> Option<&'a str> {
+        let text = self.value.as_str();
+        if text.is_none() {
+            self.refuse("must be a string");
+        }
+        text
+    }
+
+    /// A string that `parse` accepts.
+    pub(super) fn parse<T>(&self, parse: impl FnOnce(&'a str) -> Result<T, String>) -> Option<T> {
+        parse(self.text()?).map_err(|must| self.refuse(must)).ok()
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        let value = self.value.as_bool();
+        if value.is_none() {
+            self.refuse("must be true or false");
+        }
+        value
+    }
+
+    pub(super) fn integer(&self, bounds: &RangeInclusive<u32>) -> Option<u32> {
+        let number = whole(self.value).and_then(|n| u32::try_from(n).ok()).filter(|n| bounds.contains(n));
+        if number.is_none() {
+            self.refuse(format_args!(
+                "must be a whole number between {} and {}",
+                bounds.start(),
+                bounds.end()
+            ));
+        }
+        number
+    }
+
+    /// A duration above zero.
+    pub(super) fn duration(&self) -> Option<Duration> {
+        if let Some(number) = whole(self.value) {
+            self.refuse(format_args!("needs a unit, as in \"{number}s\""));
+            return None;
+        }
+        let span = self.parse(str::parse::<Span>)?.0;
+        if span.is_zero() {
+            self.refuse("must be above 0");
+        } else if span > defaults::LONGEST {
+            self.refuse(format_args!("must be at most {}", Span(defaults::LONGEST)));
+        } else {
+            return Some(span);
+        }
+        None
+    }
+
+    pub(super) fn size(&self, bounds: &RangeInclusive<usize>) -> Option<usize> {
+        if let Some(number) = whole(self.value) {
+            let bytes = ByteSize(u64::try_from(number).unwrap_or(0));
+            self.refuse(format_args!("needs a unit, as in \"{bytes}\""));
+            return None;
+        }
+        let size = self.parse(str::parse::<ByteSize>)?;
+        let size = usize::try_from(size.0).ok().filter(|n| bounds.contains(n));
+        if size.is_none() {
+            let (least, most) = (ByteSize(*bounds.start() as u64), ByteSize(*bounds.end() as u64));
+            self.refuse(format_args!("must be between {least} and {most}"));
+        }
+        size
+    }
+
+    /// One of these words.
+    pub(super) fn choice<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
+        let text = self.text()?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            let help = nearest(text, names.iter().copied()).map(did_you_mean).unwrap_or_default();
+            self.refuse(format_args!("must be one of {}{help}", names.join(", ")));
+        }
+        found
+    }
+
+    /// The items of a list.
+    pub(super) fn list(&self, of: &str) -> Option<Vec<Self>> {
+        let Some(list) = self.value.as_array() else {
+            self.refuse(format_args!("must be a list of {of}, in [ ]"));
+            return None;
+        };
+        let item = |v: &'a toml::Spanned<DeValue<'a>>| Item {
+            key: None,
+            value: v.get_ref(),
+            place: v.span().into(),
+            ..*self
+        };
+        Some(list.iter().map(item).collect())
+    }
+
+    /// The table that this value is.
+    pub(super) fn table(&self, title: Title) -> Option<Table<'a>> {
+        let Some(table) = self.value.as_table() else {
+            self.refuse(format_args!("must be a table, {}", title.example()));
+            return None;
+        };
+        Some(Table::new(self.report, title, self.span(), table))
+    }
+}
+
+impl From<Range<usize>> for Place {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+/// `; did you mean "name"?`
+pub(super) fn did_you_mean(name: &str) -> String {
+    format!("; did you mean \"{name}\"?")
+}
+
+/// A whole number of the file, if it is one that fits.
+pub(super) fn whole(value: &DeValue<'_>) -> Option<i64> {
+    let integer = value.as_integer()?;
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// A value as a message shows it: short, on one line, without control characters.
+pub(super) fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => reader::quoted(text),
+        DeValue::Integer(i) => i.to_string(),
+        DeValue::Float(x) => x.to_string(),
+        DeValue::Boolean(b) => b.to_string(),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(_) => "[..]".to_owned(),
+        DeValue::Table(_) => "{..}".to_owned(),
+    }
+}

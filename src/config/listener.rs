@@ -1,0 +1,124 @@
+//! `[[listener]]`, `[admin]`, `[access_log]` and `[shutdown]`.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::reader::{Table, Title};
+use super::{Scope, address, defaults, named};
+use crate::base::cidr::{Prefix, PrefixSet};
+use crate::net::listen::ListenAddress;
+use crate::snapshot::{AccessLog, ClientTimeouts, HalfClose, Limits, Listener, LogFormat, Shutdown};
+
+/// A listener as read, with what the checks across sections need.
+pub(super) struct ListenerRead {
+    pub(super) name: named::Name,
+    /// `None` if something is missing without which there is none.
+    pub(super) listener: Option<Listener>,
+    pub(super) listen: Option<(ListenAddress, Range<usize>)>,
+    pub(super) span: Range<usize>,
+}
+
+/// Reads one `[[listener]]`.
+pub(super) fn read(table: Table<'_>) -> ListenerRead {
+    let span = table.span();
+    let item = table.required("listen", "where clients come in, as in listen = \":8080\"");
+    let listen = item.and_then(|i| Some((i.parse(address::listen)?, i.span())));
+    let name = match table.get("name") {
+        Some(item) => named::Name::read(&item),
+        None => named::Name::implied(listen.as_ref().map(|(l, _)| l.to_string()), span.clone()),
+    };
+    let listener = Listener {
+        name: name.text.as_deref().unwrap_or_default().into(),
+        listen: listen.as_ref().map_or_else(|| ListenAddress::Unix(PathBuf::new()), |(l, _)| l.clone()),
+        trusted_proxies: trusted(&table),
+        limits: limits(table.table("limits", Title::Section("listener.limits"))),
+        timeouts: timeouts(table.table("timeouts", Title::Section("listener.timeouts"))),
+        half_close: table.choice(
+            "half_close",
+            &[("auto", HalfClose::Auto), ("never", HalfClose::Never), ("always", HalfClose::Always)],
+            HalfClose::Auto,
+        ),
+        affinity_header: table.bool("affinity_header", false),
+        max_connections: table.integer("max_connections", 0..=u32::MAX, 0),
+    };
+    table.finish();
+    ListenerRead { listener: listen.is_some().then_some(listener), name, listen, span }
+}
+
+/// Reads `[admin]`.
+pub(super) fn admin(table: Table<'_>) -> (ListenAddress, Range<usize>) {
+    let item = table.get("listen");
+    let span = item.map_or_else(|| table.span(), |i| i.span());
+    let address = item.and_then(|i| i.parse(address::listen));
+    let default = ListenAddress::Tcp { address: defaults::ADMIN, both_families: false };
+    let address = address.unwrap_or(default);
+    if let ListenAddress::Tcp { address, .. } = &address
+        && !address.ip().to_canonical().is_loopback()
+    {
+        let message = format!("admin listens on {address}: whoever reaches it can drain backends");
+        table.report.warning(span.clone(), message, "listen on 127.0.0.1, [::1] or a unix: socket");
+    }
+    table.finish();
+    (address, span)
+}
+
+/// Reads `[access_log]`.
+pub(super) fn access_log(table: Option<Table<'_>>, scope: &Scope<'_>) -> AccessLog {
+    let Some(table) = table else { return AccessLog::default() };
+    let words = [("json", LogFormat::Json), ("combined", LogFormat::Combined), ("off", LogFormat::Off)];
+    let format = table.choice("format", &words, LogFormat::default());
+    let path = table.get("path").and_then(|item| item.parse(|text| scope.path(text)));
+    table.finish();
+    AccessLog { format, path }
+}
+
+/// Reads `[shutdown]`.
+pub(super) fn shutdown(table: Option<Table<'_>>) -> Shutdown {
+    let Some(table) = table else { return defaults::SHUTDOWN };
+    let notice = table.duration("notice", defaults::SHUTDOWN.notice);
+    let drain = table.duration("drain", defaults::SHUTDOWN.drain);
+    table.finish();
+    Shutdown { notice, drain }
+}
+
+fn trusted(table: &Table<'_>) -> PrefixSet {
+    let list = table.get("trusted_proxies").and_then(|item| item.list("prefixes")).unwrap_or_default();
+    list.iter().filter_map(|item| item.parse(str::parse::<Prefix>)).collect()
+}
+
+fn limits(table: Option<Table<'_>>) -> Limits {
+    let default = defaults::LIMITS;
+    let Some(table) = table else { return default };
+    let bounds = defaults::LEAST_SIZE..=defaults::LARGEST_HEAD;
+    let head = table.size("head", bounds.clone(), default.head);
+    let fields = table.integer("fields", 1..=defaults::MOST_FIELDS, default.fields as u32);
+    let part = |key, default: usize| {
+        let size = table.size(key, bounds.clone(), default.min(head));
+        if size > head {
+            let message = format!("{key} is larger than head: a {key} is part of the head");
+            table.report.error(table.get(key).map_or_else(|| table.span(), |i| i.span()), message);
+        }
+        size
+    };
+    let limits = Limits {
+        head,
+        field: part("field", default.field),
+        fields: fields as usize,
+        target: part("target", default.target),
+    };
+    table.finish();
+    limits
+}
+
+fn timeouts(table: Option<Table<'_>>) -> ClientTimeouts {
+    let default = defaults::CLIENT;
+    let Some(table) = table else { return default };
+    let timeouts = ClientTimeouts {
+        head: table.duration("head", default.head),
+        body: table.duration("body", default.body),
+        write: table.duration("write", default.write),
+        idle: table.duration("idle", default.idle),
+    };
+    table.finish();
+    timeouts
+}
