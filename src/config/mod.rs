@@ -145,3 +145,6 @@ impl Scope<'_> {
 #[cfg(test)]
 #[path = "config_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod shipped_tests;
