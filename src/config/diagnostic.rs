@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: the place, what stands there, what would be right.
 //!
-//! All findings of one reading are gathered in a [`Report`] by byte span and become [`Diagnostics`] with lines and
+//! All findings of one reading are gathered in a `Report` by byte span and become [`Diagnostics`] with lines and
 //! columns once, at the end. Columns count characters from 1, as editors do.
 
 use std::cell::RefCell;

@@ -2,7 +2,7 @@
 //!
 //! [`load`] reads a file, [`parse`] a text. Reading never stops at the first mistake: `reader` and `item` gather
 //! every one as a [`diagnostic`], the sections' files build types that cannot be wrong, and `build` checks across
-//! sections. Every default is in `defaults`; [`print`] writes the one-line form as a file.
+//! sections. Every default is in `defaults`; [`mod@print`] writes the one-line form as a file.
 
 mod defaults;
 pub mod diagnostic;
