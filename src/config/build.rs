@@ -151,8 +151,9 @@ fn warn_of_unused(
     pools: &[PoolRead],
     scope: &Scope<'_>,
 ) {
-    for (i, pool) in pools.iter().enumerate() {
-        if let Some(name) = pool.name.text.as_ref().filter(|_| !routes.iter().any(|(r, _)| r.pool == i)) {
+    for pool in pools {
+        let is_used = routes.iter().any(|(r, _)| pools[r.pool].name.text == pool.name.text);
+        if let Some(name) = pool.name.text.as_ref().filter(|_| !is_used) {
             let message = format!("pool {name:?} is not used: no [[route]] names it");
             scope.report.warning(pool.name.span.clone(), message, "add a [[route]], or remove the pool");
         }

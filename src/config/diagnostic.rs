@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: the place, what stands there, what would be right.
 //!
-//! All findings of one reading are gathered in a [`Report`] by byte span and become [`Diagnostics`] with lines and
+//! All findings of one reading are gathered in a `Report` by byte span and become [`Diagnostics`] with lines and
 //! columns once, at the end. Columns count characters from 1, as editors do.
 
 use std::cell::RefCell;
@@ -270,7 +270,9 @@ mod tests {
 
     #[test]
     fn a_place_at_the_end_or_beyond_is_still_a_place() {
-        for (text, span) in [("", 0..0), ("a", 1..1), ("a\n", 2..2), ("\u{e4}", 1..9), ("a", 7..3)] {
+        for (text, span) in
+            [("", 0..0), ("a", 1..1), ("a\n", 2..2), ("\u{e4}", 1..9), ("a", Range { start: 7, end: 3 })]
+        {
             let shown = report(text, span.clone()).to_string();
             assert!(shown.contains('^'), "{text:?} {span:?}");
         }

@@ -1,8 +1,8 @@
 //! Text to plan: the only room that knows TOML.
 //!
-//! [`load`] reads a file, [`parse`] a text. Reading never stops at the first mistake: [`reader`] and [`item`] gather
-//! every one as a [`diagnostic`], the sections' files build types that cannot be wrong, and [`build`] checks across
-//! sections. Every default is in [`defaults`]; [`print`] writes the one-line form as a file.
+//! [`load`] reads a file, [`parse`] a text. Reading never stops at the first mistake: `reader` and `item` gather
+//! every one as a [`diagnostic`], the sections' files build types that cannot be wrong, and `build` checks across
+//! sections. Every default is in `defaults`; [`mod@print`] writes the one-line form as a file.
 
 mod defaults;
 pub mod diagnostic;
@@ -145,3 +145,6 @@ impl Scope<'_> {
 #[cfg(test)]
 #[path = "config_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod shipped_tests;

@@ -64,3 +64,39 @@ fn quote(text: &str) -> String {
     out.push('"');
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use toml::de::DeTable;
+
+    use super::super::tests::{ok, said};
+    use super::*;
+
+    #[test]
+    fn the_flags_are_a_file() {
+        let line = OneLine {
+            listen: ":8080".to_owned(),
+            to: vec!["127.0.0.1:9001, 127.0.0.1:9002".to_owned(), "app:80".to_owned()],
+            strategy: Some("ip_hash".to_owned()),
+            affinity: Some("cookie".to_owned()),
+            admin: Some("127.0.0.1:9900".to_owned()),
+        };
+        let plan = ok(&line.to_toml()).plan;
+        assert_eq!((plan.pools[0].members.len(), plan.pools[0].kind.name), (3, "ip_hash"));
+        assert!(plan.pools[0].cookie.is_some() && plan.admin.is_some());
+        let plain = OneLine { strategy: None, affinity: None, admin: None, ..line };
+        assert_eq!(said(&plain.to_toml()), Vec::<String>::new());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_flags_say_the_text_is_toml(
+            listen in "\\PC{0,20}", to in prop::collection::vec("\\PC{0,20}|[\"\\\\\n\t]{0,5}", 0..3), word in "\\PC{0,9}",
+        ) {
+            let word = Some(word);
+            let line = OneLine { listen, to, strategy: word.clone(), affinity: word.clone(), admin: word };
+            prop_assert!(DeTable::parse(&line.to_toml()).is_ok());
+        }
+    }
+}

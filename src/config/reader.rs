@@ -109,7 +109,7 @@ impl<'a> Table<'a> {
     }
 
     /// The table under `key`, if it is there.
-    pub(super) fn table(&self, key: &'static str, title: Title) -> Option<Table<'a>> {
+    pub(super) fn table(&self, key: &'static str, title: Title) -> Option<Self> {
         let item = self.get(key)?;
         if item.value.is_array() && matches!(title, Title::Section(_)) {
             item.refuse(format_args!("must stand there once, {}", title.example()));
@@ -119,11 +119,17 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of `[[key]]`.
-    pub(super) fn tables(&self, key: &'static str) -> Vec<Table<'a>> {
+    pub(super) fn tables(&self, key: &'static str) -> Vec<Self> {
         let (title, Some(item)) = (Title::Repeated(key), self.get(key)) else { return Vec::new() };
         let Some(list) = item.value.as_array() else {
             item.refuse(format_args!("must be {title}, in double brackets: there may be several"));
-            return Vec::new();
+            // What is in it is read all the same: its mistakes are worth knowing too.
+            return item
+                .value
+                .as_table()
+                .map(|t| Self::new(self.report, title, item.span(), t))
+                .into_iter()
+                .collect();
         };
         let table = |v: &'a toml::Spanned<DeValue<'a>>| {
             let item = Item { key: Some(key), value: v.get_ref(), place: v.span().into(), ..item };
@@ -145,7 +151,14 @@ impl<'a> Table<'a> {
             let message = format!("unknown key {} in {}{help}", quoted(entry.key), self.title);
             self.report.error(entry.key_span.clone(), message);
         }
-        self.report.asked.borrow_mut().extend(asked.iter().map(|key| (self.title, *key)));
+        drop(asked);
+        self.leave();
+    }
+
+    /// As [`Self::finish`], where somebody else reads the other keys.
+    pub(super) fn leave(self) {
+        let asked = self.asked.into_inner();
+        self.report.asked.borrow_mut().extend(asked.into_iter().map(|key| (self.title, key)));
     }
 
     fn item(&self, entry: &Entry<'a>) -> Item<'a> {

@@ -51,6 +51,7 @@ pub(super) fn read(pool: &Table<'_>, scope: &Scope<'_>) -> Option<StrategyRead> 
     let key = key_plan(&table, kind);
     let others = table.entries().filter(|(name, ..)| !OWN.contains(name));
     let options = others.map(|(name, span, item)| (name.to_owned(), option(item.value), span)).collect();
+    table.leave();
     Some(StrategyRead { kind: kind?, key, options })
 }
 
