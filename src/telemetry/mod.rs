@@ -8,5 +8,6 @@ pub mod access_line;
 pub mod access_log;
 pub mod exposition;
 pub mod histogram;
+mod line_sink;
 pub mod metrics;
 mod process;
