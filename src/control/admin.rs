@@ -1,0 +1,317 @@
+//! The admin listener: is it alive, is it ready, how much, and who is where. It reads and changes nothing.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/healthz` | 200 while the process answers |
+//! | `/readyz` | 200 while clients are welcome, 503 before and after |
+//! | `/metrics` | Prometheus' text |
+//! | `/api/v1/pools` | pools and backends as JSON |
+//!
+//! It has no authentication yet: it belongs on loopback or a Unix socket.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::state::LastChecks;
+use crate::backend::availability::{AdminState, Availability, Health};
+use crate::backend::{Backend, BackendIx};
+use crate::base::time::UnixSeconds;
+use crate::net::listen::ListenAddress;
+use crate::pool::Pool;
+use crate::snapshot::Snapshot;
+use crate::snapshot::phases::{Phase, Phases};
+use crate::snapshot::published::Published;
+use crate::telemetry::exposition::{self, BackendLive, BackendState, Live};
+use crate::telemetry::metrics::Metrics;
+
+/// Connections at once; more wait in the kernel's queue.
+const CONNECTIONS: usize = 64;
+/// For a head to come in.
+const HEAD: Duration = Duration::from_secs(10);
+/// For a connection in all: each carries one request.
+const CONNECTION: Duration = Duration::from_secs(30);
+/// After an error of accepting, out of descriptors say.
+const REST: Duration = Duration::from_millis(100);
+
+/// A bound socket, not yet of any runtime.
+#[derive(Debug)]
+pub enum AdminSocket {
+    /// TCP.
+    Tcp(std::net::TcpListener),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// What can be seen through the admin listener.
+#[derive(Debug)]
+pub struct View {
+    published: Arc<Published>,
+    metrics: Arc<Metrics>,
+    phases: Arc<Phases>,
+    checks: Arc<LastChecks>,
+    reports_dropped: Arc<AtomicU64>,
+}
+
+/// One snapshot's live figures.
+struct Figures<'a> {
+    view: &'a View,
+    snapshot: Arc<Snapshot>,
+    now: UnixSeconds,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl AdminSocket {
+    /// Binds the socket. What a crashed process left of a Unix socket is taken away; a live one's is not.
+    ///
+    /// # Errors
+    /// The address is in use, or not ours.
+    pub fn bind(address: &ListenAddress) -> io::Result<Self> {
+        let socket = match address {
+            ListenAddress::Tcp { address, .. } => Self::Tcp(std::net::TcpListener::bind(address)?),
+            ListenAddress::Unix(path) => Self::Unix(bind_unix(path)?),
+        };
+        match &socket {
+            Self::Tcp(listener) => listener.set_nonblocking(true)?,
+            Self::Unix(listener) => listener.set_nonblocking(true)?,
+        }
+        Ok(socket)
+    }
+}
+
+fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    match UnixListener::bind(path) {
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse => match UnixStream::connect(path) {
+            Err(dead) if dead.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)?;
+                UnixListener::bind(path)
+            }
+            _ => Err(e),
+        },
+        bound => bound,
+    }
+}
+
+/// Serves until it is dropped.
+pub(super) async fn serve(socket: AdminSocket, view: Arc<View>) {
+    let served = match socket {
+        AdminSocket::Tcp(listener) => match TcpListener::from_std(listener) {
+            Ok(listener) => accept(|| async { Ok(listener.accept().await?.0) }, &view).await,
+            Err(e) => Err(e),
+        },
+        AdminSocket::Unix(listener) => match UnixListener::from_std(listener) {
+            Ok(listener) => accept(|| async { Ok(listener.accept().await?.0) }, &view).await,
+            Err(e) => Err(e),
+        },
+    };
+    if let Err(e) = served {
+        tracing::error!("admin listener: {e}");
+    }
+}
+
+async fn accept<S, F>(next: impl Fn() -> F, view: &Arc<View>) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    F: Future<Output = io::Result<S>>,
+{
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+        while connections.try_join_next().is_some() {}
+        match next().await {
+            Ok(stream) => {
+                let view = Arc::clone(view);
+                connections.spawn(async move {
+                    let _place = place;
+                    let served = tokio::time::timeout(CONNECTION, connection(stream, &view)).await;
+                    if let Ok(Err(e)) = served {
+                        tracing::debug!("admin connection: {e}");
+                    }
+                });
+            }
+            Err(e) => {
+                tracing::warn!("accept an admin connection: {e}");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+async fn connection<S>(stream: S, view: &View) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .keep_alive(false)
+        .max_buf_size(16 * 1024)
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(|request: Request<_>| async move {
+                Ok::<_, Infallible>(view.answer(request.method(), request.uri().path()))
+            }),
+        )
+        .await
+}
+
+impl View {
+    /// What is to be seen.
+    #[must_use]
+    pub const fn new(
+        published: Arc<Published>,
+        metrics: Arc<Metrics>,
+        phases: Arc<Phases>,
+        checks: Arc<LastChecks>,
+        reports_dropped: Arc<AtomicU64>,
+    ) -> Self {
+        Self { published, metrics, phases, checks, reports_dropped }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Answer {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let mut answer =
+                page(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("{method}: only GET and HEAD\n"));
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return answer;
+        }
+        match path {
+            "/" => page(StatusCode::OK, "text/html; charset=utf-8", INDEX),
+            "/healthz" => page(StatusCode::OK, TEXT, "ok\n"),
+            "/readyz" => match self.phases.now() {
+                Phase::Serving => page(StatusCode::OK, TEXT, "ready\n"),
+                Phase::Starting => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting\n"),
+                Phase::Notice | Phase::Drain | Phase::Cut => {
+                    page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n")
+                }
+            },
+            "/metrics" => {
+                page(StatusCode::OK, exposition::CONTENT_TYPE, self.metrics.render(&Figures::now(self)))
+            }
+            "/api/v1/pools" => {
+                page(StatusCode::OK, "application/json", Figures::now(self).pools().to_string() + "\n")
+            }
+            _ => page(StatusCode::NOT_FOUND, TEXT, format!("{path}: nothing here; / lists what there is\n")),
+        }
+    }
+}
+
+impl<'a> Figures<'a> {
+    fn now(view: &'a View) -> Self {
+        Self { view, snapshot: view.published.load(), now: UnixSeconds::now() }
+    }
+
+    fn pools(&self) -> Value {
+        let pools = self.snapshot.plan.pools.iter().enumerate();
+        let pools = pools.map(|(p, pool)| {
+            let backends = pool.members.iter().map(|(ix, b)| self.backend_json(p, ix, b));
+            json!({
+                "name": *pool.name,
+                "strategy": pool.kind.name,
+                "affinity": if pool.cookie.is_some() { "cookie" } else { "none" },
+                "backends": backends.collect::<Vec<_>>(),
+            })
+        });
+        json!({ "phase": self.view.phases.now().as_str(), "pools": pools.collect::<Vec<_>>() })
+    }
+
+    fn backend_json(&self, pool: usize, ix: BackendIx, backend: &Backend) -> Value {
+        let availability = self.availability(pool, ix);
+        let check = self.view.checks.get(pool, ix).map(|check| {
+            let result = if check.is_good { "good" } else { "bad" };
+            json!({ "result": result, "text": check.text, "at": check.at.0 })
+        });
+        json!({
+            "id": backend.id.as_str(),
+            "address": *backend.address_text,
+            "weight": backend.weight,
+            "backup": backend.backup,
+            "admin": availability.admin.as_str(),
+            "health": availability.health.as_str(),
+            "ejected": availability.ejected,
+            "state": state(availability).as_str(),
+            "in_flight": backend.load.in_flight(),
+            "sessions": backend.sessions.live(self.now),
+            "last_check": check,
+        })
+    }
+
+    fn pool(&self, pool: usize) -> Option<&Pool> {
+        self.snapshot.plan.pools.get(pool).map(|pool| &**pool)
+    }
+
+    fn availability(&self, pool: usize, backend: BackendIx) -> Availability {
+        let standing = self.snapshot.standings.get(pool);
+        standing.and_then(|s| s.members.get(backend.index())).copied().unwrap_or_default()
+    }
+}
+
+impl Live for Figures<'_> {
+    fn backend(&self, pool: usize, backend: usize) -> BackendLive {
+        let ix = BackendIx(u16::try_from(backend).unwrap_or(u16::MAX));
+        let member = self.pool(pool).filter(|p| backend < p.members.len()).map(|p| p.members.get(ix));
+        BackendLive {
+            state: state(self.availability(pool, ix)),
+            weight: member.map_or(0, |b| b.weight),
+            in_flight: member.map_or(0, |b| b.load.in_flight()),
+            sessions: member.map_or(0, |b| b.sessions.live(self.now)),
+        }
+    }
+
+    fn reports_dropped(&self) -> u64 {
+        self.view.reports_dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// The one word for it: what the operator wants before what checks found before what requests met.
+const fn state(of: Availability) -> BackendState {
+    match (of.admin, of.health, of.ejected) {
+        (AdminState::Maint, ..) => BackendState::Maint,
+        (_, Health::Down, _) => BackendState::Down,
+        (AdminState::Drain, ..) => BackendState::Drain,
+        (AdminState::Ready, _, true) => BackendState::Ejected,
+        (AdminState::Ready, Health::Unknown, false) => BackendState::Unknown,
+        (AdminState::Ready, Health::Up, false) => BackendState::Up,
+    }
+}
+
+fn page(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+const INDEX: &str = "<!doctype html><title>homing</title><h1>homing</h1><ul>
+<li><a href=\"/healthz\">/healthz</a>: the process answers
+<li><a href=\"/readyz\">/readyz</a>: clients are welcome
+<li><a href=\"/metrics\">/metrics</a>: figures for Prometheus
+<li><a href=\"/api/v1/pools\">/api/v1/pools</a>: pools and backends, as JSON
+</ul>
+";
+
+#[cfg(test)]
+#[path = "admin_tests.rs"]
+mod tests;
