@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,22 +23,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::figures::Figures;
 use super::state::LastChecks;
-use crate::backend::availability::{AdminState, Availability, Health};
-use crate::backend::{Backend, BackendIx};
-use crate::base::time::UnixSeconds;
 use crate::net::listen::ListenAddress;
-use crate::pool::Pool;
-use crate::snapshot::Snapshot;
 use crate::snapshot::phases::{Phase, Phases};
 use crate::snapshot::published::Published;
-use crate::telemetry::exposition::{self, BackendLive, BackendState, Live};
+use crate::telemetry::exposition;
 use crate::telemetry::metrics::Metrics;
 
 /// Connections at once; more wait in the kernel's queue.
@@ -67,13 +62,6 @@ pub struct View {
     phases: Arc<Phases>,
     checks: Arc<LastChecks>,
     reports_dropped: Arc<AtomicU64>,
-}
-
-/// One snapshot's live figures.
-struct Figures<'a> {
-    view: &'a View,
-    snapshot: Arc<Snapshot>,
-    now: UnixSeconds,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -187,6 +175,10 @@ impl View {
         Self { published, metrics, phases, checks, reports_dropped }
     }
 
+    fn figures(&self) -> Figures<'_> {
+        Figures::now(&self.published, &self.checks, &self.reports_dropped)
+    }
+
     fn answer(&self, method: &Method, path: &str) -> Answer {
         const TEXT: &str = "text/plain; charset=utf-8";
         if !matches!(*method, Method::GET | Method::HEAD) {
@@ -206,92 +198,15 @@ impl View {
                 }
             },
             "/metrics" => {
-                page(StatusCode::OK, exposition::CONTENT_TYPE, self.metrics.render(&Figures::now(self)))
+                page(StatusCode::OK, exposition::CONTENT_TYPE, self.metrics.render(&self.figures()))
             }
-            "/api/v1/pools" => {
-                page(StatusCode::OK, "application/json", Figures::now(self).pools().to_string() + "\n")
-            }
+            "/api/v1/pools" => page(
+                StatusCode::OK,
+                "application/json",
+                self.figures().pools(self.phases.now()).to_string() + "\n",
+            ),
             _ => page(StatusCode::NOT_FOUND, TEXT, format!("{path}: nothing here; / lists what there is\n")),
         }
-    }
-}
-
-impl<'a> Figures<'a> {
-    fn now(view: &'a View) -> Self {
-        Self { view, snapshot: view.published.load(), now: UnixSeconds::now() }
-    }
-
-    fn pools(&self) -> Value {
-        let pools = self.snapshot.plan.pools.iter().enumerate();
-        let pools = pools.map(|(p, pool)| {
-            let backends = pool.members.iter().map(|(ix, b)| self.backend_json(p, ix, b));
-            json!({
-                "name": *pool.name,
-                "strategy": pool.kind.name,
-                "affinity": if pool.cookie.is_some() { "cookie" } else { "none" },
-                "backends": backends.collect::<Vec<_>>(),
-            })
-        });
-        json!({ "phase": self.view.phases.now().as_str(), "pools": pools.collect::<Vec<_>>() })
-    }
-
-    fn backend_json(&self, pool: usize, ix: BackendIx, backend: &Backend) -> Value {
-        let availability = self.availability(pool, ix);
-        let check = self.view.checks.get(pool, ix).map(|check| {
-            let result = if check.is_good { "good" } else { "bad" };
-            json!({ "result": result, "text": check.text, "at": check.at.0 })
-        });
-        json!({
-            "id": backend.id.as_str(),
-            "address": *backend.address_text,
-            "weight": backend.weight,
-            "backup": backend.backup,
-            "admin": availability.admin.as_str(),
-            "health": availability.health.as_str(),
-            "ejected": availability.ejected,
-            "state": state(availability).as_str(),
-            "in_flight": backend.load.in_flight(),
-            "sessions": backend.sessions.live(self.now),
-            "last_check": check,
-        })
-    }
-
-    fn pool(&self, pool: usize) -> Option<&Pool> {
-        self.snapshot.plan.pools.get(pool).map(|pool| &**pool)
-    }
-
-    fn availability(&self, pool: usize, backend: BackendIx) -> Availability {
-        let standing = self.snapshot.standings.get(pool);
-        standing.and_then(|s| s.members.get(backend.index())).copied().unwrap_or_default()
-    }
-}
-
-impl Live for Figures<'_> {
-    fn backend(&self, pool: usize, backend: usize) -> BackendLive {
-        let ix = BackendIx(u16::try_from(backend).unwrap_or(u16::MAX));
-        let member = self.pool(pool).filter(|p| backend < p.members.len()).map(|p| p.members.get(ix));
-        BackendLive {
-            state: state(self.availability(pool, ix)),
-            weight: member.map_or(0, |b| b.weight),
-            in_flight: member.map_or(0, |b| b.load.in_flight()),
-            sessions: member.map_or(0, |b| b.sessions.live(self.now)),
-        }
-    }
-
-    fn reports_dropped(&self) -> u64 {
-        self.view.reports_dropped.load(Ordering::Relaxed)
-    }
-}
-
-/// The one word for it: what the operator wants before what checks found before what requests met.
-const fn state(of: Availability) -> BackendState {
-    match (of.admin, of.health, of.ejected) {
-        (AdminState::Maint, ..) => BackendState::Maint,
-        (_, Health::Down, _) => BackendState::Down,
-        (AdminState::Drain, ..) => BackendState::Drain,
-        (AdminState::Ready, _, true) => BackendState::Ejected,
-        (AdminState::Ready, Health::Unknown, false) => BackendState::Unknown,
-        (AdminState::Ready, Health::Up, false) => BackendState::Up,
     }
 }
 

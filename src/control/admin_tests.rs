@@ -1,10 +1,11 @@
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::super::state::State;
 use super::super::testing;
 use super::*;
-use crate::backend::Address;
+use crate::backend::{Address, BackendIx};
 use crate::snapshot::reports::{Outcome, Report};
 
 /// A view of a pool of two, of which the second is ejected, and its phases.
@@ -85,7 +86,7 @@ async fn ready_only_while_serving() {
 #[test]
 fn pools_are_told_as_json() {
     let (view, _) = view();
-    let told = Figures::now(&view).pools();
+    let told = view.figures().pools(Phase::Starting);
     assert_eq!(told["phase"], "starting");
     let pool = &told["pools"][0];
     assert_eq!((&pool["name"], &pool["strategy"]), (&json!("app"), &json!("round_robin")));
@@ -119,21 +120,4 @@ async fn a_silent_connection_is_closed() {
     let (view, _) = view();
     let (served, read) = tokio::join!(connection(server, &view), client.read_u8());
     assert!(served.is_err() && read.is_err());
-}
-
-#[test]
-fn the_state_is_what_matters_most() {
-    use AdminState::{Drain, Maint, Ready};
-    use Health::{Down, Unknown, Up};
-    for (admin, health, ejected, expected) in [
-        (Ready, Up, false, BackendState::Up),
-        (Ready, Unknown, false, BackendState::Unknown),
-        (Ready, Up, true, BackendState::Ejected),
-        (Ready, Down, true, BackendState::Down),
-        (Drain, Up, true, BackendState::Drain),
-        (Drain, Down, false, BackendState::Down),
-        (Maint, Down, true, BackendState::Maint),
-    ] {
-        assert_eq!(state(Availability { admin, health, ejected }), expected);
-    }
 }

@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod checker;
 pub mod drain;
+mod figures;
 pub mod state;
 
 use std::sync::Arc;

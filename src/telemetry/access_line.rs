@@ -1,6 +1,6 @@
 //! One line of the access log, formatted by hand: JSON, or nginx's combined format.
 //!
-//! Written once per request, so it avoids `write!`; how the pieces come together is in [`super::line_sink`]. Cookies
+//! Written once per request, so it avoids `write!`; how the pieces come together is in `line_sink.rs`. Cookies
 //! and tokens have no field here, and so cannot be logged.
 
 use super::access_log::Format;
