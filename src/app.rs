@@ -9,13 +9,14 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use socket2::Socket;
 
-use crate::control;
+use crate::control::admin::AdminSocket;
+use crate::control::{self, Control, Signals};
 use crate::net::listen::{Claim, ListenAddress};
 use crate::proxy::record::AFFINITY;
 use crate::proxy::respond::REFUSALS;
 use crate::proxy::visits::Visits;
 use crate::proxy::worker::{Door, Shared, Worker};
-use crate::snapshot::phase::{Phase, Phases};
+use crate::snapshot::phases::{Phase, Phases};
 use crate::snapshot::published::Published;
 use crate::snapshot::{LogFormat, Plan, Snapshot, reports};
 use crate::telemetry::access_log::{AccessLogWriter, Format};
@@ -36,15 +37,6 @@ pub struct Running {
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: control::Handle,
     log: Option<AccessLogWriter>,
-}
-
-/// Whether signals steer this homing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signals {
-    /// SIGTERM and its kin stop it.
-    Heed,
-    /// Whoever started it stops it.
-    Ignore,
 }
 
 /// Starts everything the plan says. When this returns, every listener accepts.
@@ -75,6 +67,7 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
     };
     let listeners = doors.iter().map(|d| (Arc::clone(&d.door.listener.name), d.bound(), d.address)).collect();
     let admin_address = admin.as_ref().and_then(Claim::address);
+    let admin = admin.map(AdminSocket::new).transpose().context("listen for [admin]")?;
     let mut sockets = share(doors, workers)?;
     let threads = (0..workers).map(|index| {
         let doors = sockets.pop().unwrap_or_default();
@@ -83,16 +76,17 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
         std::thread::Builder::new().name(name).spawn(move || work(index, shared, logger, doors))
     });
     let threads = threads.collect::<io::Result<_>>().context("start a worker")?;
-    let control = control::start(control::Start {
+    let control = control::start(Control {
         published,
         reports,
         metrics,
+        admin,
         phases: Arc::clone(&phases),
-        admin: admin.map(Claim::into_socket).transpose().context("listen for [admin]")?,
-        reopen: log.as_ref().map(AccessLogWriter::reopener),
-        heeds_signals: signals == Signals::Heed,
+        access_log: log.as_ref().map(AccessLogWriter::reopener),
+        signals,
     })
     .context("start the control plane")?;
+    phases.advance(Phase::Serving);
     Ok(Running { listeners, admin: admin_address, phases, workers: threads, control, log })
 }
 
@@ -110,7 +104,7 @@ impl Running {
             }
         }
         self.phases.advance(Phase::Cut);
-        self.control.join();
+        self.control.stop();
         if let Some(log) = self.log {
             log.close();
         }

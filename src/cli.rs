@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::{self, Running, Signals};
+use crate::app::{self, Running};
 use crate::config::diagnostic::{Diagnostics, Style};
 use crate::config::print::OneLine;
 use crate::config::{self, Environment, Loaded};
+use crate::control::Signals;
 use crate::demo;
 use crate::explain::{Ask, Explainer};
 use crate::net::listen::ListenAddress;
@@ -213,8 +214,11 @@ fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
 
 fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let backends = demo::start(&["amber", "birch", "coral"]).context("start the demo's backends")?;
-    let list: String =
-        backends.addresses().iter().map(|(name, a)| format!("  {{ name = \"{name}\", address = \"{a}\" }},\n")).collect();
+    let list: String = backends
+        .addresses()
+        .iter()
+        .map(|(name, a)| format!("  {{ name = \"{name}\", address = \"{a}\" }},\n"))
+        .collect();
     let text = format!(
         "[admin]\nlisten = {:?}\n\n[access_log]\nformat = \"off\"\n\n[[listener]]\nname = \"web\"\nlisten = {:?}\n\
          affinity_header = true\n\n[[pool]]\nname = \"demo\"\nstrategy = {:?}\nbackends = [\n{list}]\n\n\
@@ -222,12 +226,14 @@ fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         args.admin, args.listen, args.strategy, args.affinity
     );
     let origin = Path::new("demo");
-    let Some(plan) = read_quietly(config::parse(&text, origin, &Registry::built_in(), &environment()?)) else {
+    let Some(plan) = read_quietly(config::parse(&text, origin, &Registry::built_in(), &environment()?))
+    else {
         return Ok(ExitCode::FAILURE);
     };
     log_to_standard_error();
-    let running = app::start(plan, Signals::Heed)?;
-    let proxy = running.listeners.first().and_then(|(.., a)| *a).map_or_else(String::new, |a| format!("http://{a}"));
+    let running = app::start(plan, Signals::Take)?;
+    let proxy =
+        running.listeners.first().and_then(|(.., a)| *a).map_or_else(String::new, |a| format!("http://{a}"));
     let admin = running.admin.map_or_else(String::new, |a| format!("http://{a}"));
     print(&demo::introduction(&proxy, &admin, args.affinity == "cookie"))?;
     running.join()?;
@@ -244,7 +250,7 @@ fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
             format!("pool \"{}\": {} backend(s), {}{affinity}\n", p.name, p.members.len(), p.kind.name)
         })
         .collect();
-    let running = app::start(plan, Signals::Heed)?;
+    let running = app::start(plan, Signals::Take)?;
     announce(&running, &pools);
     running.join()?;
     say("stopped\n");

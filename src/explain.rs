@@ -17,7 +17,7 @@ use crate::pool::choose::Question;
 use crate::proxy::request::{self, Asker, Refusal, Request};
 use crate::proxy::visits::Visits;
 use crate::proxy::worker::{Shared, View, Worker};
-use crate::snapshot::phase::Phases;
+use crate::snapshot::phases::Phases;
 use crate::snapshot::published::Published;
 use crate::snapshot::{Plan, Snapshot, reports};
 use crate::strategy::{Needs, RequestFacts};
@@ -137,8 +137,9 @@ impl Explainer {
         let host = ask.host.as_deref().unwrap_or("localhost");
         let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
         for header in &ask.headers {
-            let (name, value) =
-                header.split_once(':').with_context(|| format!("--header \"{header}\": write 'Name: value'"))?;
+            let (name, value) = header
+                .split_once(':')
+                .with_context(|| format!("--header \"{header}\": write 'Name: value'"))?;
             head.push_str(&format!("{}: {}\r\n", name.trim(), value.trim()));
         }
         if !ask.cookies.is_empty() {
@@ -196,7 +197,9 @@ fn depends_on(request: &Request, key: Option<&[u8]>) -> Vec<String> {
     }
     match pool.kind.needs {
         Needs::Nothing => on.push(format!("{}: another request may get another backend", pool.kind.name)),
-        Needs::Key if key.is_none() => on.push("no key is in the request: the choice is not stable".to_owned()),
+        Needs::Key if key.is_none() => {
+            on.push("no key is in the request: the choice is not stable".to_owned())
+        }
         Needs::Key | Needs::Address => {}
     }
     on

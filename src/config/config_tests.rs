@@ -155,7 +155,7 @@ fall = 3
     #[test]
     fn one_pool_and_no_route_gets_everything() {
         let plan = ok(&format!("{LISTENER}{POOL}")).plan;
-        assert_eq!(plan.routes.find(0, "any.host", "/x").map(|r| r.pool), Some(0));
+        assert_eq!(plan.routes.find(0, "any.host", "/x").map(|(_, r)| r.pool), Some(0));
         assert_eq!((plan.workers, plan.admin.is_none()), (4, true));
         assert_eq!(&*plan.listeners[0].name, ":8080");
     }

@@ -47,7 +47,9 @@ impl ListenAddress {
                 Ok(Claim { held: Some(socket), address, listen: self.clone() })
             }
             Self::Unix(path) => {
-                if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+                // What a crashed process left is taken away; a live one's socket, or any other file, is not.
+                let refused = std::os::unix::net::UnixStream::connect(path).map_err(|e| e.kind()).err();
+                if refused == Some(io::ErrorKind::ConnectionRefused) {
                     std::fs::remove_file(path)?;
                 }
                 let listener = std::os::unix::net::UnixListener::bind(path)?;

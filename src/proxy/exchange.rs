@@ -17,8 +17,8 @@ use super::tunnel::{self, End};
 use super::upstream::{self, Lease, Member, NoHead, NoLease, Reuse};
 use super::visits::Visit;
 use super::worker::{View, Worker};
-use crate::affinity::caching::Pinning;
 use crate::affinity::Why;
+use crate::affinity::caching::Pinning;
 use crate::backend::members::BackendSet;
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, Lengths};
@@ -28,7 +28,7 @@ use crate::route::HeaderRules;
 use crate::snapshot::HalfClose;
 use crate::snapshot::reports::Outcome;
 use crate::strategy::RequestFacts;
-use crate::telemetry::metrics::UpstreamError;
+use crate::telemetry::reasons::UpstreamError;
 
 /// Informational answers that one request may have (RFC 9110 section 15.2 sets no bound).
 const MAX_INFORMATIONAL: u32 = 16;
@@ -57,12 +57,8 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     let mut story = Story::new(Instant::now());
     let view = worker.view();
     let door = Rc::clone(&client.door);
-    let asker = Asker {
-        listener: &door.listener,
-        listener_ix: door.ix,
-        peer: client.peer,
-        vouched: &client.vouched,
-    };
+    let asker =
+        Asker { listener: &door.listener, listener_ix: door.ix, peer: client.peer, vouched: &client.vouched };
     let head = client.held.data().get(..len).unwrap_or_default();
     let admitted = request::admit(worker, &view, &asker, head);
     let request = match admitted {
@@ -378,8 +374,7 @@ impl Exchange<'_> {
         }
         let request = &self.request;
         let is_tunnel = head.status == 101;
-        let source =
-            lengths.of_response(head.version, head.status, request.to_head).map_err(|_| ())?;
+        let source = lengths.of_response(head.version, head.status, request.to_head).map_err(|_| ())?;
         let framing = match (source, request.version) {
             (Framing::UntilClose, Version::Http11) => Framing::Chunked,
             (Framing::Chunked, Version::Http10) => Framing::UntilClose,
@@ -519,13 +514,15 @@ impl Exchange<'_> {
     }
 
     fn failed(&self, member: &Rc<Member>, how: UpstreamError) {
-        member.has_failed.set(true);
+        self.request.pool.owed.note(member.ix);
         self.worker.report(self.request.pool.ix, member.ix, Outcome::Failed);
         self.worker.record().failed(self.request.pool.ix, member.ix, how);
     }
 
     fn answered(&self, member: &Rc<Member>) {
-        if member.has_failed.replace(false) {
+        let pool = &self.request.pool;
+        let is_ejected = pool.standing.members.get(member.ix.index()).is_some_and(|a| a.ejected);
+        if pool.owed.answered(member.ix, is_ejected) {
             self.worker.report(self.request.pool.ix, member.ix, Outcome::Answered);
         }
     }

@@ -14,7 +14,8 @@ use crate::backend::BackendIx;
 use crate::message::head::Version;
 use crate::telemetry::access_line::Entry;
 use crate::telemetry::access_log::AccessLogger;
-use crate::telemetry::metrics::{Rejection, Shard, UpstreamError};
+use crate::telemetry::metrics::Shard;
+use crate::telemetry::reasons::{Rejection, UpstreamError};
 
 /// The affinity reasons as (result, reason), in the order of [`Why::ALL`].
 pub const AFFINITY: [(&str, &str); Why::ALL.len()] = {

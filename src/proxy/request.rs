@@ -138,12 +138,7 @@ struct Fields<'b> {
 ///
 /// # Errors
 /// Why homing answers itself.
-pub fn admit(
-    worker: &Worker,
-    view: &Rc<View>,
-    asker: &Asker<'_>,
-    bytes: &[u8],
-) -> Result<Request, Refusal> {
+pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) -> Result<Request, Refusal> {
     let mut room = head::room();
     let head = head::parse_request(bytes, &mut room).map_err(Refusal::Fault)?;
     let fields = inspect(&head, asker.listener, worker.pseudonym()).map_err(Refusal::Fault)?;
@@ -199,7 +194,8 @@ pub fn admit(
         user_agent: 0..0,
         referer: 0..0,
     };
-    let writer = Writer { worker, asker, head: &head, fields: &fields, is_trusted, rules: &route.request_headers };
+    let writer =
+        Writer { worker, asker, head: &head, fields: &fields, is_trusted, rules: &route.request_headers };
     writer.write(&mut request, &place);
     Ok(request)
 }

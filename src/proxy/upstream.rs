@@ -3,7 +3,7 @@
 //! Each worker keeps its own idle connections per backend, last in first out, and closes them before their backend
 //! would. A [`Lease`] counts itself in the backend's load until it is dropped.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use crate::net::stream::Stream;
 use crate::pool::Pool;
 use crate::pool::choose::Pickers;
 use crate::pool::standing::Standing;
+use crate::snapshot::reports::Owed;
 
 /// Longest response head: what fits into the buffer.
 const MAX_HEAD: usize = 60 * 1024;
@@ -37,6 +38,8 @@ pub struct PoolView {
     pub pickers: Rc<RefCell<Pickers>>,
     /// This worker's connections, by member.
     pub members: Rc<[Rc<Member>]>,
+    /// The backends whose next answer the control plane waits for.
+    pub owed: Rc<Owed>,
 }
 
 /// One worker's side of a backend.
@@ -47,8 +50,6 @@ pub struct Member {
     /// The backend.
     pub backend: Arc<Backend>,
     idle: RefCell<Vec<Idle>>,
-    /// Whether a failure was reported that no answer has followed yet.
-    pub has_failed: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -110,7 +111,7 @@ impl Member {
     /// Nothing kept yet.
     #[must_use]
     pub fn new(ix: BackendIx, backend: Arc<Backend>) -> Self {
-        Self { ix, backend, idle: RefCell::default(), has_failed: Cell::new(false) }
+        Self { ix, backend, idle: RefCell::default() }
     }
 
     /// How many idle connections are kept.

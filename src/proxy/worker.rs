@@ -25,12 +25,13 @@ use crate::base::time::UnixSeconds;
 use crate::net::buffer::Blocks;
 use crate::net::stream::Stream;
 use crate::pool::choose::Pickers;
-use crate::snapshot::phase::{Phase, Phases};
+use crate::snapshot::phases::{Phase, Phases};
 use crate::snapshot::published::Published;
-use crate::snapshot::reports::{Outcome, Report, Reporter};
+use crate::snapshot::reports::{Outcome, Owed, Report, Reporter};
 use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::access_log::AccessLogger;
-use crate::telemetry::metrics::{Metrics, Rejection};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::reasons::Rejection;
 
 /// Connections accepted in one go before others get their turn.
 const ACCEPTS: u32 = 64;
@@ -295,24 +296,22 @@ impl Worker {
 }
 
 impl View {
-    fn new(
-        generation: u64,
-        snapshot: Arc<Snapshot>,
-        old: Option<&Self>,
-        rng: &mut fastrand::Rng,
-    ) -> Self {
+    fn new(generation: u64, snapshot: Arc<Snapshot>, old: Option<&Self>, rng: &mut fastrand::Rng) -> Self {
         let pools = snapshot.plan.pools.iter().zip(&snapshot.standings).enumerate();
         let pools = pools.map(|(ix, (pool, standing))| {
             let same = old.and_then(|o| o.pools.iter().find(|p| Arc::ptr_eq(&p.pool, pool)));
-            let (pickers, members) = match same {
-                Some(view) => (Rc::clone(&view.pickers), Rc::clone(&view.members)),
+            let (pickers, members, owed) = match same {
+                Some(view) => (Rc::clone(&view.pickers), Rc::clone(&view.members), Rc::clone(&view.owed)),
                 None => {
                     let members = pool.members.iter().map(|(ix, b)| Rc::new(Member::new(ix, Arc::clone(b))));
-                    (Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..)))), members.collect())
+                    let pickers = Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..))));
+                    (pickers, members.collect(), Rc::new(Owed::new(pool.members.len())))
                 }
             };
+            let ejected = pool.members.iter().zip(&standing.members).filter(|(_, a)| a.ejected);
+            ejected.for_each(|((ix, _), _)| owed.note(ix));
             let (pool, standing) = (Arc::clone(pool), Arc::clone(standing));
-            Rc::new(PoolView { ix, pool, standing, pickers, members })
+            Rc::new(PoolView { ix, pool, standing, pickers, members, owed })
         });
         Self { generation, pools: pools.collect(), snapshot: Arc::clone(&snapshot) }
     }

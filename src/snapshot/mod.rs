@@ -1,6 +1,6 @@
 //! What crosses between the planes: one immutable snapshot one way, reports the other.
 
-pub mod phase;
+pub mod phases;
 pub mod published;
 pub mod reports;
 

@@ -1,5 +1,6 @@
 //! What workers tell the control plane: bounded, lossy, counted.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -26,9 +27,14 @@ pub struct Report {
 pub enum Outcome {
     /// It failed: connection refused, timed out, broken off or answered wrongly.
     Failed,
-    /// It answered. Sent only for a backend that is ejected or failed lately.
+    /// It answered. Sent only when [`Owed`] says so: it ends the trial of a backend that was ejected.
     Answered,
 }
+
+/// One worker's memory of the backends, of one pool, whose next answer the control plane waits for: those that failed
+/// a request of this worker, and those that this worker saw ejected. Without it every answer would be a report.
+#[derive(Debug)]
+pub struct Owed(Box<[Cell<bool>]>);
 
 /// The workers' end.
 #[derive(Clone, Debug)]
@@ -61,15 +67,60 @@ impl Reporter {
     }
 }
 
+impl Owed {
+    /// Nothing owed for any of `backends` backends.
+    #[must_use]
+    pub fn new(backends: usize) -> Self {
+        Self(std::iter::repeat_with(Cell::default).take(backends).collect())
+    }
+
+    /// The backend failed a request, or is ejected in a new view.
+    pub fn note(&self, backend: BackendIx) {
+        if let Some(owed) = self.0.get(backend.index()) {
+            owed.set(true);
+        }
+    }
+
+    /// The backend answered. Whether that is to be reported; while it `is_ejected` an answer means nothing yet.
+    #[must_use]
+    pub fn answered(&self, backend: BackendIx, is_ejected: bool) -> bool {
+        !is_ejected && self.0.get(backend.index()).is_some_and(|owed| owed.replace(false))
+    }
+}
+
 impl Reports {
     /// The next report; `None` when every worker is gone.
     pub async fn next(&mut self) -> Option<Report> {
         self.receiver.recv().await
     }
 
-    /// Reports lost because too many waited.
+    /// Counts reports lost because too many waited.
     #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Relaxed)
+    pub const fn dropped(&self) -> &Arc<AtomicU64> {
+        &self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_owed_once_and_not_during_an_ejection() {
+        let (owed, a, b) = (Owed::new(2), BackendIx(0), BackendIx(1));
+        assert!(!owed.answered(a, false));
+        owed.note(a);
+        assert!(!owed.answered(a, true) && !owed.answered(b, false));
+        assert!(owed.answered(a, false) && !owed.answered(a, false));
+        owed.note(BackendIx(9));
+        assert!(!owed.answered(BackendIx(9), false));
+    }
+
+    #[tokio::test]
+    async fn more_reports_than_may_wait_are_counted() {
+        let (reporter, mut reports) = channel();
+        let report = Report { pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
+        (0..WAITING + 3).for_each(|_| reporter.tell(report));
+        assert_eq!((reports.dropped().load(Relaxed), reports.next().await), (3, Some(report)));
     }
 }

@@ -1,10 +1,10 @@
 //! One line of the access log, formatted by hand: JSON, or nginx's combined format.
 //!
-//! Written once per request, so it avoids `write!`: fixed pieces are copied, numbers go through `itoa`, and text
-//! that needs no escape, which is nearly all, is checked 16 bytes at a time and copied whole. Cookies and tokens have
-//! no field here, and so cannot be logged.
+//! Written once per request, so it avoids `write!`; how the pieces come together is in `line_sink.rs`. Cookies
+//! and tokens have no field here, and so cannot be logged.
 
 use super::access_log::Format;
+use super::line_sink::{Combined, Json, Scratch, Sink};
 
 /// What is logged of one request. Text that clients send may be any bytes; it is escaped.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,24 +73,29 @@ pub(super) struct Formatter {
     second: u64,
     /// `2026-11-23T10:20:30` or `23/Nov/2026:10:20:30 +0000`, by the format.
     stamp: Vec<u8>,
+    scratch: Scratch,
 }
 
 const MONTHS: [&[u8]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-const HEX: &[u8; 16] = b"0123456789abcdef";
-const HEX_UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
 impl Formatter {
-    pub(super) const fn new(format: Format) -> Self {
-        Self { format, second: u64::MAX, stamp: Vec::new() }
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, second: u64::MAX, stamp: Vec::new(), scratch: Scratch::new() }
     }
 
     /// Appends the entry's line.
     pub(super) fn line(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         self.at(entry.ts_ms);
-        match self.format {
-            Format::Json => self.json(entry, out),
-            Format::Combined => self.combined(entry, out),
+        let stamp = &self.stamp;
+        let quick = self.scratch.line(|line| match self.format {
+            Format::Json => json(stamp, entry, line),
+            Format::Combined => combined(stamp, entry, line),
+        });
+        match (quick, self.format) {
+            (Some(line), _) => out.extend_from_slice(line),
+            (None, Format::Json) => json(stamp, entry, &mut Json(out)),
+            (None, Format::Combined) => combined(stamp, entry, &mut Combined(out)),
         }
     }
 
@@ -99,92 +104,20 @@ impl Formatter {
         self.at(now_ms);
         match self.format {
             Format::Json => {
-                self.json_stamp(now_ms, out);
-                out.extend_from_slice(b",\"dropped\":");
-                number(out, lines);
-                out.extend_from_slice(b"}\n");
+                let mut out = Json(out);
+                json_stamp(&self.stamp, now_ms, &mut out);
+                out.fixed(b"\",\"dropped\":");
+                out.number(lines);
+                out.fixed(b"}\n");
             }
             Format::Combined => {
-                out.extend_from_slice(b"- - - [");
-                out.extend_from_slice(&self.stamp);
-                out.extend_from_slice(b"] \"-\" 0 0 \"-\" \"homing dropped ");
-                number(out, lines);
-                out.extend_from_slice(b" lines\"\n");
+                let mut out = Combined(out);
+                out.text(b"- - - [", &self.stamp);
+                out.fixed(b"] \"-\" 0 0 \"-\" \"homing dropped ");
+                out.number(lines);
+                out.fixed(b" lines\"\n");
             }
         }
-    }
-
-    fn json_stamp(&self, ts_ms: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"ts\":\"");
-        out.extend_from_slice(&self.stamp);
-        out.extend_from_slice(&[b'.']);
-        out.extend_from_slice(&three_digits(ts_ms % 1000));
-        out.extend_from_slice(b"Z\"");
-    }
-
-    fn json(&self, e: &Entry<'_>, out: &mut Vec<u8>) {
-        self.json_stamp(e.ts_ms, out);
-        text(out, b",\"id\":\"", e.id.as_bytes());
-        text(out, b",\"client_ip\":\"", e.client_ip.as_bytes());
-        text(out, b",\"peer_ip\":\"", e.peer_ip.as_bytes());
-        text(out, b",\"listener\":\"", e.listener.as_bytes());
-        text(out, b",\"method\":\"", e.method.as_bytes());
-        text(out, b",\"host\":\"", e.host);
-        text(out, b",\"path\":\"", e.path);
-        optional(out, b",\"query\":\"", e.query);
-        text(out, b",\"proto\":\"", e.proto.as_bytes());
-        field(out, b",\"status\":", u64::from(e.status));
-        field(out, b",\"bytes_in\":", e.bytes_in);
-        field(out, b",\"bytes_out\":", e.bytes_out);
-        millis(out, b",\"dur_ms\":", e.dur);
-        optional(out, b",\"route\":\"", e.route.map(str::as_bytes));
-        optional(out, b",\"pool\":\"", e.pool.map(str::as_bytes));
-        if let Some(backend) = e.backend {
-            text(out, b",\"backend\":\"", backend.as_bytes());
-            optional(out, b",\"backend_addr\":\"", e.backend_addr.map(str::as_bytes));
-            field(out, b",\"tries\":", u64::from(e.tries));
-            if let Some(micros) = e.t_connect {
-                millis(out, b",\"t_connect_ms\":", micros);
-            }
-            if let Some(micros) = e.t_first_byte {
-                millis(out, b",\"t_first_byte_ms\":", micros);
-            }
-            let reused: &[u8] =
-                if e.conn_reused { b",\"conn_reused\":true" } else { b",\"conn_reused\":false" };
-            out.extend_from_slice(reused);
-        }
-        text(out, b",\"affinity\":\"", e.affinity.as_bytes());
-        text(out, b",\"affinity_reason\":\"", e.reason.as_bytes());
-        text(out, b",\"end\":\"", e.end.as_bytes());
-        optional(out, b",\"ua\":\"", e.ua);
-        optional(out, b",\"referer\":\"", e.referer);
-        out.extend_from_slice(b"}\n");
-    }
-
-    /// `$remote_addr - - [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`
-    fn combined(&self, e: &Entry<'_>, out: &mut Vec<u8>) {
-        let client: &[u8] = if e.client_ip.is_empty() { b"unix:" } else { e.client_ip.as_bytes() };
-        out.extend_from_slice(client);
-        out.extend_from_slice(b" - - [");
-        out.extend_from_slice(&self.stamp);
-        out.extend_from_slice(b"] \"");
-        nginx_escaped(out, e.method.as_bytes());
-        out.push(b' ');
-        nginx_escaped(out, e.path);
-        if let Some(query) = e.query {
-            out.push(b'?');
-            nginx_escaped(out, query);
-        }
-        out.push(b' ');
-        nginx_escaped(out, e.proto.as_bytes());
-        field(out, b"\" ", u64::from(e.status));
-        field(out, b" ", e.bytes_out);
-        for value in [e.referer, e.ua] {
-            out.extend_from_slice(b" \"");
-            nginx_escaped(out, value.filter(|v| !v.is_empty()).unwrap_or(b"-"));
-            out.push(b'"');
-        }
-        out.push(b'\n');
     }
 
     /// Makes `stamp` say the second in which `ts_ms` lies.
@@ -201,7 +134,7 @@ impl Formatter {
         stamp.clear();
         match self.format {
             Format::Json => {
-                number(stamp, year);
+                stamp.extend_from_slice(itoa::Buffer::new().format(year).as_bytes());
                 for part in [b"-", &two_digits(month)[..], b"-", &two_digits(day), b"T"] {
                     stamp.extend_from_slice(part);
                 }
@@ -216,7 +149,7 @@ impl Formatter {
                 for part in [&two_digits(day)[..], b"/", month, b"/"] {
                     stamp.extend_from_slice(part);
                 }
-                number(stamp, year);
+                stamp.extend_from_slice(itoa::Buffer::new().format(year).as_bytes());
                 for part in &hms {
                     stamp.push(b':');
                     stamp.extend_from_slice(part);
@@ -225,6 +158,79 @@ impl Formatter {
             }
         }
     }
+}
+
+fn json(stamp: &[u8], e: &Entry<'_>, out: &mut impl Sink) {
+    json_stamp(stamp, e.ts_ms, out);
+    out.text(b"\",\"id\":\"", e.id.as_bytes());
+    out.text(b"\",\"client_ip\":\"", e.client_ip.as_bytes());
+    out.text(b"\",\"peer_ip\":\"", e.peer_ip.as_bytes());
+    out.text(b"\",\"listener\":\"", e.listener.as_bytes());
+    out.text(b"\",\"method\":\"", e.method.as_bytes());
+    out.text(b"\",\"host\":\"", e.host);
+    out.text(b"\",\"path\":\"", e.path);
+    optional(out, b"\",\"query\":\"", e.query);
+    out.text(b"\",\"proto\":\"", e.proto.as_bytes());
+    // Every piece above leaves its closing quote to the next one, and so do those from "affinity" on.
+    out.fixed(b"\",\"status\":");
+    out.number(u64::from(e.status));
+    out.fixed(b",\"bytes_in\":");
+    out.number(e.bytes_in);
+    out.fixed(b",\"bytes_out\":");
+    out.number(e.bytes_out);
+    out.fixed(b",\"dur_ms\":");
+    millis(out, e.dur);
+    if let Some(backend) = e.backend {
+        out.fixed(b",\"tries\":");
+        out.number(u64::from(e.tries));
+        if let Some(micros) = e.t_connect {
+            out.fixed(b",\"t_connect_ms\":");
+            millis(out, micros);
+        }
+        if let Some(micros) = e.t_first_byte {
+            out.fixed(b",\"t_first_byte_ms\":");
+            millis(out, micros);
+        }
+        if e.conn_reused {
+            out.text(b",\"conn_reused\":true,\"backend\":\"", backend.as_bytes());
+        } else {
+            out.text(b",\"conn_reused\":false,\"backend\":\"", backend.as_bytes());
+        }
+        optional(out, b"\",\"backend_addr\":\"", e.backend_addr.map(str::as_bytes));
+        out.fixed(b"\"");
+    }
+    out.text(b",\"affinity\":\"", e.affinity.as_bytes());
+    out.text(b"\",\"affinity_reason\":\"", e.reason.as_bytes());
+    out.text(b"\",\"end\":\"", e.end.as_bytes());
+    optional(out, b"\",\"route\":\"", e.route.map(str::as_bytes));
+    optional(out, b"\",\"pool\":\"", e.pool.map(str::as_bytes));
+    optional(out, b"\",\"ua\":\"", e.ua);
+    optional(out, b"\",\"referer\":\"", e.referer);
+    out.fixed(b"\"}\n");
+}
+
+/// Without the closing quote.
+fn json_stamp(stamp: &[u8], ts_ms: u64, out: &mut impl Sink) {
+    out.text(b"{\"ts\":\"", stamp);
+    let [a, b, c] = three_digits(ts_ms % 1000);
+    out.fixed(&[b'.', a, b, c, b'Z']);
+}
+
+/// `$remote_addr - - [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`
+fn combined(stamp: &[u8], e: &Entry<'_>, out: &mut impl Sink) {
+    out.text(b"", if e.client_ip.is_empty() { b"unix:" } else { e.client_ip.as_bytes() });
+    out.text(b" - - [", stamp);
+    out.text(b"] \"", e.method.as_bytes());
+    out.text(b" ", e.path);
+    optional(out, b"?", e.query);
+    out.text(b" ", e.proto.as_bytes());
+    out.fixed(b"\" ");
+    out.number(u64::from(e.status));
+    out.fixed(b" ");
+    out.number(e.bytes_out);
+    out.text(b" \"", or_dash(e.referer));
+    out.text(b"\" \"", or_dash(e.ua));
+    out.fixed(b"\"\n");
 }
 
 /// Year, month 1 to 12 and day 1 to 31 of a day since 1970, Gregorian.
@@ -247,98 +253,23 @@ const fn three_digits(n: u64) -> [u8; 3] {
     [b'0' + (n / 100 % 10) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
 }
 
-fn number(out: &mut Vec<u8>, n: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+fn or_dash(value: Option<&[u8]>) -> &[u8] {
+    value.filter(|v| !v.is_empty()).unwrap_or(b"-")
 }
 
-fn field(out: &mut Vec<u8>, key: &[u8], n: u64) {
-    out.extend_from_slice(key);
-    number(out, n);
+#[inline]
+fn optional<const N: usize>(out: &mut impl Sink, key: &[u8; N], value: Option<&[u8]>) {
+    if let Some(value) = value {
+        out.text(key, value);
+    }
 }
 
 /// Microseconds as milliseconds with three decimals.
-fn millis(out: &mut Vec<u8>, key: &[u8], micros: u64) {
-    field(out, key, micros / 1000);
-    out.push(b'.');
-    out.extend_from_slice(&three_digits(micros % 1000));
-}
-
-fn optional(out: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
-    if let Some(value) = value {
-        text(out, key, value);
-    }
-}
-
-/// `key`, which ends in an opening quote; the value; the closing quote.
-fn text(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
-    out.extend_from_slice(key);
-    if is_clean(value) {
-        out.extend_from_slice(value);
-    } else {
-        json_escaped(out, value);
-    }
-    out.push(b'"');
-}
-
-/// Whether JSON needs no escape in it: printable ASCII without quote and backslash (and DEL, which JSON allows).
-fn is_clean(value: &[u8]) -> bool {
-    /// Without branches, so that the compiler may use vectors.
-    fn all<const N: usize>(bytes: &[u8; N]) -> bool {
-        bytes.iter().fold(true, |clean, &b| clean & is_clean_byte(b))
-    }
-    let (chunks, rest) = value.as_chunks::<16>();
-    if !chunks.iter().all(all) {
-        return false;
-    }
-    // The last bytes once more with some before them, rather than one by one.
-    match (value.last_chunk::<16>(), value.last_chunk::<8>(), value.first_chunk::<8>()) {
-        (Some(last), ..) => all(last),
-        (None, Some(last), Some(first)) => all(last) & all(first),
-        (None, ..) => rest.iter().all(|&b| is_clean_byte(b)),
-    }
-}
-
-const fn is_clean_byte(b: u8) -> bool {
-    (b >= 0x20) & (b < 0x80) & (b != b'"') & (b != b'\\')
-}
-
-/// Valid UTF-8 stays as it is; what is not becomes U+FFFD, one per broken sequence.
-fn json_escaped(out: &mut Vec<u8>, value: &[u8]) {
-    for chunk in value.utf8_chunks() {
-        for &b in chunk.valid().as_bytes() {
-            match b {
-                b'"' | b'\\' => out.extend_from_slice(&[b'\\', b]),
-                b'\n' => out.extend_from_slice(b"\\n"),
-                b'\r' => out.extend_from_slice(b"\\r"),
-                b'\t' => out.extend_from_slice(b"\\t"),
-                0..0x20 => {
-                    out.extend_from_slice(b"\\u00");
-                    out.extend_from_slice(&hex(HEX, b));
-                }
-                _ => out.push(b),
-            }
-        }
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
-        }
-    }
-}
-
-/// As nginx's `log_format` escapes by default: quote, backslash and all that is not printable ASCII as `\xXX`.
-/// (nginx: `ngx_http_log_escape`)
-fn nginx_escaped(out: &mut Vec<u8>, value: &[u8]) {
-    for &b in value {
-        if is_clean_byte(b) && b != 0x7f {
-            out.push(b);
-        } else {
-            out.extend_from_slice(b"\\x");
-            out.extend_from_slice(&hex(HEX_UPPER, b));
-        }
-    }
-}
-
-fn hex(digits: &[u8; 16], b: u8) -> [u8; 2] {
-    [digits[usize::from(b >> 4)], digits[usize::from(b & 15)]]
+#[inline]
+fn millis(out: &mut impl Sink, micros: u64) {
+    out.number(micros / 1000);
+    let [a, b, c] = three_digits(micros % 1000);
+    out.fixed(&[b'.', a, b, c]);
 }
 
 #[cfg(test)]

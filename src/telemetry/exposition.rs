@@ -6,10 +6,9 @@
 use std::fmt::Display;
 
 use super::histogram::{BOUNDS, Totals};
-use super::metrics::{
-    BackendShard, CLASSES, Counter, ListenerShard, Metrics, PoolShard, Rejection, UpstreamError,
-};
+use super::metrics::{BackendShard, CLASSES, Counter, ListenerShard, Metrics, PoolShard};
 use super::process::Process;
+use super::reasons::{Rejection, UpstreamError};
 
 /// What `Content-Type` says of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

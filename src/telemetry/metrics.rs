@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::histogram::Histogram;
+use super::reasons::{Rejection, UpstreamError};
 
 /// Whose series there are. Reasons and listeners are told by their place in these lists.
 #[derive(Clone, Debug, Default)]
@@ -107,38 +108,6 @@ pub(super) struct Checks {
 /// A counter with one writer.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
-
-/// Why a connection was turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejection {
-    /// The listener has as many as it may.
-    ListenerFull,
-    /// The process has as many as its descriptors allow.
-    ProcessFull,
-    /// The PROXY header was missing, wrong or from a peer that may not send one.
-    ProxyHeader,
-}
-
-/// How a backend failed a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamError {
-    /// It refused the connection.
-    ConnectRefused,
-    /// It did not accept the connection in time.
-    ConnectTimeout,
-    /// No connection for another reason: unreachable, no such name, no descriptors.
-    ConnectOther,
-    /// The request could not be written.
-    Send,
-    /// It closed the connection before it answered.
-    ClosedBeforeHead,
-    /// It did not answer in time.
-    HeadTimeout,
-    /// It answered with something that is not HTTP, or ambiguously framed.
-    BadResponse,
-    /// The response's body broke off.
-    BodyCut,
-}
 
 /// The classes of status codes, as labels.
 pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -322,50 +291,6 @@ impl Counter {
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
-    }
-}
-
-impl Rejection {
-    /// Every reason, in declaration order.
-    pub const ALL: [Self; 3] = [Self::ListenerFull, Self::ProcessFull, Self::ProxyHeader];
-
-    /// As a label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ListenerFull => "listener_full",
-            Self::ProcessFull => "process_full",
-            Self::ProxyHeader => "proxy_header",
-        }
-    }
-}
-
-impl UpstreamError {
-    /// Every way, in declaration order.
-    pub const ALL: [Self; 8] = [
-        Self::ConnectRefused,
-        Self::ConnectTimeout,
-        Self::ConnectOther,
-        Self::Send,
-        Self::ClosedBeforeHead,
-        Self::HeadTimeout,
-        Self::BadResponse,
-        Self::BodyCut,
-    ];
-
-    /// As a label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ConnectRefused => "connect_refused",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::ConnectOther => "connect_other",
-            Self::Send => "send",
-            Self::ClosedBeforeHead => "closed_before_head",
-            Self::HeadTimeout => "head_timeout",
-            Self::BadResponse => "bad_response",
-            Self::BodyCut => "body_cut",
-        }
     }
 }
 

@@ -1,0 +1,124 @@
+use crate::net::listen::ListenAddress;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::super::state::State;
+use super::super::testing;
+use super::*;
+use crate::backend::{Address, BackendIx};
+use crate::snapshot::reports::{Outcome, Report};
+
+/// A view of a pool of two, of which the second is ejected, and its phases.
+fn view() -> (Arc<View>, Arc<Phases>) {
+    let nowhere = || Address::Socket(([127, 0, 0, 1], 1).into());
+    let backends = vec![testing::backend("a", nowhere()), testing::backend("b", nowhere())];
+    let (published, metrics) = testing::published(testing::plan(backends, None));
+    let mut state = State::new(Arc::clone(&published), Arc::clone(&metrics));
+    let failed = Report { pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
+    (0..2).for_each(|_| state.reported(failed, Duration::ZERO));
+    assert!(published.load().plan.pools[0].members.get(BackendIx(0)).load.enter(0));
+    let phases = Arc::new(Phases::new());
+    let dropped = Arc::new(AtomicU64::new(6));
+    (Arc::new(View::new(published, metrics, Arc::clone(&phases), state.checks(), dropped)), phases)
+}
+
+/// Serves the view while the set lives.
+fn serving(view: Arc<View>) -> (std::net::SocketAddr, JoinSet<()>) {
+    let address = ListenAddress::Tcp { address: ([127, 0, 0, 1], 0).into(), both_families: false };
+    let socket = AdminSocket::new(address.claim().unwrap()).unwrap();
+    let AdminSocket::Tcp(listener) = &socket else { panic!("not TCP") };
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(socket, view));
+    (address, tasks)
+}
+
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, line: &str) -> (u16, String, String) {
+    stream.write_all(format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), head.to_lowercase(), body.to_owned())
+}
+
+#[tokio::test]
+async fn every_path_answers() {
+    let (view, _) = view();
+    let (address, _tasks) = serving(view);
+    let table = [
+        ("GET /healthz", 200, "text/plain", "ok\n"),
+        ("HEAD /healthz", 200, "content-length: 3", ""),
+        ("GET /readyz", 503, "text/plain", "starting\n"),
+        ("GET /", 200, "text/html", "/api/v1/pools"),
+        (
+            "GET /metrics",
+            200,
+            "text/plain; version=0.0.4",
+            "homing_backend_state{pool=\"app\",backend=\"b\",state=\"ejected\"} 1\n",
+        ),
+        ("GET /metrics?x", 200, "no-store", "homing_reports_dropped_total 6\n"),
+        ("GET /metrics", 200, "text/plain", "homing_requests_in_flight{pool=\"app\"} 1\n"),
+        ("GET /nothing", 404, "text/plain", "/nothing: nothing here"),
+        ("POST /healthz", 405, "allow: get, head", "POST: only GET and HEAD"),
+    ];
+    for (line, status, in_head, in_body) in table {
+        let (got, head, body) = ask(TcpStream::connect(address).await.unwrap(), line).await;
+        assert_eq!(got, status, "{line}");
+        assert!(head.contains(in_head) && body.contains(in_body), "{line}:\n{head}\n{body}");
+    }
+}
+
+#[tokio::test]
+async fn ready_only_while_serving() {
+    let (view, phases) = view();
+    let (address, _tasks) = serving(view);
+    for (phase, status, text) in [
+        (Phase::Serving, 200, "ready\n"),
+        (Phase::Notice, 503, "stopping\n"),
+        (Phase::Cut, 503, "stopping\n"),
+    ] {
+        phases.advance(phase);
+        let (got, _, body) = ask(TcpStream::connect(address).await.unwrap(), "GET /readyz").await;
+        assert_eq!((got, &*body), (status, text));
+    }
+}
+
+#[test]
+fn pools_are_told_as_json() {
+    let (view, _) = view();
+    let told = view.figures().pools(Phase::Starting);
+    assert_eq!(told["phase"], "starting");
+    let pool = &told["pools"][0];
+    assert_eq!((&pool["name"], &pool["strategy"]), (&json!("app"), &json!("round_robin")));
+    assert_eq!(
+        pool["backends"][1],
+        json!({
+            "id": "b", "address": "127.0.0.1:1", "weight": 1, "backup": false, "admin": "ready", "health": "unknown",
+            "ejected": true, "state": "ejected", "in_flight": 0, "sessions": 0, "last_check": null,
+        })
+    );
+    assert_eq!(pool["backends"][0]["in_flight"], 1);
+}
+
+#[tokio::test]
+async fn a_dead_unix_socket_is_replaced_and_a_live_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = ListenAddress::Unix(dir.path().join("admin.sock"));
+    drop(AdminSocket::new(address.claim().unwrap()).unwrap());
+    let socket = AdminSocket::new(address.claim().unwrap()).unwrap();
+    assert_eq!(address.claim().unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    let (view, _) = view();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(socket, view));
+    let stream = UnixStream::connect(dir.path().join("admin.sock")).await.unwrap();
+    assert_eq!(ask(stream, "GET /healthz").await.0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_is_closed() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    let (view, _) = view();
+    let (served, read) = tokio::join!(connection(server, &view), client.read_u8());
+    assert!(served.is_err() && read.is_err());
+}

@@ -1,0 +1,239 @@
+//! Active checks: a task per backend that probes it and tells the owner of the state what came of it.
+//!
+//! The first probe of every backend is sent at once, so that the first verdicts come within one timeout. Later ones
+//! are `interval` apart, from the end of one to the start of the next, varied by `jitter`. Everything that a probe
+//! waits for, name resolution included, is within its `timeout`. A probe has a connection of its own.
+
+use std::fmt;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::backend::{Address, Backend, BackendIx};
+use crate::health::{Check, HttpProbe, Probe};
+use crate::snapshot::Plan;
+
+/// A body is searched this far, bytes.
+const SEARCHED: usize = 64 * 1024;
+const USER_AGENT: &str = concat!("homing/", env!("CARGO_PKG_VERSION"), " (check)");
+
+/// What came of one probe.
+#[derive(Debug)]
+pub struct Probed {
+    /// The pool, by place in the snapshot.
+    pub pool: usize,
+    /// The backend.
+    pub backend: BackendIx,
+    /// What was good about it, or bad.
+    pub result: Result<Good, Bad>,
+}
+
+/// A probe that was answered as expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Good {
+    /// The connection was accepted.
+    Connected,
+    /// The answer had this status.
+    Answered(StatusCode),
+}
+
+/// Why a probe failed. The text is whole: it is shown to people as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Bad {
+    /// No connection.
+    #[error("{}", Connecting(.0))]
+    Connect(io::Error),
+    /// The host name has no address.
+    #[error("no address for {0}")]
+    NoAddress(String),
+    /// Not everything happened in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The answer is not HTTP, or broke off.
+    #[error("broken answer: {0}")]
+    Broken(hyper::Error),
+    /// The probe itself is not valid HTTP.
+    #[error("probe not sent: {0}")]
+    Probe(http::Error),
+    /// A status that is not expected.
+    #[error("status {0}")]
+    Status(StatusCode),
+    /// The text is not in the body.
+    #[error("body does not have the expected text")]
+    Body,
+}
+
+/// An error of connecting, in the words of an operator.
+struct Connecting<'a>(&'a io::Error);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Starts a task for each backend of each pool that has checks.
+pub(super) fn spawn(tasks: &mut JoinSet<()>, plan: &Plan, probed: &mpsc::Sender<Probed>) {
+    for (pool, it) in plan.pools.iter().enumerate() {
+        let Some(check) = it.check.as_ref().map(|check| Arc::new(check.clone())) else { continue };
+        for (ix, backend) in it.members.iter() {
+            tasks.spawn(keep_probing(pool, ix, Arc::clone(backend), Arc::clone(&check), probed.clone()));
+        }
+    }
+}
+
+async fn keep_probing(
+    pool: usize,
+    ix: BackendIx,
+    backend: Arc<Backend>,
+    check: Arc<Check>,
+    probed: mpsc::Sender<Probed>,
+) {
+    loop {
+        let result = probe(&backend, &check).await;
+        if probed.send(Probed { pool, backend: ix, result }).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(varied(check.interval, check.jitter, fastrand::f64())).await;
+    }
+}
+
+/// `interval` plus or minus up to `jitter` percent of it, by a number from 0 to 1.
+fn varied(interval: Duration, jitter: u32, random: f64) -> Duration {
+    let share = f64::from(jitter.min(100)) / 100.0;
+    interval.mul_f64(1.0 + share * (2.0 * random - 1.0))
+}
+
+/// Probes a backend once.
+async fn probe(backend: &Backend, check: &Check) -> Result<Good, Bad> {
+    let once = async {
+        let stream = connect(&backend.address).await?;
+        match &check.probe {
+            Probe::Tcp => Ok(Good::Connected),
+            Probe::Http(http) => ask(stream, http, &backend.address).await,
+        }
+    };
+    tokio::time::timeout(check.timeout, once).await.unwrap_or(Err(Bad::Timeout(check.timeout)))
+}
+
+async fn connect(address: &Address) -> Result<Box<dyn Stream>, Bad> {
+    match address {
+        Address::Socket(address) => Ok(Box::new(TcpStream::connect(address).await.map_err(Bad::Connect)?)),
+        Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(Bad::Connect)?)),
+        Address::Name { host, port } => {
+            let mut error = Bad::NoAddress(host.to_string());
+            let addresses = tokio::net::lookup_host((&**host, *port)).await;
+            for address in addresses.map_err(|_| Bad::NoAddress(host.to_string()))? {
+                match TcpStream::connect(address).await {
+                    Ok(stream) => return Ok(Box::new(stream)),
+                    Err(e) => error = Bad::Connect(e),
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Sends the request on a fresh connection and judges the answer.
+async fn ask(stream: Box<dyn Stream>, probe: &HttpProbe, address: &Address) -> Result<Good, Bad> {
+    let request = request(probe, address)?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(SEARCHED)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(Bad::Broken)?;
+    let judged = async move { judge(sender.send_request(request).await.map_err(Bad::Broken)?, probe).await };
+    let (mut connection, mut judged) = (pin!(connection), pin!(judged));
+    // The connection may end first, with the rest of the answer read already.
+    tokio::select! {
+        verdict = &mut judged => return verdict,
+        _ = &mut connection => {}
+    }
+    judged.await
+}
+
+fn request(probe: &HttpProbe, address: &Address) -> Result<Request<Empty<Bytes>>, Bad> {
+    let host = match (&probe.host, address) {
+        (Some(host), _) => host.clone(),
+        (None, Address::Unix(_)) => "localhost".to_owned(),
+        (None, address) => address.to_string(),
+    };
+    let mut request = Request::builder()
+        .method(probe.method.as_str())
+        .uri(&probe.path)
+        .body(Empty::new())
+        .map_err(Bad::Probe)?;
+    let fields = [("host", &*host), ("connection", "close"), ("user-agent", USER_AGENT)];
+    let given = probe.headers.iter().map(|(name, value)| (&**name, &**value));
+    for (name, value) in fields.into_iter().chain(given) {
+        let name = HeaderName::try_from(name).map_err(|e| Bad::Probe(e.into()))?;
+        request.headers_mut().insert(name, HeaderValue::try_from(value).map_err(|e| Bad::Probe(e.into()))?);
+    }
+    Ok(request)
+}
+
+async fn judge(response: Response<Incoming>, probe: &HttpProbe) -> Result<Good, Bad> {
+    let status = response.status();
+    if !probe.expect.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
+        return Err(Bad::Status(status));
+    }
+    match &probe.body {
+        None => Ok(Good::Answered(status)),
+        Some(text) if has(response.into_body(), text.as_bytes()).await.map_err(Bad::Broken)? => {
+            Ok(Good::Answered(status))
+        }
+        Some(_) => Err(Bad::Body),
+    }
+}
+
+/// Whether the first 64 KiB contain `text`. Reads no further than it must.
+async fn has(mut body: Incoming, text: &[u8]) -> Result<bool, hyper::Error> {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let from = read.len().saturating_sub(text.len());
+        let room = SEARCHED - read.len();
+        read.extend_from_slice(data.get(..room).unwrap_or(&data));
+        if memchr::memmem::find(read.get(from..).unwrap_or_default(), text).is_some() {
+            return Ok(true);
+        }
+        if read.len() >= SEARCHED {
+            break;
+        }
+    }
+    Ok(text.is_empty())
+}
+
+impl fmt::Display for Good {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => f.write_str("connected"),
+            Self::Answered(status) => write!(f, "status {}", status.as_u16()),
+        }
+    }
+}
+
+impl fmt::Display for Connecting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind() {
+            io::ErrorKind::ConnectionRefused => f.write_str("connect refused"),
+            io::ErrorKind::TimedOut => f.write_str("connect timed out"),
+            _ => write!(f, "connect: {}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "checker_tests.rs"]
+mod tests;
