@@ -40,13 +40,61 @@ pub struct Malformed;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Size,
-    Extension,
+    Extension(Extension),
     SizeLf,
     Data,
     DataCr,
     DataLf,
     Trailers,
     Ended,
+}
+
+/// Where in `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    /// Behind blanks that only a semicolon may follow.
+    Blank,
+    /// Before a name.
+    BeforeName,
+    /// In a name.
+    Name,
+    /// Behind a name and blanks.
+    AfterName,
+    /// Before a value.
+    BeforeValue,
+    /// In a token that is a value.
+    Value,
+    /// In a quoted string.
+    Quoted,
+    /// Behind a backslash in it.
+    Escaped,
+    /// Behind a quoted string.
+    AfterQuoted,
+}
+
+impl Extension {
+    /// The state after `b`; `None` if the extensions end here with a CR.
+    fn next(self, b: u8) -> Result<Option<Self>, Malformed> {
+        let is_blank = b == b' ' || b == b'\t';
+        let is_token = super::field::is_token_byte(b);
+        Ok(Some(match (self, b) {
+            (Self::Name | Self::Value | Self::AfterQuoted, b'\r') => return Ok(None),
+            (Self::Quoted, b'"') => Self::AfterQuoted,
+            (Self::Quoted, b'\\') => Self::Escaped,
+            (Self::Quoted | Self::Escaped, b'\t' | b' '..=b'~' | 0x80..) => Self::Quoted,
+            (Self::BeforeValue, b'"') => Self::Quoted,
+            (Self::Name | Self::AfterName, b'=') => Self::BeforeValue,
+            (Self::Blank | Self::Name | Self::AfterName | Self::Value | Self::AfterQuoted, b';') => {
+                Self::BeforeName
+            }
+            (Self::Blank | Self::Value | Self::AfterQuoted, _) if is_blank => Self::Blank,
+            (Self::Name | Self::AfterName, _) if is_blank => Self::AfterName,
+            (Self::BeforeName | Self::BeforeValue, _) if is_blank => self,
+            (Self::BeforeName | Self::Name, _) if is_token => Self::Name,
+            (Self::BeforeValue | Self::Value, _) if is_token => Self::Value,
+            _ => return Err(Malformed),
+        }))
+    }
 }
 
 impl Default for Decoder {
@@ -74,14 +122,12 @@ impl Decoder {
             };
             match self.state {
                 State::Size => self.size(b)?,
-                State::Extension => {
+                State::Extension(within) => {
                     self.extra += 1;
-                    match b {
-                        _ if self.extra > EXTRA => return Err(Malformed),
-                        b'\r' => self.state = State::SizeLf,
-                        b'\t' | b' '..=b'~' | 0x80.. => {}
-                        _ => return Err(Malformed),
+                    if self.extra > EXTRA {
+                        return Err(Malformed);
                     }
+                    self.state = within.next(b)?.map_or(State::SizeLf, State::Extension);
                 }
                 State::SizeLf => {
                     if b != b'\n' {
@@ -125,9 +171,13 @@ impl Decoder {
                 self.state = State::SizeLf;
                 return Ok(());
             }
-            b';' | b' ' | b'\t' if self.digits > 0 => {
+            b';' if self.digits > 0 => {
+                self.state = State::Extension(Extension::BeforeName);
+                return Ok(());
+            }
+            b' ' | b'\t' if self.digits > 0 => {
                 // Blanks before the semicolon are bad whitespace that RFC 9112 section 7.1.1 lets a sender make.
-                self.state = State::Extension;
+                self.state = State::Extension(Extension::Blank);
                 return Ok(());
             }
             _ => return Err(Malformed),
@@ -207,7 +257,7 @@ mod tests {
         let table: [(&[u8], &[u8], &[u8], usize); 6] = [
             (b"0\r\n\r\n", b"", b"", 0),
             (b"5\r\nhello\r\n0\r\n\r\n", b"hello", b"", 0),
-            (b"5;a=b\r\nhello\r\n006\r\n world\r\n0\r\n\r\nGET", b"hello world", b"", 3),
+            (b"5;a=b;c;d=\"e;\\\"\";f = g\r\nhello\r\n006\r\n world\r\n0\r\n\r\nGET", b"hello world", b"", 3),
             (b"A\r\n0123456789\r\na \t;x\r\n0123456789\r\n0;z\r\n\r\n", b"01234567890123456789", b"", 0),
             (b"1\r\nx\r\n0\r\nA: b\r\nC:\r\n\r\n", b"x", b"A: b\r\nC:\r\n", 0),
             (b"3\r\n\r\n\r\r\n0\r\n\r\n", b"\r\n\r", b"", 0),
@@ -225,7 +275,7 @@ mod tests {
     fn anything_else_is_refused() {
         let long_extension = [b"1;".as_slice(), &vec![b'x'; 20_000], b"\r\n"].concat();
         let long_trailer = [b"0\r\na: ".as_slice(), &vec![b'x'; 20_000]].concat();
-        let table: [&[u8]; 22] = [
+        let table: [&[u8]; 28] = [
             b"\r\n",
             b"x\r\n",
             b"-1\r\n",
@@ -241,6 +291,12 @@ mod tests {
             b"5\r\nhello\rX",
             b"8000000000000000\r\n",
             b"00000000000000001\r\n",
+            b"1 \r\n",
+            b"1;\r\n",
+            b"1; ;a\r\n",
+            b"1;a=\r\n",
+            b"1;a b\r\n",
+            b"1;a=\"b\r\n",
             b"0\r\n x: y\r\n\r\n",
             b"0\r\nbad name: y\r\n",
             b"0\r\n: y\r\n",

@@ -28,7 +28,10 @@ enum Coding {
     #[default]
     None,
     Chunked,
-    Other,
+    /// A list that ends in `chunked`: framed, but not as we serve it.
+    Listed,
+    /// `chunked` is not the last: nobody can tell where the body ends (RFC 9112 section 6.3).
+    Unframed,
 }
 
 impl Lengths {
@@ -48,7 +51,12 @@ impl Lengths {
             Name::TransferEncoding => {
                 // Exactly one line that says exactly "chunked": every list has been a hole in some server.
                 let one = self.coding == Coding::None && value.eq_ignore_ascii_case(b"chunked");
-                self.coding = if one { Coding::Chunked } else { Coding::Other };
+                let ends = field::list(value).last().is_some_and(|c| c.eq_ignore_ascii_case(b"chunked"));
+                self.coding = match (one, ends) {
+                    (true, _) => Coding::Chunked,
+                    (false, true) => Coding::Listed,
+                    (false, false) => Coding::Unframed,
+                };
             }
             _ => {}
         }
@@ -63,10 +71,11 @@ impl Lengths {
         match (self.coding, self.length, version) {
             (Coding::None, None | Some(0), _) => Ok(Framing::None),
             (Coding::None, Some(n), _) => Ok(Framing::Length(n)),
-            (Coding::Chunked | Coding::Other, Some(_), _) => Err(Fault::LengthAndCoding),
-            (Coding::Chunked | Coding::Other, None, Version::Http10) => Err(Fault::CodingInHttp10),
+            (_, Some(_), _) => Err(Fault::LengthAndCoding),
+            (_, None, Version::Http10) => Err(Fault::CodingInHttp10),
             (Coding::Chunked, None, Version::Http11) => Ok(Framing::Chunked),
-            (Coding::Other, None, Version::Http11) => Err(Fault::TransferCoding),
+            (Coding::Listed, None, Version::Http11) => Err(Fault::TransferCoding),
+            (Coding::Unframed, None, Version::Http11) => Err(Fault::UnframedCoding),
         }
     }
 
@@ -82,10 +91,11 @@ impl Lengths {
             (Coding::None, Some(0), _) => Ok(Framing::None),
             (Coding::None, Some(n), _) => Ok(Framing::Length(n)),
             (Coding::None, None, _) => Ok(Framing::UntilClose),
-            (Coding::Chunked | Coding::Other, Some(_), _) => Err(Fault::LengthAndCoding),
-            (Coding::Chunked | Coding::Other, None, Version::Http10) => Err(Fault::CodingInHttp10),
+            (_, Some(_), _) => Err(Fault::LengthAndCoding),
+            (_, None, Version::Http10) => Err(Fault::CodingInHttp10),
             (Coding::Chunked, None, Version::Http11) => Ok(Framing::Chunked),
-            (Coding::Other, None, Version::Http11) => Err(Fault::TransferCoding),
+            (Coding::Listed, None, Version::Http11) => Err(Fault::TransferCoding),
+            (Coding::Unframed, None, Version::Http11) => Err(Fault::UnframedCoding),
         }
     }
 
@@ -197,12 +207,13 @@ mod tests {
             (&[(TE, "Chunked")], Http11, Ok(Framing::Chunked)),
             (&[(TE, "chunked")], Http10, Err(Fault::CodingInHttp10)),
             (&[(TE, "chunked"), (TE, "chunked")], Http11, Err(Fault::TransferCoding)),
-            (&[(TE, "identity")], Http11, Err(Fault::TransferCoding)),
+            (&[(TE, "identity")], Http11, Err(Fault::UnframedCoding)),
+            (&[(TE, "chunked, gzip")], Http11, Err(Fault::UnframedCoding)),
             (&[(TE, "gzip, chunked")], Http11, Err(Fault::TransferCoding)),
             (&[(TE, "chunked, chunked")], Http11, Err(Fault::TransferCoding)),
             (&[(TE, ", chunked")], Http11, Err(Fault::TransferCoding)),
-            (&[(TE, "")], Http11, Err(Fault::TransferCoding)),
-            (&[(TE, "\"chunked\"")], Http11, Err(Fault::TransferCoding)),
+            (&[(TE, "")], Http11, Err(Fault::UnframedCoding)),
+            (&[(TE, "\"chunked\"")], Http11, Err(Fault::UnframedCoding)),
             (&[(TE, "chunked"), (CL, "5")], Http11, Err(Fault::LengthAndCoding)),
             (&[(CL, "0"), (TE, "chunked")], Http11, Err(Fault::LengthAndCoding)),
         ];

@@ -84,8 +84,10 @@ pub enum Fault {
     LengthAndCoding,
     /// `Transfer-Encoding` in HTTP/1.0.
     CodingInHttp10,
-    /// A transfer coding other than `chunked` alone.
+    /// A transfer coding beside `chunked`.
     TransferCoding,
+    /// A transfer coding that does not end in `chunked`.
+    UnframedCoding,
     /// `CONNECT`, which homing does not serve.
     Connect,
     /// `TRACE`, which homing does not serve.
@@ -189,11 +191,27 @@ const fn version_of(minor: u8) -> Version {
 /// 505 is for a version; anything else at the end of a request line is just malformed.
 fn version_fault(bytes: &[u8]) -> Fault {
     let line = bytes.split(|&b| b == b'\r').next().unwrap_or_default();
-    match line {
-        [.., b' ', b'H', b'T', b'T', b'P', b'/', a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit() => {
+    let mut words = line.split(|&b| b == b' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(_), Some(_), Some([b'H', b'T', b'T', b'P', b'/', a, b'.', b]), None)
+            if a.is_ascii_digit() && b.is_ascii_digit() =>
+        {
             Fault::Version
         }
         _ => Fault::StartLine,
+    }
+}
+
+/// Whether a head that is not whole yet has a first line that can be refused already: HTTP/0.9, say, whose sender
+/// waits for an answer.
+///
+/// # Errors
+/// The first line is whole and ends in no version.
+pub fn check_first_line(bytes: &[u8]) -> Result<(), Fault> {
+    let Some(lf) = memchr::memchr(b'\n', bytes) else { return Ok(()) };
+    match &bytes[..lf] {
+        [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b'\r'] => Ok(()),
+        line => Err(version_fault(line)),
     }
 }
 
@@ -246,6 +264,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n", Err(Fault::Field)),
             ("GET / HTTP/1.1\r\n: a\r\n\r\n", Err(Fault::Field)),
             ("GET / HTTP/1.1\r\nHost\r\n\r\n", Err(Fault::Field)),
+            ("GET /a b HTTP/1.1\r\n\r\n", Err(Fault::StartLine)),
             ("GET /\u{e9} HTTP/1.1\r\n\r\n", Err(Fault::Target)),
         ];
         for (text, expected) in table {

@@ -27,7 +27,21 @@ pub fn is_valid(authority: &[u8]) -> bool {
             Some(colon) => (&authority[..colon], &authority[colon + 1..]),
         },
     };
-    !host.is_empty() && host.iter().all(|&b| is_reg_name_byte(b)) && port.len() <= 5 && is_port(port)
+    !host.is_empty()
+        && host.iter().all(|&b| is_reg_name_byte(b))
+        && port.len() <= 5
+        && is_port(port)
+        && is_name_or_plain_v4(host)
+}
+
+/// A host whose last label is a number is an IPv4 address to many readers, in octal and hexadecimal too: only the
+/// dotted decimal form is one here.
+fn is_name_or_plain_v4(host: &[u8]) -> bool {
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let last = host.rsplit(|&b| b == b'.').next().unwrap_or_default();
+    let is_number = !last.is_empty() && last.iter().all(u8::is_ascii_digit)
+        || last.get(..2).is_some_and(|x| x.eq_ignore_ascii_case(b"0x"));
+    !is_number || std::str::from_utf8(host).is_ok_and(|text| text.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
 /// The host without its port. `authority` is valid.
@@ -48,7 +62,8 @@ fn is_ip_literal(literal: &[u8]) -> bool {
     std::str::from_utf8(literal).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
-/// unreserved, sub-delims without the comma (which joins two Host lines into one), and percent.
+/// unreserved and sub-delims, without the comma (which joins two Host lines into one) and without percent (behind
+/// which anything can hide).
 const fn is_reg_name_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(
@@ -82,8 +97,30 @@ mod tests {
             assert!(is_valid(good.as_bytes()), "{good}");
         }
         for bad in [
-            "", ":80", "a b", "a,b", "u@a", "a:b", "a:80:80", "a:99999", "[::1", "[::1]x", "[x]", "a/b",
-            "a?b", "a#b", "a\\b", "a:+80", "a\u{e9}", "::1",
+            "",
+            ":80",
+            "a b",
+            "a,b",
+            "u@a",
+            "a:b",
+            "a:80:80",
+            "a:99999",
+            "[::1",
+            "[::1]x",
+            "[x]",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a:+80",
+            "%31.0.0.1",
+            "017700000001",
+            "0x7f.1",
+            "127.01.0.1",
+            "1.2.3",
+            "256.1.1.1",
+            "a\u{e9}",
+            "::1",
         ] {
             assert!(!is_valid(bad.as_bytes()), "{bad}");
         }

@@ -18,7 +18,7 @@ use super::exchange::{self, Next};
 use super::request::{Refusal, vouch};
 use super::respond::{Own, TOO_SLOW};
 use super::worker::{Door, Worker};
-use crate::message::head::{Fault, Search, Version, find_end};
+use crate::message::head::{Fault, Search, check_first_line, find_end};
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
 
@@ -121,7 +121,8 @@ async fn active(worker: &Rc<Worker>, mut client: Client) -> Option<Client> {
             Waited::Idle => return Some(client),
             Waited::Over => return None,
             Waited::Refused(own) => {
-                exchange::refuse(worker, &mut client, own, Version::Http11).await;
+                let len = client.held.len();
+                exchange::refuse(worker, &mut client, own, len).await;
                 linger(&mut client).await;
                 return None;
             }
@@ -178,6 +179,9 @@ fn look(client: &Client, search: &mut Search, max: usize, max_target: usize) -> 
     let found = find_end(data, search)?;
     if found.unwrap_or(data.len()) > max {
         return Err(if search.in_first_line() { Fault::TargetTooLong } else { Fault::HeadTooLong });
+    }
+    if found.is_none() {
+        check_first_line(data)?;
     }
     // Longest method, blanks and version beside the target itself.
     if found.is_none() && search.in_first_line() && data.len() > max_target + 64 {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::connection::Client;
 use super::forward::{Broken, Pump, Sink, Trailers, Waits};
-use super::request::{self, Asker, Refusal, Request};
+use super::request::{self, Asker, Request};
 use super::respond::{self, Own, Passing};
 use super::retry::{Again, Stage, again};
 use super::story::Story;
@@ -54,7 +54,7 @@ enum Stop {
 
 /// Serves the request whose head is the first `len` bytes that `client` holds.
 pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next {
-    let mut story = Story::new(Instant::now());
+    let story = Story::new(Instant::now());
     let view = worker.view();
     let door = Rc::clone(&client.door);
     let asker =
@@ -64,18 +64,8 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     let request = match admitted {
         Ok(request) => request,
         Err(refusal) => {
-            let version = if head.ends_with(b"HTTP/1.0") { Version::Http10 } else { Version::Http11 };
-            let keep = refusal == Refusal::NoRoute && !worker.is_draining();
-            story.refused(head, refusal.answer());
-            client.held.consume(len);
-            let next = if keep {
-                answer(worker, client, refusal.answer(), version, false, false).await
-            } else {
-                refuse(worker, client, refusal.answer(), version).await;
-                Next::Close
-            };
-            worker.finish(&story, None, client);
-            return if keep { Next::Close } else { next };
+            refuse(worker, client, refusal.answer(), len).await;
+            return Next::Close;
         }
     };
     client.held.consume(len);
@@ -600,9 +590,16 @@ async fn answer(
     }
 }
 
-/// Refuses a request that was not understood: answers and closes.
-pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, version: Version) {
-    let _ = answer(worker, client, own, version, false, false).await;
+/// Refuses a request whose head, or what came of it, is the first `len` bytes held: answers, and records it. The
+/// connection cannot go on, since where the next request begins is not known.
+pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usize) {
+    let mut story = Story::new(Instant::now());
+    let head = client.held.data().get(..len).unwrap_or_default();
+    let to_head = head.starts_with(b"HEAD ");
+    story.refused(head, own);
+    client.held.consume(len);
+    let _ = answer(worker, client, own, Version::Http11, to_head, false).await;
+    worker.finish(&story, None, client);
 }
 
 /// Writes all of `bytes` to the client, within its deadline.

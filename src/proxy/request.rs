@@ -144,7 +144,10 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
     let fields = inspect(&head, asker.listener, worker.pseudonym()).map_err(Refusal::Fault)?;
     let framing = fields.lengths.of_request(head.version).map_err(Refusal::Fault)?;
     let place = Place::of(&head, fields.host).map_err(Refusal::Fault)?;
-    let path = place.target.split('?').next().unwrap_or_default();
+    let path = match place.target {
+        "*" => "/", // The server as a whole is what serves its root.
+        target => target.split('?').next().unwrap_or_default(),
+    };
     let found = view.snapshot.plan.routes.find(asker.listener_ix, host::without_port(place.host), path);
     let (route_ix, route) = found.ok_or(Refusal::NoRoute)?;
     let pool = view.pools.get(route.pool).ok_or(Refusal::NoRoute)?;
@@ -170,7 +173,8 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
     let is_new = session.is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed)));
     let visit = if is_new { visit_key(client, fields.user_agent, route.pool) } else { 0 };
 
-    let upgrade = fields.upgrade && head.version == Version::Http11 && framing == Framing::None;
+    let is_plain_get = head.method == "GET" && framing == Framing::None; // RFC 6455 section 4.1
+    let upgrade = fields.upgrade && head.version == Version::Http11 && is_plain_get;
     let mut request = Request {
         pool: Rc::clone(pool),
         route: route_ix,
