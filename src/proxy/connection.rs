@@ -92,7 +92,7 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
         }
         client.deadline.set(client.door.listener.timeouts.idle.saturating_sub(PARK));
         let woken = poll_fn(|cx| {
-            if worker.is_draining() {
+            if worker.closes_idle() {
                 return Poll::Ready(false);
             }
             match client.stream.poll_read_ready(cx) {
@@ -152,7 +152,7 @@ async fn wait_for_head(worker: &Rc<Worker>, client: &mut Client) -> Waited {
                     Err(fault) => return Poll::Ready(Waited::Refused(Refusal::Fault(fault).answer())),
                 }
             }
-            if worker.is_draining() && client.held.is_empty() && client.served > 0 {
+            if client.held.is_empty() && worker.closes_idle() {
                 return Poll::Ready(Waited::Over);
             }
             match client.held.poll_fill(&mut client.stream, cx) {

@@ -35,6 +35,9 @@ use crate::telemetry::reasons::Rejection;
 
 /// Connections accepted in one go before others get their turn.
 const ACCEPTS: u32 = 64;
+/// From the start of draining until idle connections are closed: a request that is on its way when listeners close is
+/// still answered, with the word that its connection ends.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long accepting rests when descriptors have run out: it must not spin.
 const REST: Duration = Duration::from_millis(100);
 
@@ -82,6 +85,8 @@ pub struct Worker {
     date: RefCell<Rc<str>>,
     unix: Cell<UnixSeconds>,
     began: Instant,
+    /// When idle connections are closed, once draining has begun.
+    closing: Cell<Option<Instant>>,
 }
 
 /// A snapshot as one worker sees it.
@@ -135,6 +140,7 @@ impl Worker {
             date: RefCell::new("".into()),
             unix: Cell::new(UnixSeconds::now()),
             began: Instant::now(),
+            closing: Cell::new(None),
             shared,
         };
         worker.tick();
@@ -162,8 +168,11 @@ impl Worker {
                 phase = now;
                 if phase >= Phase::Drain {
                     accepting.drain(..).for_each(|task| task.abort());
-                    self.clock.wake_all();
+                    self.closing.set(Some(Instant::now() + GRACE));
                 }
+            }
+            if self.closes_idle() {
+                self.clock.wake_all();
             }
             let is_over = phase == Phase::Cut || phase == Phase::Drain && self.shared.open.load(Relaxed) == 0;
             if is_over {
@@ -276,6 +285,12 @@ impl Worker {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.shared.phases.now() >= Phase::Drain
+    }
+
+    /// Whether idle connections are closed now.
+    #[must_use]
+    pub fn closes_idle(&self) -> bool {
+        self.closing.get().is_some_and(|at| at <= Instant::now())
     }
 
     /// Tells the control plane how a request went with a backend.
