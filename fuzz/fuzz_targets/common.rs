@@ -82,7 +82,9 @@ pub fn admission(data: &[u8]) {
     let mut room = head::room();
     if let Ok(head) = head::parse_response(bytes, &mut room) {
         assert!((100..=999).contains(&head.status));
-        if let Some(Ok(framing)) = lengths(head.fields).map(|l| l.of_response(head.version, head.status, false)) {
+        if let Some(Ok(framing)) =
+            lengths(head.fields).map(|l| l.of_response(head.version, head.status, false))
+        {
             let has_none = matches!(head.status, 100..=199 | 204 | 304);
             assert!(!has_none || framing == Framing::None, "{} with a body", head.status);
         }
