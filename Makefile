@@ -1,0 +1,41 @@
+# What people and CI call. `make test` is enough to know whether the tree is sound.
+
+CARGO ?= cargo
+TARGET ?= admission
+SECONDS ?= 60
+# The allocator is C and built with make; curl is for people, who try what they have built.
+NEEDS := cc make curl
+PACKAGES := gcc libc6-dev make curl
+
+.PHONY: help test setup check fuzz
+
+help:
+	@echo "make test                     set up what is missing, then run every test"
+	@echo "make setup                    set up what is missing"
+	@echo "make check                    formatting, lints and documentation"
+	@echo "make fuzz TARGET=.. SECONDS=..  fuzz one target: $(patsubst fuzz/corpus/%,%,$(wildcard fuzz/corpus/*))"
+
+test: setup
+	$(CARGO) test --locked --no-fail-fast
+
+setup:
+	@missing=""; for tool in $(NEEDS); do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+			echo "setup: missing:$$missing; installing $(PACKAGES)"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); \
+		else \
+			echo "setup: missing:$$missing; install a C compiler, make and curl" >&2; \
+			echo "       (Debian, Ubuntu: sudo apt-get install $(PACKAGES))" >&2; \
+			exit 1; \
+		fi; \
+	fi
+	@command -v $(CARGO) >/dev/null 2>&1 || { echo "setup: missing: cargo; install Rust, see https://rustup.rs" >&2; exit 1; }
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+
+fuzz:
+	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=$(SECONDS)

@@ -1,0 +1,244 @@
+//! What each target does with its bytes, and what must hold of the outcome. No fuzzer is needed to run it:
+//! `tests/fuzz_corpus.rs` replays the corpora through the same functions.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "every target uses one function of this file, and a panic is a finding"
+)]
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use homing::affinity::attributes::Attributes;
+use homing::affinity::caching::Cacheable;
+use homing::affinity::cookie::{CookieAffinity, CookieSettings, Stripped};
+use homing::affinity::opened::OpenedCache;
+use homing::affinity::seal::{Aad, Scratch, SealKeys};
+use homing::affinity::{Pin, Session};
+use homing::backend::Backend;
+use homing::backend::members::Members;
+use homing::base::time::UnixSeconds;
+use homing::config::diagnostic::Style;
+use homing::config::{self, Environment};
+use homing::message::chunked::{Decoder, Malformed, Step};
+use homing::message::field::{Name, is_token_byte};
+use homing::message::framing::{Framing, Lengths};
+use homing::message::head::{self, Search, Version};
+use homing::message::host;
+use homing::proxy::request::parse_forwarded;
+use homing::strategy::Registry;
+
+/// The key of the pins in the corpora, and of nothing else.
+pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+/// When those pins are looked at.
+pub const NOW: UnixSeconds = UnixSeconds(1_800_000_600);
+/// All pins that were ever sealed with [`KEY`] for the pool `app` and the cookie `srv`: to `a`, to `b`, to a backend
+/// that is gone, and to `a` long ago.
+pub const SEALED: [&str; 4] = [
+    "AZ8VplXGJLTPTpzyYK-SV_RqlSkHcRgy3Pw3lBsk1DRJb4SlmjIesGykuzo-n1RgxR45o9dpsjiMtyVJGCx5Og",
+    "AZ8VQ3U69HuJXfaOEnRoZaQI7VlRz1M5n1p6R72Myjp2wFtYiN2KuekbezcxwJggQIMKXz1Dwsedje5JH6Gm5g",
+    "AZ8Vr4Ob458kAk-NtbkMEJvky9SUZHOyC6I70sD-FYPUwcwHzdx8aWP2ByihtRo5PwEWHtUm2WwClzNOzYMJ4YG7KQ",
+    "AZ8Vk5b9UyQ8Ged_hfyihwyU2ksiEHXpKSaq00Dcu6qiVgyn1DavrchjJFacCDx_4ptjgvqaim86t4GeK1JaKg",
+];
+
+/// Bytes that a fuzzer may spend on one run.
+const MOST: usize = 64 << 10;
+
+/// Heads: the end is the same however the bytes arrive, and what is parsed cannot be read in two ways.
+pub fn admission(data: &[u8]) {
+    let data = data.get(..MOST).unwrap_or(data);
+    let found = head::find_end(data, &mut Search::default());
+    let mut search = Search::default();
+    let in_pieces = (0..=data.len())
+        .map(|n| head::find_end(&data[..n], &mut search))
+        .find(|found| !matches!(found, Ok(None)))
+        .unwrap_or(Ok(None));
+    assert_eq!(found, in_pieces, "the end moves with the pieces");
+    let Ok(Some(end)) = found else { return };
+    assert!(data[..end].ends_with(b"\r\n\r\n"));
+    let bytes = &data[..end];
+    let mut room = head::room();
+    if let Ok(head) = head::parse_request(bytes, &mut room) {
+        assert!(!head.method.is_empty() && head.method.bytes().all(is_token_byte), "{:?}", head.method);
+        assert!(!head.target.is_empty() && head.target.bytes().all(|b| b.is_ascii_graphic()));
+        let lengths = lengths(head.fields);
+        if let Some(Ok(framing)) = lengths.map(|l| l.of_request(head.version)) {
+            assert_ne!(framing, Framing::UntilClose, "a request ends with its connection");
+            assert_ne!(framing, Framing::Length(0));
+            assert!(framing != Framing::Chunked || head.version == Version::Http11);
+        }
+        for field in head.fields.iter().filter(|f| Name::of(f.name) == Name::Host) {
+            if host::is_valid(field.value) {
+                assert!(field.value.iter().all(|b| b.is_ascii_graphic() && !b"/?#@\\".contains(b)));
+            }
+        }
+    }
+    let mut room = head::room();
+    if let Ok(head) = head::parse_response(bytes, &mut room) {
+        assert!((100..=999).contains(&head.status));
+        if let Some(Ok(framing)) =
+            lengths(head.fields).map(|l| l.of_response(head.version, head.status, false))
+        {
+            let has_none = matches!(head.status, 100..=199 | 204 | 304);
+            assert!(!has_none || framing == Framing::None, "{} with a body", head.status);
+        }
+    }
+}
+
+/// What the fields say of the body, after a look at each.
+fn lengths(fields: &[head::Field<'_>]) -> Option<Lengths> {
+    let mut lengths = Lengths::default();
+    for field in fields {
+        assert!(!field.name.is_empty() && field.name.bytes().all(is_token_byte), "{:?}", field.name);
+        assert!(!field.value.iter().any(|b| b"\r\n\0".contains(b)), "{:?}", field.value);
+        assert_eq!(field.value.trim_ascii(), field.value);
+        lengths.note(Name::of(field.name), field.value).ok()?;
+    }
+    Some(lengths)
+}
+
+/// The chunked coding: the same data and the same end, whole or in pieces. The first byte is the pieces' size.
+pub fn chunked(data: &[u8]) {
+    let data = data.get(..MOST).unwrap_or(data);
+    let Some((&piece, body)) = data.split_first() else { return };
+    let whole = decode(body, body.len());
+    assert_eq!(whole, decode(body, usize::from(piece).max(1)), "the data changes with the pieces");
+    assert!(whole.0.len() <= body.len());
+}
+
+/// The data, and where the body ended if it did.
+fn decode(body: &[u8], piece: usize) -> (Vec<u8>, Result<Option<usize>, Malformed>) {
+    let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+    let (mut at, mut come) = (0, 0);
+    loop {
+        let step = match decoder.next(&body[at..come]) {
+            Ok(step) => step,
+            Err(malformed) => return (out, Err(malformed)),
+        };
+        at += match step {
+            Step::Skip(n) | Step::Trailer(n) => n,
+            Step::Data(skip, n) => {
+                out.extend_from_slice(&body[at + skip..at + skip + n]);
+                skip + n
+            }
+            Step::End(n) => {
+                assert!(decoder.is_ended());
+                return (out, Ok(Some(at + n)));
+            }
+            Step::More if come == body.len() => return (out, Ok(None)),
+            Step::More => {
+                come = come.saturating_add(piece).min(body.len());
+                0
+            }
+        };
+        assert!(at <= come, "more is used than has come");
+    }
+}
+
+/// `Cookie` lines, one a line: a pin names a backend only if its text was sealed, and what is stripped is gone.
+pub fn cookie(data: &[u8]) {
+    let data = data.get(..MOST).unwrap_or(data);
+    let (cookie, members) = (affinity(), members());
+    let lines = || data.split(|&b| b == b'\n');
+    let mut cache = OpenedCache::new(8, 1);
+    let session = cookie.read(lines(), &members, NOW, &mut cache, 7);
+    assert_eq!(cookie.read(lines(), &members, NOW, &mut cache, 7), session, "the cache makes a difference");
+    if let Pin::To(home) = session.pin {
+        assert!(home.index() < members.len());
+        let holds = |text: &&str| data.windows(text.len()).any(|w| w == text.as_bytes());
+        assert!(SEALED[..2].iter().any(holds), "a forged cookie chose a backend");
+    }
+    let mut left = Vec::new();
+    for line in lines() {
+        let mut out = b"before".to_vec();
+        let stripped = cookie.strip(line, &mut out);
+        let rest = out.strip_prefix(b"before").expect("strip appends");
+        match stripped {
+            Stripped::Unchanged => {
+                assert!(rest.is_empty());
+                left.push(line.to_vec());
+            }
+            Stripped::Empty => assert!(rest.is_empty()),
+            Stripped::Changed => {
+                assert!(rest.len() < line.len());
+                assert_eq!(cookie.strip(rest, &mut Vec::new()), Stripped::Unchanged, "stripped in part");
+                left.push(rest.to_vec());
+            }
+        }
+    }
+    let left = left.iter().map(Vec::as_slice);
+    let after = cookie.read(left, &members, NOW, &mut OpenedCache::new(0, 1), 7);
+    assert_eq!(after, Session::begin(7, NOW), "a backend would see the pin");
+}
+
+/// The pool's cookie that [`SEALED`] is for.
+pub fn affinity() -> CookieAffinity {
+    CookieAffinity::try_new(CookieSettings {
+        pool: "app".into(),
+        name: "srv".into(),
+        idle: Duration::from_secs(30 * 60),
+        lifetime: Some(Duration::from_secs(8 * 3600)),
+        attributes: Attributes::default(),
+        cacheable: Cacheable::Private,
+        keys: Arc::new(SealKeys::parse(KEY).unwrap()),
+        boot: 1,
+    })
+    .unwrap()
+}
+
+fn members() -> Members {
+    let member = |(id, address)| Arc::new(Backend::at(address).unwrap().named(id));
+    Members::new([("a", "127.0.0.1:9001"), ("b", "127.0.0.1:9002")].map(member).to_vec())
+}
+
+/// Sealed texts: none opens but those of [`SEALED`], and those for nothing else.
+pub fn sealed(data: &[u8]) {
+    let keys = SealKeys::parse(KEY).unwrap();
+    let mut scratch = Scratch::new();
+    if let Some(pin) = keys.open(&Aad::new("app", "srv"), data, &mut scratch) {
+        assert!(SEALED.iter().any(|text| text.as_bytes() == data), "opened: {pin:?}");
+    }
+    for (pool, name) in [("app2", "srv"), ("app", "srv2"), ("apps", "rv"), ("", "appsrv")] {
+        assert!(keys.open(&Aad::new(pool, name), data, &mut scratch).is_none(), "a pin of another pool");
+    }
+}
+
+/// An entry of `X-Forwarded-For`: an address reads as itself.
+pub fn forwarded(data: &[u8]) {
+    let Some(ip) = parse_forwarded(data) else { return };
+    assert_eq!(ip, ip.to_canonical(), "two forms of one client");
+    assert_eq!(parse_forwarded(ip.to_string().as_bytes()), Some(ip));
+    assert_eq!(parse_forwarded(format!("[{ip}]").as_bytes()), Some(ip));
+    if let IpAddr::V6(v6) = ip {
+        assert_eq!(parse_forwarded(format!("[{v6}]:80").as_bytes()), Some(ip));
+    }
+}
+
+/// A configuration: it can be used, or it is refused with words. Texts that name files or ask for huge tables are left
+/// out: the fuzzer is to find mistakes, not to read devices or to wait.
+pub fn config(data: &[u8]) {
+    let data = data.get(..MOST).unwrap_or(data);
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let is_left_out = ["secret", "\\u", "\\U", "\\x", "weight", "points", "table_size", "workers"];
+    if is_left_out.iter().any(|word| text.contains(word)) {
+        return;
+    }
+    let keys = Arc::new(SealKeys::parse(KEY).unwrap());
+    let environment = Environment { cores: 2, boot: 1, keys };
+    match config::parse(text, Path::new("fuzz.toml"), &Registry::built_in(), &environment) {
+        Ok(loaded) => {
+            assert!(!loaded.plan.listeners.is_empty() && !loaded.plan.pools.is_empty());
+            assert!(loaded.plan.routes.as_slice().iter().all(|r| r.pool < loaded.plan.pools.len()));
+        }
+        Err(diagnostics) => {
+            let said = diagnostics.render(Style::Plain);
+            assert!(said.contains("fuzz.toml"), "{said:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The fuzzer's corpora, replayed without a fuzzer: what was found once stays found.
+
+#[path = "../fuzz/fuzz_targets/common.rs"]
+mod common;
+
+use std::path::Path;
+
+/// Runs `target` on every file of its corpus.
+fn replay(name: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 10, "{} holds {} files", folder.display(), files.len());
+    for file in files {
+        println!("{}", file.display());
+        target(&std::fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn heads_are_read_in_one_way() {
+    replay("admission", common::admission);
+}
+
+#[test]
+fn chunked_bodies_do_not_depend_on_their_pieces() {
+    replay("chunked", common::chunked);
+}
+
+#[test]
+fn cookies_choose_only_with_a_sealed_pin() {
+    replay("cookie", common::cookie);
+}
+
+#[test]
+fn only_sealed_pins_open() {
+    replay("sealed", common::sealed);
+}
+
+#[test]
+fn forwarded_addresses_are_canonical() {
+    replay("forwarded", common::forwarded);
+}
+
+#[test]
+fn configurations_are_used_or_refused() {
+    replay("config", common::config);
+}
+
+#[test]
+fn the_pins_of_the_corpora_are_real() {
+    use homing::affinity::seal::{Aad, Scratch, SealKeys};
+    let keys = SealKeys::parse(common::KEY).unwrap();
+    let mut scratch = Scratch::new();
+    for (text, backend) in common::SEALED.iter().zip(["a", "b", "gone", "a"]) {
+        let pin = keys.open(&Aad::new("app", "srv"), text.as_bytes(), &mut scratch).unwrap();
+        assert_eq!(pin.backend, backend);
+    }
+}
