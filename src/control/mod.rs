@@ -152,7 +152,8 @@ mod testing;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Address, BackendIx};
+    use crate::backend::BackendIx;
+    use crate::base::address::Address;
     use crate::health::Probe;
     use crate::snapshot::phases::Phase;
     use crate::snapshot::reports::{self, Outcome, Report, Reporter};
