@@ -112,7 +112,7 @@ impl Explainer {
             let ip = line.parse::<IpAddr>().ok();
             let ask = Ask { ip: ip.or(ask.ip), ..ask.clone() };
             let backend = self.admit(&ask)?.ok().and_then(|request| {
-                let key = (ip.is_none()).then(|| line.as_bytes());
+                let key = (ip.is_none()).then_some(line.as_bytes());
                 self.answer(&request, key).backend
             });
             out.push_str(line);

@@ -6,10 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::affinity::attributes::SameSite;
+use crate::backend::Backend;
 use crate::backend::availability::AdminState;
 use crate::backend::load::Load;
 use crate::backend::sessions::LiveSessions;
-use crate::backend::{Address, Backend};
+use crate::base::address::Address;
 
 const A: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const B: &str = "f0e0d0c0b0a090807060504030201000f0e0d0c0b0a090807060504030201000";

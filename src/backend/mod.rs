@@ -9,10 +9,10 @@ pub mod members;
 pub mod sessions;
 
 use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::base::address::Address;
 
 use availability::AdminState;
 use load::Load;
@@ -25,22 +25,6 @@ pub struct BackendId(Arc<str>);
 /// A backend's place in one pool's [`members::Members`]. Valid in that view only; never stored or sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BackendIx(pub u16);
-
-/// Where a backend listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// An IP address and port.
-    Socket(SocketAddr),
-    /// A host name and port, resolved when a connection is made.
-    Name {
-        /// The host name.
-        host: Arc<str>,
-        /// The port.
-        port: u16,
-    },
-    /// A Unix socket's path.
-    Unix(PathBuf),
-}
 
 /// One member of a pool.
 #[derive(Debug)]
@@ -155,30 +139,5 @@ impl BackendIx {
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
-    }
-}
-
-impl Address {
-    /// Reads `ip:port`, `[ipv6]:port`, `host:port` or `unix:path`; a port is never assumed.
-    fn parse(text: &str) -> Option<Self> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return (!path.is_empty()).then(|| Self::Unix(path.into()));
-        }
-        if let Ok(socket) = text.parse() {
-            return Some(Self::Socket(socket));
-        }
-        let (host, port) = text.rsplit_once(':')?;
-        let is_name = !host.is_empty() && !host.contains([':', '[', ']', '/']);
-        Some(Self::Name { host: host.into(), port: port.parse().ok()? }).filter(|_| is_name)
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Socket(a) => a.fmt(f),
-            Self::Name { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(p) => write!(f, "unix:{}", p.display()),
-        }
     }
 }

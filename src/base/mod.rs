@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what a backend or a request is.
 
+pub mod address;
 pub mod cidr;
 pub mod hash;
 pub mod options;

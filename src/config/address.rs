@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crate::backend::Address;
+use crate::base::address::Address;
 use crate::net::listen::ListenAddress;
 use crate::route::HostPattern;
 

@@ -12,7 +12,8 @@ use super::{address, defaults};
 use crate::backend::availability::AdminState;
 use crate::backend::load::Load;
 use crate::backend::sessions::LiveSessions;
-use crate::backend::{Address, Backend, BackendId};
+use crate::backend::{Backend, BackendId};
+use crate::base::address::Address;
 
 /// What a backend has unless it says otherwise.
 pub(super) struct Common {

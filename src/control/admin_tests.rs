@@ -6,7 +6,8 @@ use tokio::net::{TcpStream, UnixStream};
 use super::super::state::State;
 use super::super::testing;
 use super::*;
-use crate::backend::{Address, BackendIx};
+use crate::backend::BackendIx;
+use crate::base::address::Address;
 use crate::snapshot::reports::{Outcome, Report};
 
 /// A view of a pool of two, of which the second is ejected, and its phases.

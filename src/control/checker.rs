@@ -22,7 +22,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::backend::{Address, Backend, BackendIx};
+use crate::backend::{Backend, BackendIx};
+use crate::base::address::Address;
 use crate::health::{Check, HttpProbe, Probe};
 use crate::snapshot::Plan;
 

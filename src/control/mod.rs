@@ -37,7 +37,7 @@ pub struct Control {
     pub reports: Reports,
     /// What it counts into and renders.
     pub metrics: Arc<Metrics>,
-    /// Where it answers, if anywhere; bound by [`admin::AdminSocket::bind`].
+    /// Where it answers, if anywhere; made by [`admin::AdminSocket::new`].
     pub admin: Option<admin::AdminSocket>,
     /// The phase, which the caller moves from `Starting` to `Serving`, and signals move on from there.
     pub phases: Arc<Phases>,
@@ -152,7 +152,8 @@ mod testing;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Address, BackendIx};
+    use crate::backend::BackendIx;
+    use crate::base::address::Address;
     use crate::health::Probe;
     use crate::snapshot::phases::Phase;
     use crate::snapshot::reports::{self, Outcome, Report, Reporter};

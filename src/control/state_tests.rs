@@ -1,7 +1,7 @@
 use super::super::checker::{Bad, Good};
 use super::super::testing;
 use super::*;
-use crate::backend::Address;
+use crate::base::address::Address;
 use crate::health::Probe;
 
 const fn s(seconds: u64) -> Duration {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::Backend;
 use crate::backend::availability::AdminState;
 use crate::backend::load::Load;
 use crate::backend::members::Members;
 use crate::backend::sessions::LiveSessions;
-use crate::backend::{Address, Backend};
+use crate::base::address::Address;
 use crate::base::options::Options;
 use crate::health::{Check, Probe};
 use crate::pool::{Pool, Timeouts};

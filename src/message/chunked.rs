@@ -252,9 +252,12 @@ mod tests {
         }
     }
 
+    /// Input, data, trailers, bytes left over.
+    type Row = (&'static [u8], &'static [u8], &'static [u8], usize);
+
     #[test]
     fn well_formed_bodies_decode_however_they_arrive() {
-        let table: [(&[u8], &[u8], &[u8], usize); 6] = [
+        let table: [Row; 6] = [
             (b"0\r\n\r\n", b"", b"", 0),
             (b"5\r\nhello\r\n0\r\n\r\n", b"hello", b"", 0),
             (b"5;a=b;c;d=\"e;\\\"\";f = g\r\nhello\r\n006\r\n world\r\n0\r\n\r\nGET", b"hello world", b"", 3),

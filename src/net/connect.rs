@@ -5,7 +5,7 @@ use std::io;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::stream::Stream;
-use crate::backend::Address;
+use crate::base::address::Address;
 
 /// Connects to `address`. A host name is resolved each time, and its addresses are tried in order.
 ///

@@ -15,8 +15,9 @@ use tokio::io::AsyncWrite;
 
 use super::clock::Deadline;
 use super::exchange::{self, Next};
-use super::request::{Refusal, vouch};
+use super::request::Refusal;
 use super::respond::{Own, TOO_SLOW};
+use super::rewrite::vouch;
 use super::worker::{Door, Worker};
 use crate::message::head::{Fault, Search, check_first_line, find_end};
 use crate::net::buffer::Buffer;

@@ -247,14 +247,13 @@ impl Pump {
                     skip + n
                 }
                 Step::Trailer(n) => {
-                    if self.sink == Sink::Chunked && self.trailers == Trailers::Pass {
-                        if is_trailer(&data[..n]) {
-                            if !self.in_trailers {
-                                self.pending.extend_from_slice(b"0\r\n");
-                                self.in_trailers = true;
-                            }
-                            self.pending.extend_from_slice(&data[..n]);
+                    if self.sink == Sink::Chunked && self.trailers == Trailers::Pass && is_trailer(&data[..n])
+                    {
+                        if !self.in_trailers {
+                            self.pending.extend_from_slice(b"0\r\n");
+                            self.in_trailers = true;
                         }
+                        self.pending.extend_from_slice(&data[..n]);
                     }
                     n
                 }

@@ -1,19 +1,23 @@
 //! The data plane: one thread per core, each a world of its own.
 //!
 //! A request's way: [`worker`] accepts, [`connection`] waits for heads, [`exchange`] is the whole way of one request
-//! in order. [`request`] admits and rewrites a request's head, [`upstream`] finds a connection to a backend,
+//! in order: `ask` sends it and waits for an answer, `deliver` passes that on. [`request`] admits a request's head
+//! and `rewrite` makes it fit for a backend, [`upstream`] finds a connection to a backend,
 //! [`forward`] moves bodies, [`tunnel`] moves what is no longer HTTP, [`respond`] writes heads and homing's own
 //! answers, [`retry`] says what may be tried again. Tasks never leave their thread, so nothing here is locked but
 //! [`visits`], the one small map that workers share.
 
+mod ask;
 pub mod clock;
 pub mod connection;
+mod deliver;
 pub mod exchange;
 pub mod forward;
 pub mod record;
 pub mod request;
 pub mod respond;
 pub mod retry;
+mod rewrite;
 pub mod story;
 pub mod tunnel;
 pub mod upstream;

@@ -2,7 +2,8 @@
 //!
 //! Every answer that homing makes itself has one stable reason word: in its body, in the log and in the metrics.
 
-use super::request::{Refusal, Request, write_field};
+use super::request::{Refusal, Request};
+use super::rewrite::write_field;
 use crate::affinity::caching::make_private;
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, is_nominated};

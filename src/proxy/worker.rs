@@ -328,7 +328,8 @@ impl View {
             let (pool, standing) = (Arc::clone(pool), Arc::clone(standing));
             Rc::new(PoolView { ix, pool, standing, pickers, members, owed })
         });
-        Self { generation, pools: pools.collect(), snapshot: Arc::clone(&snapshot) }
+        let pools = pools.collect();
+        Self { generation, snapshot, pools }
     }
 }
 

@@ -1,0 +1,167 @@
+//! Asking a backend: the request goes out, and the head of its answer comes in.
+//!
+//! Both happen at once: a backend may answer while the body is still coming, and a client may leave while the backend
+//! is still thinking.
+
+use std::future::poll_fn;
+use std::task::{Poll, ready};
+
+use super::exchange::{Exchange, Stop, write_all};
+use super::forward::{Broken, Pump, Waits};
+use super::respond::{self, Own};
+use super::retry::Stage;
+use super::rewrite;
+use super::upstream::{Lease, NoHead};
+use crate::message::field::Name;
+use crate::message::head::{self, Version};
+use crate::telemetry::reasons::UpstreamError;
+
+/// Informational answers that one request may have (RFC 9110 section 15.2 sets no bound).
+const MAX_INFORMATIONAL: u32 = 16;
+
+/// A failed try.
+pub(super) struct Failed {
+    /// How far it had come.
+    pub(super) stage: Stage,
+    /// What the client is told if it was the last.
+    pub(super) own: Own,
+    /// How it is counted.
+    pub(super) how: UpstreamError,
+}
+
+impl Failed {
+    pub(super) const fn new(stage: Stage, how: UpstreamError) -> Self {
+        let own = match how {
+            UpstreamError::ConnectRefused | UpstreamError::ConnectOther => respond::UNREACHABLE,
+            UpstreamError::ConnectTimeout | UpstreamError::HeadTimeout => respond::NO_ANSWER,
+            UpstreamError::Send | UpstreamError::ClosedBeforeHead => respond::CLOSED,
+            UpstreamError::BadResponse | UpstreamError::BodyCut => respond::BAD_ANSWER,
+        };
+        Self { stage, own, how }
+    }
+}
+
+pub(super) fn refusal_of(error: &std::io::Error) -> UpstreamError {
+    if error.kind() == std::io::ErrorKind::ConnectionRefused {
+        UpstreamError::ConnectRefused
+    } else {
+        UpstreamError::ConnectOther
+    }
+}
+
+/// What came while waiting for an answer.
+enum Came {
+    Head(Result<usize, NoHead>),
+    Gone,
+    BadBody,
+    SlowBody,
+    Timeout,
+}
+
+impl Exchange<'_> {
+    /// Sends the request and waits for the head of its answer, which is then held; informational answers go on to
+    /// the client meanwhile.
+    pub(super) async fn ask(
+        &mut self,
+        upload: &mut Pump,
+        lease: &mut Lease,
+    ) -> Result<Result<usize, Failed>, Stop> {
+        let timeouts = self.request.pool.pool.timeouts;
+        let body_timeout = self.client.door.listener.timeouts.body;
+        let delivers = self.delivers();
+        let mut informational = 0;
+        loop {
+            let mut seen = u64::MAX;
+            let client = &mut *self.client;
+            let came = poll_fn(|cx| {
+                let mut upload_ended = false;
+                if !upload.is_done() {
+                    match upload.poll(&mut client.stream, &mut client.held, &mut lease.stream, cx) {
+                        Poll::Ready(Err(Broken::Sender)) => return Poll::Ready(Came::Gone),
+                        Poll::Ready(Err(Broken::Coding)) => return Poll::Ready(Came::BadBody),
+                        // The backend may have answered before it stopped reading: its answer is what counts.
+                        Poll::Ready(Err(Broken::Receiver(_))) => upload_ended = true,
+                        Poll::Ready(Ok(())) | Poll::Pending => {}
+                    }
+                }
+                if let Poll::Ready(head) = lease.poll_head(cx) {
+                    return Poll::Ready(Came::Head(head));
+                }
+                if upload_ended {
+                    return Poll::Ready(Came::Head(Err(NoHead::Closed)));
+                }
+                if upload.is_read() && client.poll_gone(cx, delivers).is_ready() {
+                    return Poll::Ready(Came::Gone);
+                }
+                if seen != upload.progress {
+                    seen = upload.progress;
+                    client.deadline.set(match (upload.is_done(), upload.waits_for) {
+                        (true, _) => timeouts.first_byte,
+                        (false, Waits::Read) => body_timeout,
+                        (false, Waits::Write) => timeouts.write,
+                    });
+                }
+                ready!(client.deadline.poll());
+                let is_client = !upload.is_done() && upload.waits_for == Waits::Read;
+                Poll::Ready(if is_client { Came::SlowBody } else { Came::Timeout })
+            })
+            .await;
+            let end = match came {
+                Came::Gone => return Err(Stop::Gone("client.request")),
+                Came::BadBody => return Err(Stop::Answer(respond::BAD_BODY)),
+                Came::SlowBody => return Err(Stop::Answer(respond::TOO_SLOW)),
+                Came::Timeout => return Ok(Err(Failed::new(Stage::Head, UpstreamError::HeadTimeout))),
+                Came::Head(Err(NoHead::Closed)) if lease.reused => {
+                    let stage = Stage::Stale { sent: upload.has_written() };
+                    return Ok(Err(Failed::new(stage, UpstreamError::ClosedBeforeHead)));
+                }
+                Came::Head(Err(NoHead::Closed)) => {
+                    return Ok(Err(Failed::new(Stage::BeforeHead, UpstreamError::ClosedBeforeHead)));
+                }
+                Came::Head(Err(NoHead::Cut | NoHead::Malformed)) => {
+                    return Ok(Err(Failed::new(Stage::Head, UpstreamError::BadResponse)));
+                }
+                Came::Head(Ok(end)) => end,
+            };
+            let bad = Failed::new(Stage::Head, UpstreamError::BadResponse);
+            match status_of(lease.held.data()) {
+                None => return Ok(Err(bad)),
+                Some(100..=199) if lease.held.data().starts_with(b"HTTP/1.0") => return Ok(Err(bad)),
+                Some(101) if self.request.upgrade => return Ok(Ok(end)),
+                Some(101) => return Ok(Err(bad)),
+                Some(100..=199) => {
+                    informational += 1;
+                    if informational > MAX_INFORMATIONAL || !self.inform(lease, end).await? {
+                        return Ok(Err(bad));
+                    }
+                }
+                Some(_) => return Ok(Ok(end)),
+            }
+        }
+    }
+
+    /// Passes an informational answer on to a client that can read it. False if it is malformed.
+    async fn inform(&mut self, lease: &mut Lease, end: usize) -> Result<bool, Stop> {
+        let mut out = Vec::new();
+        {
+            let mut room = head::room();
+            let Ok(head) = lease.parse(end, &mut room) else { return Ok(false) };
+            respond::write_status(&mut out, head.status, head.reason);
+            for f in head.fields.iter().filter(|f| Name::of(f.name) == Name::Other) {
+                rewrite::write_field(&mut out, f.name, f.value);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        lease.held.consume(end);
+        if self.request.version == Version::Http11 {
+            write_all(self.client, &out).await.map_err(|()| Stop::Gone("client.response"))?;
+        }
+        Ok(true)
+    }
+}
+
+/// The status in a response's first line, or nothing if that is no status line.
+fn status_of(head: &[u8]) -> Option<u16> {
+    let digits = head.strip_prefix(b"HTTP/1.")?.get(1..5)?.strip_prefix(b" ")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}

@@ -1,0 +1,218 @@
+//! Delivering an answer: the session is settled, the head rewritten, and both bodies moved to their ends.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, ready};
+
+use super::exchange::{Exchange, Next, Stop, write_all};
+use super::forward::{Broken, Pump, Sink, Trailers, Waits};
+use super::respond::{self, Passing};
+use super::tunnel::{self, End};
+use super::upstream::Lease;
+use super::visits::Visit;
+use crate::affinity::caching::Pinning;
+use crate::message::field::Name;
+use crate::message::framing::{ConnectionOptions, Framing, Lengths};
+use crate::message::head::{self, Version};
+use crate::pool::choose::Choice;
+use crate::route::HeaderRules;
+use crate::telemetry::reasons::UpstreamError;
+
+/// An answer on its way.
+struct Answer {
+    out: Vec<u8>,
+    source: Framing,
+    framing: Framing,
+    keep: bool,
+    persists: bool,
+    is_tunnel: bool,
+}
+
+impl Exchange<'_> {
+    /// Settles the session and passes the answer on.
+    pub(super) async fn pass_on(
+        &mut self,
+        upload: &mut Pump,
+        mut lease: Lease,
+        end: usize,
+        choice: Choice,
+        mut visit: Option<Visit>,
+    ) -> Result<Next, Stop> {
+        self.story.first_byte = Some(self.story.began.elapsed());
+        let member = Rc::clone(&lease.member);
+        let Ok(mut answer) = self.rewrite(&lease, end, choice, upload) else {
+            self.failed(&member, UpstreamError::BadResponse);
+            return Err(Stop::Answer(respond::BAD_ANSWER));
+        };
+        self.answered(&member);
+        lease.held.consume(end);
+        if answer.is_tunnel {
+            return self.tunnel(lease, answer).await;
+        }
+        let sink = if answer.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
+        let trailers = if self.request.trailers { Trailers::Pass } else { Trailers::Drop };
+        let out = std::mem::take(&mut answer.out);
+        let head_len = out.len() as u64;
+        let mut download = Pump::new(out, answer.source, sink, trailers);
+        let relayed = self.relay(upload, &mut download, &mut lease, &mut visit).await;
+        self.story.bytes_in = upload.moved;
+        self.story.bytes_out = download.moved + head_len;
+        self.worker.blocks.recycle(download.take_head());
+        match relayed {
+            Ok(()) => {
+                let is_clean = upload.is_done() && answer.persists && answer.source != Framing::UntilClose;
+                if is_clean {
+                    let pool = Rc::clone(&self.request.pool);
+                    lease.keep(self.worker, &pool);
+                }
+                Ok(if answer.keep && upload.is_done() { Next::Request } else { Next::Close })
+            }
+            Err(end) => {
+                if end == "backend.body" {
+                    self.failed(&member, UpstreamError::BodyCut);
+                }
+                // A cut answer must not look whole: the client sees a reset, or no last chunk.
+                self.client.stream.reset_on_close();
+                Err(Stop::Gone(end))
+            }
+        }
+    }
+
+    /// Builds the head for the client and writes the pin, if one is due.
+    fn rewrite(&mut self, lease: &Lease, end: usize, choice: Choice, upload: &Pump) -> Result<Answer, ()> {
+        let mut room = head::room();
+        let head = lease.parse(end, &mut room).map_err(|_| ())?;
+        let (mut lengths, mut options) = (Lengths::default(), ConnectionOptions::default());
+        for f in head.fields {
+            match Name::of(f.name) {
+                Name::Connection => options.note(f.value),
+                name => lengths.note(name, f.value).map_err(|_| ())?,
+            }
+        }
+        let request = &self.request;
+        let is_tunnel = head.status == 101;
+        let source = lengths.of_response(head.version, head.status, request.to_head).map_err(|_| ())?;
+        let framing = match (source, request.version) {
+            (Framing::UntilClose, Version::Http11) => Framing::Chunked,
+            (Framing::Chunked, Version::Http10) => Framing::UntilClose,
+            (same, _) => same,
+        };
+        let keep = request.persists
+            && framing != Framing::UntilClose
+            && upload.is_read()
+            && !self.client.has_ended
+            && !self.worker.is_draining();
+        self.story.status = head.status;
+        let (pin, private) = self.settle(&head, choice);
+        let listener = &self.client.door.listener;
+        let date = self.worker.date();
+        let passing = Passing {
+            request: &self.request,
+            rules: self.rules(),
+            framing,
+            length: lengths.length(),
+            keep,
+            pin: pin.as_deref(),
+            private,
+            affinity: listener.affinity_header.then(|| choice.why.as_str()),
+            date: date.as_bytes(),
+            upgrade: is_tunnel,
+        };
+        let mut out = self.worker.blocks.output();
+        passing.write(&head, options, &mut out);
+        let persists = options.persists(head.version);
+        Ok(Answer { out, source, framing, keep, persists, is_tunnel })
+    }
+
+    /// The pin for this answer, if one is to be written, and whether it makes the answer private.
+    fn settle(&self, head: &head::ResponseHead<'_, '_>, choice: Choice) -> (Option<Vec<u8>>, bool) {
+        let pool = &self.request.pool.pool;
+        let (Some(cookie), Some(session)) = (&pool.cookie, &self.request.session) else {
+            return (None, false);
+        };
+        if !session.needs_pin(choice.backend) {
+            return (None, false);
+        }
+        let lines = head.fields.iter().filter(|f| Name::of(f.name) == Name::CacheControl).map(|f| f.value);
+        let method = self.request.verb.as_str();
+        let pinning = cookie.cacheable().pinning(method, head.status, lines);
+        if pinning == Pinning::Skip {
+            return (None, false);
+        }
+        let now = self.worker.unix_now();
+        let id = &pool.members.get(choice.backend).id;
+        let mut pin = Vec::with_capacity(256);
+        let mut nonces = self.worker.nonces.borrow_mut();
+        if cookie.set_cookie(session, id.as_str(), now, &mut nonces, &mut pin).is_err() {
+            return (None, false);
+        }
+        cookie.count(session, &pool.members, choice.backend, self.worker.index, now);
+        (Some(pin), pinning == Pinning::Private)
+    }
+
+    fn rules(&self) -> &HeaderRules {
+        &self.view.snapshot.plan.routes.as_slice()[self.request.route].response_headers
+    }
+
+    /// Moves both bodies to their ends. The error is the word for whose end it was.
+    async fn relay(
+        &mut self,
+        upload: &mut Pump,
+        download: &mut Pump,
+        lease: &mut Lease,
+        visit: &mut Option<Visit>,
+    ) -> Result<(), &'static str> {
+        let timeouts = self.request.pool.pool.timeouts;
+        let write_timeout = self.client.door.listener.timeouts.write;
+        let delivers = self.delivers();
+        let client = &mut *self.client;
+        let (mut seen, mut upload_open) = (u64::MAX, !upload.is_done());
+        poll_fn(|cx| {
+            if upload_open {
+                let polled = upload.poll(&mut client.stream, &mut client.held, &mut lease.stream, cx);
+                // Whatever ends the upload now, the answer is under way and counts.
+                upload_open = polled.is_pending();
+            }
+            let polled = download.poll(&mut lease.stream, &mut lease.held, &mut client.stream, cx);
+            if download.has_written()
+                && let Some(visit) = visit.take()
+            {
+                visit.answered();
+            }
+            match polled {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(Broken::Sender | Broken::Coding)) => return Poll::Ready(Err("backend.body")),
+                Poll::Ready(Err(Broken::Receiver(_))) => return Poll::Ready(Err("client.response")),
+                Poll::Pending => {}
+            }
+            if !upload_open && client.poll_gone(cx, delivers).is_ready() {
+                return Poll::Ready(Err("client.response"));
+            }
+            if seen != download.progress + upload.progress {
+                seen = download.progress + upload.progress;
+                client.deadline.set(match download.waits_for {
+                    Waits::Read => timeouts.read,
+                    Waits::Write => write_timeout,
+                });
+            }
+            ready!(client.deadline.poll());
+            Poll::Ready(Err(match download.waits_for {
+                Waits::Read => "backend.body",
+                Waits::Write => "client.response",
+            }))
+        })
+        .await
+    }
+
+    async fn tunnel(&mut self, lease: Lease, answer: Answer) -> Result<Next, Stop> {
+        let idle = self.request.pool.pool.timeouts.tunnel;
+        write_all(self.client, &answer.out).await.map_err(|()| Stop::Gone("client.response"))?;
+        let (mut stream, mut held, _seat) = lease.into_tunnel();
+        let client = End { stream: &mut self.client.stream, held: &mut self.client.held };
+        let backend = End { stream: &mut stream, held: &mut held };
+        let (up, down) = tunnel::run(client, backend, &self.client.deadline, idle).await;
+        self.story.bytes_in = up;
+        self.story.bytes_out = down + answer.out.len() as u64;
+        Ok(Next::Over)
+    }
+}

@@ -1,0 +1,185 @@
+//! The head that a backend sees: the client's, without what is only between the client and us, and with what homing
+//! vouches for behind it, where no field of the client's can remove or change it.
+
+use std::net::IpAddr;
+
+use super::request::{Asker, Fields, Place, Request};
+use super::worker::Worker;
+use crate::affinity::cookie::Stripped;
+use crate::message::field::{self, Name};
+use crate::message::framing::{Framing, is_nominated};
+use crate::message::head::{Field, RequestHead};
+use crate::route::HeaderRules;
+
+/// Writes the head for the backend.
+pub(super) struct Writer<'a, 'b> {
+    pub(super) worker: &'a Worker,
+    pub(super) asker: &'a Asker<'a>,
+    pub(super) head: &'a RequestHead<'a, 'b>,
+    pub(super) fields: &'a Fields<'b>,
+    pub(super) is_trusted: bool,
+    pub(super) rules: &'a HeaderRules,
+}
+
+impl Writer<'_, '_> {
+    pub(super) fn write(&self, request: &mut Request, place: &Place<'_>) {
+        let mut out = std::mem::take(&mut request.head);
+        out.reserve(1024);
+        for part in [self.head.method, " ", place.target, " HTTP/1.1\r\nHost: "] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        request.host = out.len()..out.len() + place.host.len();
+        out.extend_from_slice(place.host.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
+            let start = out.len() + f.name.len() + 2;
+            match name {
+                _ if self.is_dropped(f, *name) => continue,
+                Name::Cookie => self.write_cookie(f, request, &mut out),
+                Name::MaxForwards if self.head.method == "OPTIONS" => {
+                    let n: u32 = std::str::from_utf8(f.value).ok().and_then(|v| v.parse().ok()).unwrap_or(1);
+                    write_field(&mut out, f.name, n.saturating_sub(1).to_string().as_bytes());
+                }
+                Name::UserAgent => {
+                    write_field(&mut out, f.name, f.value);
+                    request.user_agent = start..start + f.value.len();
+                }
+                Name::Referer => {
+                    write_field(&mut out, f.name, f.value);
+                    request.referer = start..start + f.value.len();
+                }
+                _ => write_field(&mut out, f.name, f.value),
+            }
+        }
+        self.write_framing(request, &mut out);
+        self.write_ours(place, &mut out);
+        for (name, value) in self.rules.set.iter().chain(&self.rules.add) {
+            write_field(&mut out, name, value.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        request.head = out;
+    }
+
+    /// Whether a field does not reach the backend, or is written by us instead.
+    fn is_dropped(&self, f: &Field<'_>, name: Name) -> bool {
+        match name {
+            Name::Host
+            | Name::ContentLength
+            | Name::TransferEncoding
+            | Name::Connection
+            | Name::KeepAlive
+            | Name::ProxyConnection
+            | Name::ProxyAuthorization
+            | Name::Te
+            | Name::Upgrade
+            | Name::Http2Settings
+            | Name::ForwardedFor
+            | Name::RealIp
+            | Name::HomingAffinity => return true,
+            Name::Expect => return !self.fields.expects,
+            Name::ForwardedOther | Name::Forwarded | Name::RequestId if !self.is_trusted => {
+                return true;
+            }
+            Name::Other if field::is_alias(f.name) => return true,
+            _ => {}
+        }
+        if self.fields.options.nominates
+            && !name.resists_nomination()
+            && is_nominated(self.head.fields, f.name)
+        {
+            return true;
+        }
+        let is_ruled = |n: &String| n.eq_ignore_ascii_case(f.name);
+        self.rules.remove.iter().any(is_ruled) || self.rules.set.iter().any(|(n, _)| is_ruled(n))
+    }
+
+    fn write_cookie(&self, f: &Field<'_>, request: &Request, out: &mut Vec<u8>) {
+        let Some(cookie) = &request.pool.pool.cookie else { return write_field(out, f.name, f.value) };
+        let start = out.len();
+        out.extend_from_slice(f.name.as_bytes());
+        out.extend_from_slice(b": ");
+        match cookie.strip(f.value, out) {
+            Stripped::Unchanged => out.extend_from_slice(f.value),
+            Stripped::Changed => {}
+            Stripped::Empty => return out.truncate(start),
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_framing(&self, request: &Request, out: &mut Vec<u8>) {
+        match request.framing {
+            Framing::Length(n) => {
+                out.extend_from_slice(b"Content-Length: ");
+                out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Framing::None if self.fields.lengths.length() == Some(0) => {
+                out.extend_from_slice(b"Content-Length: 0\r\n");
+            }
+            Framing::None | Framing::UntilClose => {}
+        }
+        match (request.upgrade, self.fields.te_trailers) {
+            (true, _) => out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+            (false, true) => out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n"),
+            (false, false) => {}
+        }
+    }
+
+    /// What homing vouches for. A trusted proxy's own account is kept and continued.
+    fn write_ours(&self, place: &Place<'_>, out: &mut Vec<u8>) {
+        if self.is_trusted {
+            let mut told = [false; 2];
+            for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
+                if *name == Name::ForwardedOther {
+                    told[0] |= f.name.len() == 17;
+                    told[1] |= f.name.eq_ignore_ascii_case("x-forwarded-host");
+                }
+            }
+            out.extend_from_slice(b"X-Forwarded-For: ");
+            for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
+                if *name == Name::ForwardedFor && !f.value.is_empty() {
+                    out.extend_from_slice(f.value);
+                    out.extend_from_slice(b", ");
+                }
+            }
+            let peer = self.asker.peer.map_or_else(|| "unix:".to_owned(), |ip| ip.to_string());
+            out.extend_from_slice(peer.as_bytes());
+            out.extend_from_slice(b"\r\n");
+            if !told[0] {
+                out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+            }
+            if !told[1] && !place.host.is_empty() {
+                write_field(out, "X-Forwarded-Host", place.host.as_bytes());
+            }
+        } else {
+            out.extend_from_slice(self.asker.vouched);
+            if !place.host.is_empty() {
+                write_field(out, "X-Forwarded-Host", place.host.as_bytes());
+            }
+        }
+        out.extend_from_slice(self.worker.via());
+    }
+}
+
+/// Appends one field line.
+pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The fields that say who an untrusted peer is: written once per connection.
+#[must_use]
+pub(super) fn vouch(peer: Option<IpAddr>, port: Option<u16>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    let who = peer.map_or_else(|| "unix:".to_owned(), |ip| ip.to_string());
+    write_field(&mut out, "X-Forwarded-For", who.as_bytes());
+    write_field(&mut out, "X-Real-IP", who.as_bytes());
+    write_field(&mut out, "X-Forwarded-Proto", b"http");
+    if let Some(port) = port {
+        write_field(&mut out, "X-Forwarded-Port", port.to_string().as_bytes());
+    }
+    out
+}
