@@ -148,8 +148,9 @@ pub fn parse_request<'h, 'b>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Result<
         Err(httparse::Error::Version) => return Err(version_fault(bytes)),
         Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyFields),
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::Field),
-        Err(httparse::Error::NewLine) => return Err(Fault::LineEnd),
-        Err(httparse::Error::Status | httparse::Error::Token) => return Err(Fault::StartLine),
+        Err(httparse::Error::NewLine | httparse::Error::Status | httparse::Error::Token) => {
+            return Err(Fault::StartLine);
+        }
     }
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
         return Err(Fault::StartLine);

@@ -16,6 +16,9 @@ use crate::message::framing::Framing;
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
 
+/// How long a tunnel may go without a byte once one side has ended: what the other still had to say.
+const HALF_OPEN: Duration = Duration::from_secs(30);
+
 /// One end of a tunnel: its connection, and bytes read from it that wait.
 #[derive(Debug)]
 pub struct End<'a> {
@@ -57,7 +60,7 @@ pub async fn run(client: End<'_>, backend: End<'_>, deadline: &Deadline, idle: D
         }
         if seen != up.progress + down.progress {
             seen = up.progress + down.progress;
-            deadline.set(idle);
+            deadline.set(if up_open && down_open { idle } else { idle.min(HALF_OPEN) });
         }
         deadline.poll()
     })

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends recorded odd messages through a running homing and prints where the outcome differs from the author's.
 
-    tools/conformance.py FOLDER HOST:PORT [--verbose]
+    tests/conformance.py FOLDER HOST:PORT [--verbose]
 
 FOLDER holds JSON files of a "cases" list, each case with "steps" (requests sent in turn on one connection, with the
 statuses that pass), or with "raw" and "expect" (a status, or 1 for any answer that is not an error). Cases of other

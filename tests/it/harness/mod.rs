@@ -1,0 +1,146 @@
+//! Three lines of setup, one claim: backends that do as they are told, a homing around them, clients that keep cookies.
+
+mod backend;
+mod client;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use homing::app::{self, Running};
+use homing::config::{self, Environment};
+use homing::control::Signals;
+use homing::snapshot::phases::Phase;
+use homing::strategy::Registry;
+
+pub(crate) use backend::{Backend, Does, backend};
+pub(crate) use client::{Client, Reply, exchange, get, open, read_reply};
+
+/// Long enough for anything that happens at all, short enough to fail in one's lifetime.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// A homing that serves until it is dropped.
+pub(crate) struct Homing {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    running: Option<Running>,
+}
+
+/// What the homing under test is given.
+pub(crate) struct Setup {
+    listener: String,
+    pool: String,
+    rest: String,
+    backends: Vec<String>,
+}
+
+/// A homing with one listener and one pool over `backends`.
+pub(crate) fn homing(backends: &[&Backend]) -> Setup {
+    let backends = backends
+        .iter()
+        .map(|b| format!("{{ name = \"{}\", address = \"{}\" }}", b.name, b.address))
+        .collect();
+    Setup { listener: String::new(), pool: String::new(), rest: String::new(), backends }
+}
+
+impl Setup {
+    /// Keys of the listener.
+    pub(crate) fn listener(mut self, toml: &str) -> Self {
+        self.listener.push_str(toml);
+        self
+    }
+
+    /// Keys of the pool, ahead of its tables.
+    pub(crate) fn pool(mut self, toml: &str) -> Self {
+        self.pool.push_str(toml);
+        self
+    }
+
+    /// Everything else, behind the pool.
+    pub(crate) fn with(mut self, toml: &str) -> Self {
+        self.rest.push_str(toml);
+        self
+    }
+
+    /// Cookie affinity under the name `srv`.
+    pub(crate) fn cookie(self) -> Self {
+        self.with("\n[pool.affinity]\nmode = \"cookie\"\nname = \"srv\"\n")
+    }
+
+    pub(crate) fn toml(&self) -> String {
+        let backends = match self.backends.as_slice() {
+            [] => String::new(),
+            some => format!("backends = [{}]", some.join(", ")),
+        };
+        format!(
+            "workers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n[access_log]\nformat = \"off\"\n[shutdown]\nnotice = \"1ms\"\n\
+             drain = \"5s\"\n[[listener]]\nname = \"web\"\nlisten = \"127.0.0.1:0\"\naffinity_header = true\n{}\n[[pool]]\n\
+             name = \"app\"\n{}\n{}\n{}",
+            self.listener, self.pool, backends, self.rest
+        )
+    }
+
+    /// Starts it with keys of its own.
+    pub(crate) fn run(&self) -> Homing {
+        self.run_with(&Environment::detect().unwrap())
+    }
+
+    /// Starts it with the keys of `environment`, which two nodes may share.
+    pub(crate) fn run_with(&self, environment: &Environment) -> Homing {
+        let text = self.toml();
+        let loaded = config::parse(&text, Path::new("test"), &Registry::built_in(), environment);
+        let plan = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}")).plan;
+        let running = app::start(plan, Signals::Leave).unwrap();
+        let address = running.listeners[0].2.unwrap();
+        Homing { address, admin: running.admin.unwrap(), running: Some(running) }
+    }
+}
+
+impl Homing {
+    /// A client with a cookie jar and a connection per request.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Sends bytes on a new connection and reads one reply.
+    pub(crate) fn send(&self, bytes: impl AsRef<[u8]>) -> Reply {
+        exchange(self.address, bytes.as_ref())
+    }
+
+    pub(crate) fn phases(&self) -> Arc<homing::snapshot::phases::Phases> {
+        Arc::clone(&self.running.as_ref().unwrap().phases)
+    }
+
+    /// Waits until `condition` holds for the text of `path` on the admin listener.
+    pub(crate) fn until(&self, path: &str, condition: impl Fn(&str) -> bool) {
+        let mut last = String::new();
+        until(|| {
+            last = String::from_utf8(get(self.admin, path).body).unwrap();
+            condition(&last)
+        });
+    }
+
+    /// Ends it and waits for its threads.
+    pub(crate) fn join(mut self) {
+        self.running.take().unwrap().join().unwrap();
+    }
+}
+
+impl Drop for Homing {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.phases.advance(Phase::Cut);
+            let _ = running.join();
+        }
+    }
+}
+
+/// Waits until `condition` holds, within the limit.
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < LIMIT, "it did not come about in {LIMIT:?}");
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,55 @@
+//! Stopping in order: what is in flight ends, and then homing does.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use homing::snapshot::phases::Phase;
+
+use crate::harness::{Does, backend, get, homing, open, read_reply, until};
+
+#[test]
+fn a_request_in_flight_is_answered_and_then_everything_ends() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    a.does(Does::Hold);
+    let mut stream = open(homing.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    until(|| a.requests().len() == 1);
+    let address = homing.address;
+    assert_eq!(get(homing.admin, "/readyz").status, 200);
+    homing.phases().advance(Phase::Notice);
+    until(|| TcpStream::connect(address).is_err());
+    assert_eq!(get(homing.admin, "/readyz").status, 503);
+    a.does(Does::Answer);
+    let reply = read_reply(&mut stream, &mut Vec::new(), true);
+    assert_eq!((reply.status, reply.field("connection").as_deref()), (200, Some("close")));
+    homing.join();
+}
+
+#[test]
+fn the_second_signal_cuts_what_is_in_flight() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    a.does(Does::Hold);
+    let mut stream = open(homing.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    until(|| a.requests().len() == 1);
+    homing.phases().advance(Phase::Cut);
+    assert!(read_reply(&mut stream, &mut Vec::new(), true).is_cut);
+    homing.join();
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_with_the_port() {
+    let a = backend("a");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let text = homing(&[&a])
+        .toml()
+        .replace("listen = \"127.0.0.1:0\"\naffinity", &format!("listen = \"127.0.0.1:{port}\"\naffinity"));
+    let environment = homing::config::Environment::detect().unwrap();
+    let registry = homing::strategy::Registry::built_in();
+    let plan = homing::config::parse(&text, std::path::Path::new("t"), &registry, &environment).unwrap().plan;
+    let error = homing::app::start(plan, homing::control::Signals::Leave).unwrap_err().to_string();
+    assert!(error.contains(&format!("127.0.0.1:{port} is taken")) && error.contains("--listen"), "{error}");
+}

@@ -1,0 +1,174 @@
+//! Bodies both ways: byte for byte, at once, and never whole when they were cut.
+
+use std::io::{Read as _, Write as _};
+
+use crate::harness::{Does, backend, homing, open, read_reply, until};
+
+/// Bytes that no shift or repetition leaves alike.
+fn pattern(n: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(n).collect()
+}
+
+#[test]
+fn large_bodies_arrive_as_they_were_sent() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    for n in [0, 1, 16_000, 70_000, 1_500_000] {
+        let body = pattern(n);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n");
+        a.answers([head.as_bytes(), &body].concat());
+        let upload = format!("PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: {n}\r\n\r\n");
+        let reply = homing.send([upload.as_bytes(), &body].concat());
+        assert!(reply.body == body && !reply.is_cut, "{n} bytes down");
+        assert!(a.requests().pop().unwrap().ends_with(&body), "{n} bytes up");
+    }
+}
+
+#[test]
+fn chunked_bodies_are_coded_anew() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    let body = pattern(200_000);
+    let mut coded = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for piece in body.chunks(7_001) {
+        coded.extend_from_slice(format!("{:X};ext=1\r\n", piece.len()).as_bytes());
+        coded.extend_from_slice(piece);
+        coded.extend_from_slice(b"\r\n");
+    }
+    coded.extend_from_slice(b"0\r\n\r\n");
+    a.answers(&coded);
+    let reply = homing.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert!(reply.body == body && !reply.is_cut);
+    let old = homing.send("GET / HTTP/1.0\r\n\r\n");
+    assert!(old.body == body, "to HTTP/1.0 the end is the connection's");
+    assert_eq!(old.field("transfer-encoding"), None);
+}
+
+#[test]
+fn an_answer_without_an_end_ends_with_its_connection() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    a.does(Does::BytesThenClose(b"HTTP/1.1 200 OK\r\n\r\nuntil the end".to_vec()));
+    let reply = homing.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!((reply.text().as_str(), reply.is_cut), ("until the end", false));
+}
+
+#[test]
+fn a_cut_answer_never_looks_whole() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    for cut in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        a.does(Does::BytesThenClose(cut.as_bytes().to_vec()));
+        let reply = homing.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+        assert!(reply.is_cut, "{cut:?} gave {reply:?}");
+    }
+}
+
+#[test]
+fn events_arrive_as_they_are_sent() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    a.answers("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n");
+    let mut stream = open(homing.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let mut seen = Vec::new();
+    until(|| {
+        let mut piece = [0; 1024];
+        let n = stream.read(&mut piece).unwrap();
+        seen.extend_from_slice(&piece[..n]);
+        seen.ends_with(b"data: 1\n\r\n")
+    });
+}
+
+#[test]
+fn an_early_answer_reaches_the_client_while_it_still_sends() {
+    let early = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = early.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        let (mut c, _) = early.accept().unwrap();
+        let mut piece = [0; 4096];
+        let _ = c.read(&mut piece).unwrap();
+        c.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+            .unwrap();
+    });
+    let homing = homing(&[]).pool(&format!("backends = [\"{target}\"]")).run();
+    let mut stream = open(homing.address);
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nfirst").unwrap();
+    let reply = read_reply(&mut stream, &mut Vec::new(), true);
+    assert_eq!((reply.status, reply.text().as_str()), (413, "big"));
+    assert_eq!(reply.field("connection").as_deref(), Some("close"));
+    thread.join().unwrap();
+}
+
+#[test]
+fn informational_answers_are_passed_on() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    a.answers(
+        "HTTP/1.1 103 Early Hints\r\nLink: </x.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let mut stream = open(homing.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let mut held = Vec::new();
+    let hint = read_reply(&mut stream, &mut held, true);
+    assert_eq!((hint.status, hint.field("link").as_deref()), (103, Some("</x.css>")));
+    assert_eq!(read_reply(&mut stream, &mut held, true).text(), "ok");
+    let old = homing.send("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(old.status, 200, "HTTP/1.0 knows no informational answers");
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_request_with_it() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    a.does(Does::Hold);
+    let stream = open(homing.address);
+    (&stream).write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    until(|| a.requests().len() == 1);
+    homing.until("/api/v1/pools", |text| text.contains("\"in_flight\":1"));
+    drop(stream);
+    homing.until("/api/v1/pools", |text| text.contains("\"in_flight\":0"));
+}
+
+#[test]
+fn a_client_that_said_close_and_ended_its_side_still_gets_its_answer() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    a.does(Does::Hold);
+    let mut stream = open(homing.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    until(|| a.requests().len() == 1);
+    a.does(Does::Answer);
+    assert_eq!(read_reply(&mut stream, &mut Vec::new(), true).text(), "a");
+}
+
+#[test]
+fn a_head_that_does_not_come_is_a_408() {
+    let a = backend("a");
+    let homing = homing(&[&a]).with("").listener("timeouts = { head = \"100ms\" }\n").run();
+    let reply = homing.send("GET / HTTP/1.1\r\nHost: t\r\n");
+    assert_eq!(reply.status, 408);
+    assert!(reply.text().contains("(request_timeout)"));
+    assert!(a.requests().is_empty());
+}
+
+#[test]
+fn a_backend_that_does_not_answer_is_a_504() {
+    let a = backend("a");
+    let homing = homing(&[&a]).with("\n[pool.timeouts]\nfirst_byte = \"100ms\"\n").run();
+    a.does(Does::Hold);
+    let reply = homing.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(reply.status, 504);
+    assert!(reply.text().contains("(backend_timeout)"));
+}
