@@ -23,6 +23,21 @@ fn heads_are_read_in_one_way() {
 }
 
 #[test]
+fn a_pin_never_moves_while_its_backend_may_serve() {
+    replay("choice", common::choice);
+}
+
+/// As the corpus, under many standings: the law is too wide for a dozen files.
+#[test]
+fn the_decision_table_holds_under_any_standing() {
+    let mut random = fastrand::Rng::with_seed(1);
+    for _ in 0..2000 {
+        let bytes: Vec<u8> = (0..19).map(|n| if n == 0 { random.u8(0..12) } else { random.u8(..) }).collect();
+        common::choice(&bytes);
+    }
+}
+
+#[test]
 fn chunked_bodies_do_not_depend_on_their_pieces() {
     replay("chunked", common::chunked);
 }
