@@ -1,5 +1,11 @@
 //! The fuzzer's corpora, replayed without a fuzzer: what was found once stays found.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's panic is its finding, after the file's name"
+)]
+
 #[path = "../fuzz/fuzz_targets/common.rs"]
 mod common;
 
