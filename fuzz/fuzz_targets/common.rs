@@ -283,8 +283,13 @@ pub fn choice(data: &[u8]) {
     }
     let usable = |ix: &BackendIx| standing.open.contains(*ix) && !tried.contains(*ix);
     assert_eq!(chosen.is_some(), all().any(|ix| usable(&ix)), "somebody could serve, or nobody could");
-    let Some(Choice { backend, .. }) = chosen else { return };
+    let Some(Choice { backend, why }) = chosen else { return };
     assert!(usable(&backend), "chose one that is closed or failed");
+    if why == Why::Followed {
+        // Also to a backup that was needed a moment ago: one client's requests stay together.
+        assert_eq!(Some(backend), one(follow));
+        return;
+    }
     let is_backup = |ix: BackendIx| pool.members.get(ix).backup;
     assert!(
         !is_backup(backend) || !all().any(|ix| usable(&ix) && !is_backup(ix)),
