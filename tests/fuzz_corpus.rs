@@ -1,5 +1,11 @@
 //! The fuzzer's corpora, replayed without a fuzzer: what was found once stays found.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's panic is its finding, after the file's name"
+)]
+
 #[path = "../fuzz/fuzz_targets/common.rs"]
 mod common;
 
@@ -20,6 +26,21 @@ fn replay(name: &str, target: fn(&[u8])) {
 #[test]
 fn heads_are_read_in_one_way() {
     replay("admission", common::admission);
+}
+
+#[test]
+fn a_pin_never_moves_while_its_backend_may_serve() {
+    replay("choice", common::choice);
+}
+
+/// As the corpus, under many standings: the law is too wide for a dozen files.
+#[test]
+fn the_decision_table_holds_under_any_standing() {
+    let mut random = fastrand::Rng::with_seed(1);
+    for _ in 0..2000 {
+        let bytes: Vec<u8> = (0..19).map(|n| if n == 0 { random.u8(0..12) } else { random.u8(..) }).collect();
+        common::choice(&bytes);
+    }
 }
 
 #[test]

@@ -20,9 +20,10 @@ use homing::affinity::caching::Cacheable;
 use homing::affinity::cookie::{CookieAffinity, CookieSettings, Stripped};
 use homing::affinity::opened::OpenedCache;
 use homing::affinity::seal::{Aad, Scratch, SealKeys};
-use homing::affinity::{Pin, Session};
-use homing::backend::Backend;
-use homing::backend::members::Members;
+use homing::affinity::{Pin, Session, Why};
+use homing::backend::availability::{AdminState, Availability, Health};
+use homing::backend::members::{BackendSet, Members};
+use homing::backend::{Backend, BackendIx};
 use homing::base::time::UnixSeconds;
 use homing::config::diagnostic::Style;
 use homing::config::{self, Environment};
@@ -31,8 +32,11 @@ use homing::message::field::{Name, is_token_byte};
 use homing::message::framing::{Framing, Lengths};
 use homing::message::head::{self, Search, Version};
 use homing::message::host;
+use homing::pool::Pool;
+use homing::pool::choose::{Choice, Pickers, Question};
+use homing::pool::standing::Standing;
 use homing::proxy::request::parse_forwarded;
-use homing::strategy::Registry;
+use homing::strategy::{Registry, RequestFacts};
 
 /// The key of the pins in the corpora, and of nothing else.
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -241,4 +245,87 @@ pub fn config(data: &[u8]) {
             assert!(said.contains("fuzz.toml"), "{said:?}");
         }
     }
+}
+
+/// The decision table under any standing. Bytes: pin, strategy, followed member, members tried, the states of seven
+/// members (the last two are backups), the session's key.
+pub fn choice(data: &[u8]) {
+    let Some((&[pin, strategy, follow, tried], rest)) = data.split_first_chunk::<4>() else { return };
+    let Some((states, key)) = rest.split_first_chunk::<MEMBERS>() else { return };
+    let key = key.iter().fold(0, |key: u64, b| key.rotate_left(8) ^ u64::from(*b));
+    let pool = pool(["round_robin", "rendezvous", "ip_hash", "least_conn"][usize::from(strategy % 4)]);
+    let standing = Standing::new(&pool.members, states.iter().map(|b| availability(*b)).collect());
+    let tried: BackendSet =
+        pool.members.iter().map(|(ix, _)| ix).filter(|ix| tried >> ix.0 & 1 == 1).collect();
+    let all = || pool.members.iter().map(|(ix, _)| ix);
+    let one = |n: u8| all().nth(usize::from(n));
+    let begin = Session::begin(key, NOW);
+    let session = match pin {
+        0..MEMBERS_U8 => Session { pin: Pin::To(one(pin).unwrap()), ..begin },
+        MEMBERS_U8 => Session { lost: 99, ..Session::void(Why::Removed, key, NOW) },
+        8 => Session::void(Why::Invalid, key, NOW),
+        9 => Session::void(Why::ExpiredIdle, key, NOW),
+        _ => begin,
+    };
+    let choose = |standing: &Standing, seed| {
+        let session = Some(&session);
+        let ask = Question { pool: &pool, standing, session, tried: &tried, follow: one(follow) };
+        let client = Some(IpAddr::from([192, 0, 2, 1]));
+        let facts = RequestFacts { client, key: Some(b"key"), hash: key, attempt: 0, now: NOW };
+        Pickers::new(&pool, seed).choose(&ask, &facts)
+    };
+    let chosen = choose(&standing, 1);
+    let home = if let Pin::To(home) = session.pin { Some(home) } else { None };
+    let keeps = home.filter(|ix| standing.serving.contains(*ix) && !tried.contains(*ix));
+    if let Some(home) = keeps {
+        assert_eq!(chosen, Some(Choice { backend: home, why: Why::Pinned }), "a pin moved");
+        return;
+    }
+    let usable = |ix: &BackendIx| standing.open.contains(*ix) && !tried.contains(*ix);
+    assert_eq!(chosen.is_some(), all().any(|ix| usable(&ix)), "somebody could serve, or nobody could");
+    let Some(Choice { backend, why }) = chosen else { return };
+    assert!(usable(&backend), "chose one that is closed or failed");
+    if why == Why::Followed {
+        // Also to a backup that was needed a moment ago: one client's requests stay together.
+        assert_eq!(Some(backend), one(follow));
+        return;
+    }
+    let is_backup = |ix: BackendIx| pool.members.get(ix).backup;
+    assert!(
+        !is_backup(backend) || !all().any(|ix| usable(&ix) && !is_backup(ix)),
+        "a backup before a primary"
+    );
+    if home.is_none() && session.pin != Pin::Void(Why::Removed) {
+        return;
+    }
+    assert_eq!(choose(&standing, 2), chosen, "two nodes send one lost session to two places");
+    for other in all().filter(|ix| *ix != backend && Some(*ix) != home) {
+        let mut fewer = standing.members.clone();
+        fewer[other.index()].health = Health::Down;
+        let still = choose(&Standing::new(&pool.members, fewer), 1).map(|c| c.backend);
+        assert_eq!(still, Some(backend), "another backend's end moved this session");
+    }
+}
+
+/// Members of the pool of [`choice`].
+const MEMBERS: usize = 7;
+/// The same.
+const MEMBERS_U8: u8 = 7;
+
+fn pool(strategy: &str) -> Arc<Pool> {
+    let text = format!(
+        "[[listener]]\nlisten = \":1\"\n[[pool]]\nname = \"app\"\nstrategy = \"{strategy}\"\nbackends = [\"a:1\", \"b:1\", \
+         \"c:1\", \"d:1\", \"e:1\", {{ address = \"f:1\", backup = true }}, {{ address = \"g:1\", backup = true }}]\n"
+    );
+    let keys = Arc::new(SealKeys::parse(KEY).unwrap());
+    let environment = Environment { cores: 1, boot: 1, keys };
+    let loaded = config::parse(&text, Path::new("pool.toml"), &Registry::built_in(), &environment);
+    Arc::clone(&loaded.unwrap().plan.pools[0])
+}
+
+fn availability(byte: u8) -> Availability {
+    let admin =
+        [AdminState::Ready, AdminState::Drain, AdminState::Maint, AdminState::Ready][usize::from(byte & 3)];
+    let health = [Health::Up, Health::Unknown, Health::Down, Health::Up][usize::from(byte >> 2 & 3)];
+    Availability { admin, health, ejected: byte >> 4 & 1 == 1 }
 }
