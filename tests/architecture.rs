@@ -1,5 +1,7 @@
 //! The floors of the house: a file uses its own room and the floors below it, and nothing else.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 /// The rooms, floor by floor, from the ground up.

@@ -1,5 +1,7 @@
 //! Behaviour over real sockets: one file per behaviour, through the harness.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod harness;
 
 mod cookie_affinity;

@@ -1,7 +1,6 @@
 //! Placement over the wire: the same on every node, and as nginx places.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 
 use crate::harness::{Homing, backend, homing, open, read_reply};
 
@@ -74,7 +73,7 @@ fn x_forwarded_for_is_believed_from_trusted_peers_only_and_from_the_right() {
 fn requests_on_one_connection_are_each_placed() {
     let backends = [backend("a"), backend("b"), backend("c")];
     let homing = homing(&[&backends[0], &backends[1], &backends[2]]).run();
-    let mut stream = open(SocketAddr::from(homing.address));
+    let mut stream = open(homing.address);
     let mut held = Vec::new();
     let served: Vec<String> = (0..3)
         .map(|_| {
