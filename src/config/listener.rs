@@ -55,7 +55,9 @@ pub(super) fn admin(table: Table<'_>) -> (ListenAddress, Range<usize>) {
     if let ListenAddress::Tcp { address, .. } = &address
         && !address.ip().to_canonical().is_loopback()
     {
-        let message = format!("admin listens on {address}: whoever reaches it can drain backends");
+        let message = format!(
+            "admin listens on {address}: whoever reaches it reads metrics and the state of every backend"
+        );
         table.report.warning(span.clone(), message, "listen on 127.0.0.1, [::1] or a unix: socket");
     }
     table.finish();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use parking_lot::{Condvar, Mutex};
+use socket2::{Domain, Socket, Type};
 
 /// What a backend does with a request.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Backend {
     shared: Arc<Shared>,
     stopped: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
+    /// While crashed: the port is bound and nobody listens, so that it refuses and no other test is given it.
+    reserved: Option<Socket>,
 }
 
 struct Shared {
@@ -59,7 +62,7 @@ impl Backend {
             ended: Mutex::default(),
             connections: Mutex::default(),
         });
-        let mut this = Self { name, address, shared, stopped: Arc::default(), thread: None };
+        let mut this = Self { name, address, shared, stopped: Arc::default(), thread: None, reserved: None };
         this.start(listener);
         this
     }
@@ -122,13 +125,18 @@ impl Backend {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&self.address.into()).unwrap();
+        self.reserved = Some(socket);
         self.hang_up();
     }
 
     /// Comes back on the same port.
     pub(crate) fn revive(&mut self) {
-        let listener = TcpListener::bind(self.address).unwrap();
-        self.start(listener);
+        let socket = self.reserved.take().expect("it has crashed");
+        socket.listen(128).unwrap();
+        self.start(socket.into());
     }
 }
 
