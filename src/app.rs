@@ -103,6 +103,12 @@ impl Running {
                 Err(_) => result = result.and(Err(anyhow::anyhow!("a worker panicked"))),
             }
         }
+        for (_, listen, _) in &self.listeners {
+            if let ListenAddress::Unix(path) = listen {
+                // Gone already, or not ours to remove any more: nothing to be done either way.
+                let _ = std::fs::remove_file(path);
+            }
+        }
         self.phases.advance(Phase::Cut);
         self.control.stop();
         if let Some(log) = self.log {

@@ -70,6 +70,7 @@ impl ListenAddress {
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(sharing == Sharing::Shared)?;
         socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?; // What is accepted inherits it.
         socket.bind(&(*address).into())?;
         Ok(socket)
     }

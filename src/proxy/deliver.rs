@@ -65,7 +65,12 @@ impl Exchange<'_> {
                     let pool = Rc::clone(&self.request.pool);
                     lease.keep(self.worker, &pool);
                 }
-                Ok(if answer.keep && upload.is_done() { Next::Request } else { Next::Close })
+                Ok(match (answer.keep && upload.is_done(), upload.is_done() && self.client.held.is_empty()) {
+                    (true, _) => Next::Request,
+                    // Nothing more is on its way, so the close alone ends it: no shutdown, no lingering.
+                    (false, true) => Next::Over,
+                    (false, false) => Next::Close,
+                })
             }
             Err(end) => {
                 if end == "backend.body" {

@@ -374,7 +374,6 @@ impl Acceptor {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
                 Ok((Stream::Tcp(stream), Some(peer.ip().to_canonical())))
             }
             Self::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), None)),
