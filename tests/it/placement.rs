@@ -18,7 +18,7 @@ fn ip_hash_places_as_nginx_does() {
     let setup =
         homing(&[&backends[0], &backends[1], &backends[2]]).listener(TRUST).pool("strategy = \"ip_hash\"");
     let homing = setup.run();
-    // affinity vectors of three equal servers: nginx 1.22.1.
+    // Three equal servers, as nginx 1.22.1 places them.
     for (ip, place) in [
         ("1.2.3.4", "b"),
         ("1.2.3.250", "b"),
