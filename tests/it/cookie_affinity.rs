@@ -180,3 +180,59 @@ fn a_pin_is_of_its_pool_alone() {
     assert_eq!(client.get("/").why(), "pinned");
     assert_eq!(client.get("/other").why(), "invalid");
 }
+
+#[test]
+fn adding_a_backend_or_reordering_the_list_moves_no_pin() {
+    let backends = [backend("a"), backend("b"), backend("c"), backend("d")];
+    let environment = Environment::detect().unwrap();
+    let before = homing(&[&backends[0], &backends[1], &backends[2]]).cookie().run_with(&environment);
+    let after =
+        homing(&[&backends[3], &backends[2], &backends[0], &backends[1]]).cookie().run_with(&environment);
+    for _ in 0..9 {
+        let mut client = before.client();
+        let home = client.get("/").served_by();
+        let reply = client.at(after.address).get("/");
+        assert_eq!((reply.served_by(), reply.why()), (home, "pinned".to_owned()));
+    }
+}
+
+#[test]
+fn a_backend_that_drains_or_weighs_nothing_keeps_its_sessions_and_gets_no_new_ones() {
+    let (a, b) = (backend("a"), backend("b"));
+    let environment = Environment::detect().unwrap();
+    let before = homing(&[&a, &b]).cookie().run_with(&environment);
+    let mut clients: Vec<_> = (0..6).map(|_| before.client()).collect();
+    let homes: Vec<String> = clients.iter_mut().map(|c| c.get("/").served_by()).collect();
+    for (key, serves) in [("state = \"drain\"", true), ("weight = 0", true), ("state = \"maint\"", false)] {
+        let list = format!(
+            "backends = [{{ name = \"a\", address = \"{}\", {key} }}, {{ name = \"b\", address = \"{}\" }}]",
+            a.address, b.address
+        );
+        let after = homing(&[]).pool(&list).cookie().run_with(&environment);
+        for (client, home) in clients.iter().zip(&homes) {
+            let reply = client.at(after.address).get("/");
+            let expected = if serves { home.as_str() } else { "b" };
+            assert_eq!(reply.served_by(), expected, "{key}");
+            let why = if serves || home == "b" { "pinned" } else { "maint" };
+            assert_eq!(reply.why(), why, "{key}");
+        }
+        let news: Vec<String> = (0..4).map(|_| after.client().get("/").served_by()).collect();
+        assert!(news.iter().all(|n| n == "b"), "{key}: {news:?}");
+    }
+}
+
+#[test]
+fn backups_take_new_sessions_only_without_a_primary_and_keep_what_they_have() {
+    let (mut a, b) = (backend("a"), backend("b"));
+    let list = format!(
+        "backends = [{{ name = \"a\", address = \"{}\" }}, {{ name = \"b\", address = \"{}\", backup = true }}]",
+        a.address, b.address
+    );
+    let homing = homing(&[]).pool(&list).cookie().run();
+    assert_eq!(homing.client().get("/").served_by(), "a");
+    a.crash();
+    let mut client = homing.client();
+    assert_eq!(client.get("/").served_by(), "b");
+    a.revive();
+    assert_eq!((client.get("/").served_by(), client.get("/").why()), ("b".to_owned(), "pinned".to_owned()));
+}

@@ -172,3 +172,18 @@ fn a_backend_that_does_not_answer_is_a_504() {
     assert_eq!(reply.status, 504);
     assert!(reply.text().contains("(backend_timeout)"));
 }
+
+#[test]
+fn trailers_reach_a_client_that_reads_them_and_no_other() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    a.answers("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Sum: 1\r\nSet-Cookie: no\r\n\r\n");
+    for (te, end) in [("TE: trailers\r\n", "1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n"), ("", "1\r\nx\r\n0\r\n\r\n")] {
+        let mut stream = open(homing.address);
+        let request = format!("GET / HTTP/1.1\r\nHost: t\r\n{te}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).unwrap();
+        assert_eq!(all.split_once("\r\n\r\n").unwrap().1, end, "{te:?}");
+    }
+}
