@@ -13,7 +13,8 @@ use super::retry::Stage;
 use super::rewrite;
 use super::upstream::{Lease, NoHead};
 use crate::message::field::Name;
-use crate::message::head::{self, Version};
+use crate::message::framing::is_nominated;
+use crate::message::head::{self, Field, Version};
 use crate::telemetry::reasons::UpstreamError;
 
 /// Informational answers that one request may have (RFC 9110 section 15.2 sets no bound).
@@ -147,7 +148,9 @@ impl Exchange<'_> {
             let mut room = head::room();
             let Ok(head) = lease.parse(end, &mut room) else { return Ok(false) };
             respond::write_status(&mut out, head.status, head.reason);
-            for f in head.fields.iter().filter(|f| Name::of(f.name) == Name::Other) {
+            let passes =
+                |f: &&Field<'_>| Name::of(f.name) == Name::Other && !is_nominated(head.fields, f.name);
+            for f in head.fields.iter().filter(passes) {
                 rewrite::write_field(&mut out, f.name, f.value);
             }
             out.extend_from_slice(b"\r\n");

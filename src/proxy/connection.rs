@@ -179,7 +179,9 @@ fn look(client: &Client, search: &mut Search, max: usize, max_target: usize) -> 
     let data = client.held.data();
     let found = find_end(data, search)?;
     if found.unwrap_or(data.len()) > max {
-        return Err(if search.in_first_line() { Fault::TargetTooLong } else { Fault::HeadTooLong });
+        // However its bytes arrived, what is too long is told by where the first line ends.
+        let line = memchr::memchr(b'\n', data).unwrap_or(data.len());
+        return Err(if line > max_target + 64 { Fault::TargetTooLong } else { Fault::HeadTooLong });
     }
     if found.is_none() {
         check_first_line(data)?;

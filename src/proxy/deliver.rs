@@ -88,14 +88,19 @@ impl Exchange<'_> {
         let mut room = head::room();
         let head = lease.parse(end, &mut room).map_err(|_| ())?;
         let (mut lengths, mut options) = (Lengths::default(), ConnectionOptions::default());
+        let mut switches = false;
         for f in head.fields {
             match Name::of(f.name) {
                 Name::Connection => options.note(f.value),
+                Name::Upgrade => switches |= f.value.eq_ignore_ascii_case(b"websocket"),
                 name => lengths.note(name, f.value).map_err(|_| ())?,
             }
         }
         let request = &self.request;
         let is_tunnel = head.status == 101;
+        if is_tunnel && !switches {
+            return Err(()); // To something else than what was asked for.
+        }
         let source = lengths.of_response(head.version, head.status, request.to_head).map_err(|_| ())?;
         let framing = match (source, request.version) {
             (Framing::UntilClose, Version::Http11) => Framing::Chunked,
