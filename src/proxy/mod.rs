@@ -1,7 +1,7 @@
 //! The data plane: one thread per core, each a world of its own.
 //!
 //! A request's way: [`worker`] accepts, [`connection`] waits for heads, [`exchange`] is the whole way of one request
-//! in order: `ask` sends it and waits for an answer, `deliver` passes that on. [`request`] admits a request's head
+//! in order: `place` finds it a seat at a backend, `ask` sends it and waits for an answer, `deliver` passes that on. [`request`] admits a request's head
 //! and `rewrite` makes it fit for a backend, [`upstream`] finds a connection to a backend,
 //! [`forward`] moves bodies, [`tunnel`] moves what is no longer HTTP, [`respond`] writes heads and homing's own
 //! answers, [`retry`] says what may be tried again. Tasks never leave their thread, so nothing here is locked but
@@ -13,6 +13,7 @@ pub mod connection;
 mod deliver;
 pub mod exchange;
 pub mod forward;
+mod place;
 pub mod record;
 pub mod request;
 pub mod respond;
