@@ -13,6 +13,7 @@ pub mod connection;
 mod deliver;
 pub mod exchange;
 pub mod forward;
+mod pace;
 mod place;
 pub mod record;
 pub mod request;
