@@ -275,6 +275,7 @@ conect = "1s"
                 "3:34: error: \"10.0.0.7/8\": has bits set",
             ),
             ("half_close = \"atuo\"", "must be one of auto, never, always; did you mean \"auto\"?"),
+            ("proxy_protocol = true", "3:18: error: proxy_protocol = true: needs trusted_proxies: nobody"),
             ("affinity_header = 1", "affinity_header = 1: must be true or false"),
             ("max_connections = -1", "must be a whole number between 0 and"),
             ("name = \"a b\"", "must be without blanks"),

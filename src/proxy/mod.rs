@@ -2,8 +2,8 @@
 //!
 //! A request's way: [`worker`] accepts, [`connection`] waits for heads, [`exchange`] is the whole way of one request
 //! in order: `ask` sends it and waits for an answer, `deliver` passes that on. [`request`] admits a request's head
-//! and `rewrite` makes it fit for a backend, [`upstream`] finds a connection to a backend,
-//! [`forward`] moves bodies, [`tunnel`] moves what is no longer HTTP, [`respond`] writes heads and homing's own
+//! and `rewrite` makes it fit for a backend with what homing vouches for ([`vouched`]), [`upstream`] finds a
+//! connection to a backend, [`forward`] moves bodies, [`tunnel`] moves what is no longer HTTP, [`respond`] writes heads and homing's own
 //! answers, [`retry`] says what may be tried again. Tasks never leave their thread, so nothing here is locked but
 //! [`visits`], the one small map that workers share.
 
@@ -22,4 +22,5 @@ pub mod story;
 pub mod tunnel;
 pub mod upstream;
 pub mod visits;
+pub mod vouched;
 pub mod worker;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::rewrite::Writer;
 use super::upstream::PoolView;
+use super::vouched::Vouched;
 use super::worker::{View, Worker};
 use crate::affinity::key::KeyFacts;
 use crate::affinity::{Pin, Session, Why};
@@ -30,7 +31,7 @@ pub struct Asker<'a> {
     /// Its address; `None` on a Unix socket.
     pub peer: Option<IpAddr>,
     /// The fields that say who it is, written once per connection.
-    pub vouched: &'a [u8],
+    pub vouched: &'a Vouched,
 }
 
 /// A request that may go to a backend.

@@ -205,7 +205,7 @@ impl Worker {
         loop {
             match acceptor.accept().await {
                 Ok((stream, peer)) => {
-                    if self.has_room(&door) {
+                    if self.may_speak(&door, peer) && self.has_room(&door) {
                         let serving = connection::serve(Rc::clone(&self), Rc::clone(&door), stream, peer);
                         tokio::task::spawn_local(serving);
                     }
@@ -221,6 +221,18 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Whether a peer may come in by this door at all. Where a PROXY header tells who a client is, whoever could send
+    /// one could pass for anybody: all but trusted proxies are closed at once, and counted.
+    fn may_speak(&self, door: &Door, peer: Option<IpAddr>) -> bool {
+        let listener = &door.listener;
+        if !listener.proxy_protocol || peer.is_none_or(|ip| listener.trusted_proxies.contains(ip)) {
+            return true;
+        }
+        tracing::debug!(listener = &*listener.name, ?peer, "not a trusted proxy");
+        self.record.rejected(door.ix, Rejection::ProxyHeader);
+        false
     }
 
     /// Whether one more connection may be opened; one that may not is closed at once, and counted.

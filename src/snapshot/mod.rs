@@ -51,6 +51,8 @@ pub struct Listener {
     pub listen: ListenAddress,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: PrefixSet,
+    /// Whether connections begin with a PROXY header; then only trusted proxies and Unix sockets may connect.
+    pub proxy_protocol: bool,
     /// Bounds on what a client may send.
     pub limits: Limits,
     /// How long a client may take.
@@ -79,6 +81,8 @@ pub struct Limits {
 /// How long a client may take. Every one is above zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientTimeouts {
+    /// The whole PROXY header, from accept. Default 5 s.
+    pub proxy_header: Duration,
     /// The whole head, from its first byte (from accept for the first). Default 10 s; 408.
     pub head: Duration,
     /// Between two reads of a body. Default 30 s.

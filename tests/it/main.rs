@@ -8,6 +8,7 @@ mod cookie_affinity;
 mod failover;
 mod framing;
 mod placement;
+mod proxy_protocol;
 mod routes;
 mod shutdown;
 mod streaming;
