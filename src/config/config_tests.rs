@@ -64,8 +64,9 @@ fn check(text: &str, part: &str) {
 /// All of a plan that can be compared; its indexes by hash are left out.
 pub(super) fn dump(plan: &Plan) -> String {
     let mut out = format!(
-        "{} {:?} {:?} {:?}\n{:#?}\n{:#?}",
+        "{} {:?} {:?} {:?} {:?}\n{:#?}\n{:#?}",
         plan.workers,
+        plan.max_connections,
         plan.admin,
         plan.access_log,
         plan.shutdown,
@@ -278,6 +279,7 @@ conect = "1s"
             ("proxy_protocol = true", "3:18: error: proxy_protocol = true: needs trusted_proxies: nobody"),
             ("affinity_header = 1", "affinity_header = 1: must be true or false"),
             ("max_connections = -1", "must be a whole number between 0 and"),
+            ("max_connections_per_address = 0.5", "must be a whole number between 0 and"),
             ("name = \"a b\"", "must be without blanks"),
             ("limits.head = \"61KiB\"", "head = \"61KiB\": must be between 256B and 60KiB"),
             ("limits.head = 32768", "head = 32768: needs a unit, as in \"32KiB\""),

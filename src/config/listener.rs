@@ -43,6 +43,7 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
         ),
         affinity_header: table.bool("affinity_header", false),
         max_connections: table.integer("max_connections", 0..=u32::MAX, 0),
+        max_connections_per_address: table.integer("max_connections_per_address", 0..=u32::MAX, 0),
     };
     table.finish();
     ListenerRead { listener: listen.is_some().then_some(listener), name, listen, span }

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 
 use super::clock::Deadline;
+use super::door::{Door, Inside};
 use super::exchange::{self, Next};
 use super::request::Refusal;
 use super::respond::{Own, TOO_SLOW};
 use super::vouched::Vouched;
-use super::worker::{Door, Worker};
+use super::worker::Worker;
 use crate::message::head::{Fault, Search, check_first_line, find_end};
 use crate::net::buffer::Buffer;
 use crate::net::proxy_header;
@@ -50,7 +51,7 @@ pub struct Client {
     /// When it was accepted.
     pub opened: Instant,
     /// Requests served on it.
-    pub served: u64,
+    pub served: u32,
     /// Whether it has said that it will send no more.
     pub has_ended: bool,
 }
@@ -78,8 +79,8 @@ enum Introduced {
 }
 
 /// Serves one connection to its end.
-pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Option<IpAddr>) {
-    let _guard = door.enter(&worker);
+pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer: Option<IpAddr>) {
+    let door = Rc::clone(inside.door());
     let deadline = worker.clock.deadline();
     poll_fn(|cx| {
         deadline.tie(cx);
@@ -106,6 +107,9 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
                 return worker.record().rejected(client.door.ix, Rejection::ProxyHeader);
             }
         }
+    }
+    if !inside.introduce(&client.stream, client.peer) {
+        return;
     }
     loop {
         // The working state is on the heap while there is work, and gone while there is none.
@@ -169,7 +173,7 @@ async fn active(worker: &Rc<Worker>, mut client: Client) -> Option<Client> {
     loop {
         match wait_for_head(worker, &mut client).await {
             Waited::Head(len) => match exchange::serve(worker, &mut client, len).await {
-                Next::Request => client.served += 1,
+                Next::Request => client.served = client.served.saturating_add(1),
                 Next::Close => {
                     linger(&mut client).await;
                     return None;

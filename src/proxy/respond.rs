@@ -9,6 +9,7 @@ use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, is_nominated};
 use crate::message::head::{Fault, ResponseHead, Version};
 use crate::route::HeaderRules;
+use crate::telemetry::reasons::Rejection;
 
 /// An answer that homing makes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,6 +232,18 @@ impl Refusal {
             Self::Fault(fault) => of_fault(fault),
         }
     }
+}
+
+/// The last word to a connection that is turned away, if there is one.
+#[must_use]
+pub const fn of_rejection(why: Rejection) -> Option<Own> {
+    let text = match why {
+        Rejection::ListenerFull => "this listener has as many connections as it may",
+        Rejection::ProcessFull => "there are as many connections as there may be",
+        Rejection::AddressFull => "this address has as many connections as it may",
+        Rejection::ProxyHeader => return None,
+    };
+    Some(own(503, why.as_str(), text))
 }
 
 const fn of_fault(fault: Fault) -> Own {

@@ -28,6 +28,8 @@ pub struct Snapshot {
 pub struct Plan {
     /// Threads of the data plane, at least 1.
     pub workers: usize,
+    /// Connections at once on all listeners; `None` is as many as the descriptors allow.
+    pub max_connections: Option<u32>,
     /// Where the admin listener is, if there is one.
     pub admin: Option<ListenAddress>,
     /// The access log.
@@ -63,6 +65,8 @@ pub struct Listener {
     pub affinity_header: bool,
     /// Connections at once on this listener; 0 is no limit of its own.
     pub max_connections: u32,
+    /// Connections at once of one client address (IPv6: of one /64) on this listener; 0 is no limit.
+    pub max_connections_per_address: u32,
 }
 
 /// Bounds on what a client may send, and a backend may answer.

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod caps;
 mod cookie_affinity;
 mod failover;
 mod framing;
