@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::affinity::{Pin, Why};
 use crate::backend::members::BackendSet;
-use crate::pool::choose::Question;
+use crate::pool::choose::{Patience, Question};
 use crate::proxy::request::{self, Asker, Refusal, Request};
 use crate::proxy::visits::Visits;
 use crate::proxy::vouched::Vouched;
@@ -165,11 +165,12 @@ impl Explainer {
                 session: request.session.as_ref(),
                 tried: &tried,
                 follow: None,
+                patience: Patience::NONE,
             };
             let attempt = u8::try_from(chain.len()).unwrap_or(u8::MAX);
             let facts =
                 RequestFacts { client: request.client, key, hash, attempt, now: self.worker.unix_now() };
-            let Some(choice) = pool.pickers.borrow_mut().choose(&ask, &facts) else { break };
+            let Some(choice) = pool.pickers.borrow_mut().choose(&ask, &facts).choice() else { break };
             if chain.is_empty() {
                 why = choice.why;
             }

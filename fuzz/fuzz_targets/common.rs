@@ -34,7 +34,8 @@ use homing::message::head::{self, Search, Version};
 use homing::message::host;
 use homing::net::proxy_header::{self, Malformed as NoHeader};
 use homing::pool::Pool;
-use homing::pool::choose::{Choice, Pickers, Question};
+use homing::pool::choose::{Choice, Patience, Pickers, Question};
+use homing::pool::policy::Panic;
 use homing::pool::standing::Standing;
 use homing::proxy::request::parse_forwarded;
 use homing::strategy::{Registry, RequestFacts};
@@ -278,7 +279,8 @@ pub fn choice(data: &[u8]) {
     let Some((states, key)) = rest.split_first_chunk::<MEMBERS>() else { return };
     let key = key.iter().fold(0, |key: u64, b| key.rotate_left(8) ^ u64::from(*b));
     let pool = pool(["round_robin", "rendezvous", "ip_hash", "least_conn"][usize::from(strategy % 4)]);
-    let standing = Standing::new(&pool.members, states.iter().map(|b| availability(*b)).collect());
+    let standing =
+        Standing::new(&pool.members, states.iter().map(|b| availability(*b)).collect(), Panic::Refuse);
     let tried: BackendSet =
         pool.members.iter().map(|(ix, _)| ix).filter(|ix| tried >> ix.0 & 1 == 1).collect();
     let all = || pool.members.iter().map(|(ix, _)| ix);
@@ -293,10 +295,11 @@ pub fn choice(data: &[u8]) {
     };
     let choose = |standing: &Standing, seed| {
         let session = Some(&session);
-        let ask = Question { pool: &pool, standing, session, tried: &tried, follow: one(follow) };
+        let patience = Patience::NONE;
+        let ask = Question { pool: &pool, standing, session, tried: &tried, follow: one(follow), patience };
         let client = Some(IpAddr::from([192, 0, 2, 1]));
         let facts = RequestFacts { client, key: Some(b"key"), hash: key, attempt: 0, now: NOW };
-        Pickers::new(&pool, seed).choose(&ask, &facts)
+        Pickers::new(&pool, seed).choose(&ask, &facts).choice()
     };
     let chosen = choose(&standing, 1);
     let home = if let Pin::To(home) = session.pin { Some(home) } else { None };
@@ -326,7 +329,7 @@ pub fn choice(data: &[u8]) {
     for other in all().filter(|ix| *ix != backend && Some(*ix) != home) {
         let mut fewer = standing.members.clone();
         fewer[other.index()].health = Health::Down;
-        let still = choose(&Standing::new(&pool.members, fewer), 1).map(|c| c.backend);
+        let still = choose(&Standing::new(&pool.members, fewer, Panic::Refuse), 1).map(|c| c.backend);
         assert_eq!(still, Some(backend), "another backend's end moved this session");
     }
 }

@@ -76,8 +76,8 @@ pub(super) fn dump(plan: &Plan) -> String {
     for p in &plan.pools {
         let backends: Vec<_> = p.members.iter().map(|(_, b)| b).collect();
         out.push_str(&format!(
-            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?}\n",
-            p.name, p.kind.name, p.primary, p.backup, p.key, p.cookie, p.check, p.timeouts
+            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
+            p.name, p.kind.name, p.primary, p.backup, p.key, p.cookie, p.check, p.policy, p.timeouts
         ));
     }
     out

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use crate::pool::Timeouts;
+use crate::pool::policy::Queue;
 use crate::snapshot::{ClientTimeouts, Limits, Shutdown};
 
 const fn seconds(n: u64) -> Duration {
@@ -71,6 +72,12 @@ pub(super) const MAX_CONNS: u32 = 0;
 pub(super) const MAX_FAILS: u32 = 1;
 /// Within which time, and for how long. (nginx: fail_timeout)
 pub(super) const FAIL_TIMEOUT: Duration = seconds(10);
+/// How long the share of a backend that came back grows: it is given it at once. (nginx: slow_start)
+pub(super) const SLOW_START: Duration = Duration::ZERO;
+/// How requests wait for a full backend. (HAProxy: maxqueue, off there; timeout queue)
+pub(super) const QUEUE: Queue = Queue { size: 100, timeout: seconds(5) };
+/// Most requests that may wait for one backend: each is a client's connection.
+pub(super) const LONGEST_QUEUE: u32 = 1_000_000;
 /// Most backends of a pool: a place is 16 bits.
 pub(super) const MOST_BACKENDS: usize = 65_535;
 /// Longest name of a backend, in bytes: what fits a sealed pin.

@@ -44,7 +44,11 @@ impl Exchange<'_> {
             self.failed(&member, UpstreamError::BadResponse);
             return Err(Stop::Answer(respond::BAD_ANSWER));
         };
-        self.answered(&member);
+        if self.request.pool.pool.policy.is_failure(self.story.status) {
+            self.failed(&member, UpstreamError::Status);
+        } else {
+            self.answered(&member);
+        }
         lease.held.consume(end);
         if answer.is_tunnel {
             return self.tunnel(lease, answer).await;

@@ -89,6 +89,16 @@ impl Record {
         if is_reused { shard.reused() } else { shard.connected() }
     }
 
+    /// A request waits for a full backend.
+    pub fn queued(&self, pool: usize) {
+        self.shard.pool(pool).queued();
+    }
+
+    /// A request is not sent again: the budget for that is used up.
+    pub fn denied(&self, pool: usize) {
+        self.shard.pool(pool).denied();
+    }
+
     /// A backend failed a request.
     pub fn failed(&self, pool: usize, backend: BackendIx, how: UpstreamError) {
         self.shard.pool(pool).backend(backend.index()).failed(how);
@@ -137,6 +147,7 @@ impl Record {
             bytes_out: story.bytes_out,
             dur: micros(took),
             tries: u8::try_from(story.tries).unwrap_or(u8::MAX),
+            t_wait: Some(story.waited).filter(|d| !d.is_zero()).map(micros),
             t_connect: story.connect.map(micros),
             t_first_byte: story.first_byte.map(micros),
             conn_reused: story.reused,

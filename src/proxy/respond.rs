@@ -4,6 +4,7 @@
 
 use super::request::{Refusal, Request};
 use super::rewrite::write_field;
+use crate::affinity::Why;
 use crate::affinity::caching::make_private;
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, is_nominated};
@@ -185,6 +186,17 @@ pub const TOO_SLOW: Own = own(408, "request_timeout", "the request did not come 
 pub const NO_BACKEND: Own = own(503, "no_backend", "no backend can be used");
 /// Every backend of the pool has as many requests as it may.
 pub const FULL: Own = own(503, "full", "every backend is full");
+/// The session's backend cannot be used for this reason, and its pool is strict.
+#[must_use]
+pub const fn lost_home(why: Why) -> Own {
+    match why {
+        Why::Maint => own(503, "home_maint", "this session's server is in maintenance"),
+        Why::Full => own(503, "home_full", "this session's server is full"),
+        Why::Unreachable => own(503, "home_unreachable", "this session's server cannot be reached"),
+        _ => own(503, "home_down", "this session's server is down"),
+    }
+}
+
 /// Something homing itself needs has run out.
 pub const EXHAUSTED: Own = own(503, "exhausted", "out of descriptors or ports");
 /// The backend did not accept a connection.

@@ -50,7 +50,8 @@ impl Writer<'_, '_> {
             }
         }
         self.write_framing(request, &mut out);
-        self.write_ours(place, &mut out);
+        self.write_client(place, &mut out);
+        out.extend_from_slice(self.worker.via());
         for (name, value) in self.rules.set.iter().chain(&self.rules.add) {
             write_field(&mut out, name, value.as_bytes());
         }

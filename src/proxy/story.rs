@@ -27,6 +27,8 @@ pub struct Story {
     pub replays: u32,
     /// What the last backend that failed would have been answered with.
     pub lost: Option<Own>,
+    /// How long it waited for a full or lost backend.
+    pub waited: Duration,
     /// How long connecting took.
     pub connect: Option<Duration>,
     /// Until the answer's head.
@@ -55,6 +57,7 @@ impl Story {
             tries: 0,
             replays: 0,
             lost: None,
+            waited: Duration::ZERO,
             connect: None,
             first_byte: None,
             reused: false,

@@ -54,15 +54,14 @@ impl Vouched {
 }
 
 impl Writer<'_, '_> {
-    /// What homing vouches for. A trusted proxy's own account is kept and continued.
-    pub(super) fn write_ours(&self, place: &Place<'_>, out: &mut Vec<u8>) {
+    /// What homing vouches for about the client. A trusted proxy's own account is kept and continued.
+    pub(super) fn write_client(&self, place: &Place<'_>, out: &mut Vec<u8>) {
         if self.is_trusted {
             self.continue_account(place, out);
         } else {
             out.extend_from_slice(self.asker.vouched.lines());
             write_host(place, out);
         }
-        out.extend_from_slice(self.worker.via());
     }
 
     fn continue_account(&self, place: &Place<'_>, out: &mut Vec<u8>) {

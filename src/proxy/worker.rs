@@ -14,6 +14,7 @@ use super::connection::{self, Client};
 use super::door::{Acceptor, Door, is_of_peer};
 use super::record::Record;
 use super::request::Request;
+use super::retry::Budget;
 use super::story::Story;
 use super::upstream::{Member, PoolView};
 use super::visits::Visits;
@@ -221,6 +222,12 @@ impl Worker {
         new
     }
 
+    /// Closes every idle connection to backends.
+    pub fn release_idle(&self) {
+        let view = Rc::clone(&self.view.borrow());
+        view.pools.iter().flat_map(|pool| pool.members.iter()).for_each(|member| member.release());
+    }
+
     /// The wall clock's second, as of the last tick.
     #[must_use]
     pub fn unix_now(&self) -> UnixSeconds {
@@ -295,18 +302,24 @@ impl View {
         let pools = snapshot.plan.pools.iter().zip(&snapshot.standings).enumerate();
         let pools = pools.map(|(ix, (pool, standing))| {
             let same = old.and_then(|o| o.pools.iter().find(|p| Arc::ptr_eq(&p.pool, pool)));
-            let (pickers, members, owed) = match same {
-                Some(view) => (Rc::clone(&view.pickers), Rc::clone(&view.members), Rc::clone(&view.owed)),
+            let view = match same {
+                Some(same) => PoolView { ix, standing: Arc::clone(standing), ..PoolView::clone(same) },
                 None => {
                     let members = pool.members.iter().map(|(ix, b)| Rc::new(Member::new(ix, Arc::clone(b))));
-                    let pickers = Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..))));
-                    (pickers, members.collect(), Rc::new(Owed::new(pool.members.len())))
+                    PoolView {
+                        ix,
+                        pool: Arc::clone(pool),
+                        standing: Arc::clone(standing),
+                        pickers: Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..)))),
+                        members: members.collect(),
+                        owed: Rc::new(Owed::new(pool.members.len())),
+                        budget: Rc::new(Budget::default()),
+                    }
                 }
             };
             let ejected = pool.members.iter().zip(&standing.members).filter(|(_, a)| a.ejected);
-            ejected.for_each(|((ix, _), _)| owed.note(ix));
-            let (pool, standing) = (Arc::clone(pool), Arc::clone(standing));
-            Rc::new(PoolView { ix, pool, standing, pickers, members, owed })
+            ejected.for_each(|((ix, _), _)| view.owed.note(ix));
+            Rc::new(view)
         });
         let pools = pools.collect();
         Self { generation, snapshot, pools }

@@ -32,6 +32,8 @@ pub enum UpstreamError {
     BadResponse,
     /// The response's body broke off.
     BodyCut,
+    /// It answered with a status that the pool counts as a failure.
+    Status,
 }
 
 impl Rejection {
@@ -52,7 +54,7 @@ impl Rejection {
 
 impl UpstreamError {
     /// Every way, in declaration order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ConnectRefused,
         Self::ConnectTimeout,
         Self::ConnectOther,
@@ -61,6 +63,7 @@ impl UpstreamError {
         Self::HeadTimeout,
         Self::BadResponse,
         Self::BodyCut,
+        Self::Status,
     ];
 
     /// As a label.
@@ -75,6 +78,7 @@ impl UpstreamError {
             Self::HeadTimeout => "head_timeout",
             Self::BadResponse => "bad_response",
             Self::BodyCut => "body_cut",
+            Self::Status => "status",
         }
     }
 }

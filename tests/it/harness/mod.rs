@@ -144,6 +144,16 @@ impl Drop for Homing {
     }
 }
 
+/// A client whose home is `home`.
+pub(crate) fn client_at(homing: &Homing, home: &str) -> Client {
+    loop {
+        let mut client = homing.client();
+        if client.get("/").served_by() == home {
+            return client;
+        }
+    }
+}
+
 /// Waits until `condition` holds, within the limit.
 pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
