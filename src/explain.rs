@@ -148,7 +148,8 @@ impl Explainer {
         }
         head.push_str("\r\n");
         let peer = ask.ip.map(|ip| ip.to_canonical());
-        let asker = Asker { listener, listener_ix: ix, peer, vouched: &Vouched::new(peer, None) };
+        let asker =
+            Asker { listener, listener_ix: ix, peer, vouched: &Vouched::new(peer, None), id: &[b'0'; 32] };
         Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes()))
     }
 

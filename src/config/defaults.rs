@@ -42,6 +42,11 @@ pub(super) const CLIENT: ClientTimeouts = ClientTimeouts {
     idle: seconds(60),
 };
 
+/// Whether requests carry `Forwarded`. Applications that read both believe one of them.
+pub(super) const FORWARDED: bool = false;
+/// Whether requests and answers carry `X-Request-Id`. (Envoy: yes; nginx and HAProxy: as configured)
+pub(super) const REQUEST_ID: bool = true;
+
 /// How long backends may take. (nginx: 60 s each; `idle` stays below the 5 s after which Node.js and others close)
 pub(super) const BACKEND: Timeouts = Timeouts {
     connect: seconds(2),

@@ -34,6 +34,8 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
         listen: listen.as_ref().map_or_else(|| ListenAddress::Unix(PathBuf::new()), |(l, _)| l.clone()),
         trusted_proxies,
         proxy_protocol,
+        forwarded: table.bool("forwarded", defaults::FORWARDED),
+        request_id: table.bool("request_id", defaults::REQUEST_ID),
         limits: limits(table.table("limits", Title::Section("listener.limits"))),
         timeouts: timeouts(table.table("timeouts", Title::Section("listener.timeouts"))),
         half_close: table.choice(

@@ -137,7 +137,7 @@ fn turn_away(worker: &Worker, door: &Door, stream: &Stream, why: Rejection) {
     tracing::debug!(listener = &*door.listener.name, reason = why.as_str(), "a connection is turned away");
     let Some(own) = respond::of_rejection(why) else { return };
     let mut out = worker.blocks.output();
-    own.write(&mut out, Version::Http11, false, false, worker.date().as_bytes());
+    own.write(&mut out, Version::Http11, false, false, b"", worker.date().as_bytes());
     stream.say_last(&out);
     worker.blocks.recycle(out);
 }

@@ -19,6 +19,7 @@ pub mod forward;
 mod place;
 pub mod record;
 pub mod request;
+pub mod request_id;
 pub mod respond;
 pub mod retry;
 mod rewrite;

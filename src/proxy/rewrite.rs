@@ -1,7 +1,10 @@
 //! The head that a backend sees: the client's, without what is only between the client and us, and with what homing
 //! vouches for behind it, where no field of the client's can remove or change it.
 
+use std::ops::Range;
+
 use super::request::{Asker, Fields, Place, Request};
+use super::request_id;
 use super::worker::Worker;
 use crate::affinity::cookie::Stripped;
 use crate::message::field::{self, Name};
@@ -50,8 +53,11 @@ impl Writer<'_, '_> {
             }
         }
         self.write_framing(request, &mut out);
-        self.write_client(place, &mut out);
+        self.write_client(place, request.client, &mut out);
         out.extend_from_slice(self.worker.via());
+        if self.asker.listener.request_id {
+            request.id = self.write_id(&mut out);
+        }
         for (name, value) in self.rules.set.iter().chain(&self.rules.add) {
             write_field(&mut out, name, value.as_bytes());
         }
@@ -75,6 +81,8 @@ impl Writer<'_, '_> {
             | Name::ForwardedFor
             | Name::RealIp
             | Name::HomingAffinity => return true,
+            Name::Forwarded if self.asker.listener.forwarded => return true,
+            Name::RequestId if self.asker.listener.request_id => return true,
             Name::Expect => return !self.fields.expects,
             Name::ForwardedOther | Name::Forwarded | Name::RequestId if !self.is_trusted => {
                 return true;
@@ -90,6 +98,14 @@ impl Writer<'_, '_> {
         }
         let is_ruled = |n: &String| n.eq_ignore_ascii_case(f.name);
         self.rules.remove.iter().any(is_ruled) || self.rules.set.iter().any(|(n, _)| is_ruled(n))
+    }
+
+    /// Writes what the request is called, and says where.
+    fn write_id(&self, out: &mut Vec<u8>) -> Range<usize> {
+        let kept = self.fields.request_id.filter(|id| self.is_trusted && request_id::is_sane(id));
+        write_field(out, "X-Request-Id", kept.unwrap_or(self.asker.id));
+        let end = out.len() - 2;
+        end - kept.map_or(self.asker.id.len(), <[u8]>::len)..end
     }
 
     fn write_cookie(&self, f: &Field<'_>, request: &Request, out: &mut Vec<u8>) {

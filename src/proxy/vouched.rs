@@ -1,17 +1,21 @@
 //! What homing vouches for about a client: who it is, and by which door it came in.
 //!
 //! `X-Forwarded-*` and `X-Real-IP` are written once per connection. A trusted proxy's own account is kept and
-//! continued instead, so that the backend sees the whole chain.
+//! continued instead, so that the backend sees the whole chain. `Forwarded` (RFC 7239) is the same in one field, where
+//! it is asked for.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::request::Place;
 use super::rewrite::{Writer, write_field};
-use crate::message::field::Name;
+use crate::message::field::{Name, is_token_byte};
 
 /// The scheme by which clients come in.
 const PROTO: &[u8] = b"X-Forwarded-Proto: http\r\n";
+/// Who a peer without an address is.
+const UNIX: &[u8] = b"unix:";
 /// What the address stands behind, twice.
 const FOR: &[u8] = b"X-Forwarded-For: ";
 const REAL: &[u8] = b"X-Real-IP: ";
@@ -25,8 +29,8 @@ impl Vouched {
     #[must_use]
     pub fn new(peer: Option<IpAddr>, port: Option<u16>) -> Self {
         let mut out = Vec::with_capacity(160);
-        let who = peer.map_or_else(|| "unix:".to_owned(), |ip| ip.to_string());
-        for part in [FOR, who.as_bytes(), b"\r\n", REAL, who.as_bytes(), b"\r\n", PROTO] {
+        let who = peer.map_or_else(|| UNIX.to_vec(), |ip| ip.to_string().into_bytes());
+        for part in [FOR, &who, b"\r\n", REAL, &who, b"\r\n", PROTO] {
             out.extend_from_slice(part);
         }
         if let Some(port) = port {
@@ -55,13 +59,46 @@ impl Vouched {
 
 impl Writer<'_, '_> {
     /// What homing vouches for about the client. A trusted proxy's own account is kept and continued.
-    pub(super) fn write_client(&self, place: &Place<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write_client(&self, place: &Place<'_>, client: Option<IpAddr>, out: &mut Vec<u8>) {
         if self.is_trusted {
             self.continue_account(place, out);
+            if let Some(ip) = client {
+                // Writing to a Vec does not fail.
+                let _ = write!(out, "X-Real-IP: {ip}\r\n");
+            }
         } else {
             out.extend_from_slice(self.asker.vouched.lines());
             write_host(place, out);
         }
+        if self.asker.listener.forwarded {
+            self.write_forwarded(place, out);
+        }
+    }
+
+    /// One element for this hop, behind those that a trusted proxy has told. (RFC 7239 section 4)
+    fn write_forwarded(&self, place: &Place<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Forwarded: ");
+        let lines = self.head.fields.iter().zip(&self.fields.names);
+        let told = lines.filter(|(f, n)| self.is_trusted && **n == Name::Forwarded && !f.value.is_empty());
+        for (f, _) in told {
+            out.extend_from_slice(f.value);
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(b"for=");
+        match self.asker.vouched.who() {
+            UNIX => out.extend_from_slice(b"unknown"),
+            v6 if v6.contains(&b':') => {
+                [b"\"[", v6, b"]\""].into_iter().for_each(|part| out.extend_from_slice(part))
+            }
+            v4 => out.extend_from_slice(v4),
+        }
+        let host = place.host.as_bytes();
+        if !host.is_empty() {
+            // A valid host has neither a quote nor a backslash.
+            let quote: &[u8] = if host.iter().all(|b| is_token_byte(*b)) { b"" } else { b"\"" };
+            [b";host=", quote, host, quote].into_iter().for_each(|part| out.extend_from_slice(part));
+        }
+        out.extend_from_slice(b";proto=http\r\n");
     }
 
     fn continue_account(&self, place: &Place<'_>, out: &mut Vec<u8>) {

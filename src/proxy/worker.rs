@@ -14,6 +14,7 @@ use super::connection::{self, Client};
 use super::door::{Acceptor, Door, is_of_peer};
 use super::record::Record;
 use super::request::Request;
+use super::request_id::{self, Digits};
 use super::retry::Budget;
 use super::story::Story;
 use super::upstream::{Member, PoolView};
@@ -244,6 +245,13 @@ impl Worker {
     #[must_use]
     pub fn random(&self) -> u64 {
         self.rng.borrow_mut().u64(..)
+    }
+
+    /// A name for a request.
+    #[must_use]
+    pub fn request_id(&self) -> Digits {
+        let mut rng = self.rng.borrow_mut();
+        request_id::digits(rng.u64(..), rng.u64(..))
     }
 
     /// This process's name in `Via`.

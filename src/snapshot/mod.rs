@@ -55,6 +55,10 @@ pub struct Listener {
     pub trusted_proxies: PrefixSet,
     /// Whether connections begin with a PROXY header; then only trusted proxies and Unix sockets may connect.
     pub proxy_protocol: bool,
+    /// Whether requests carry `Forwarded` (RFC 7239) beside `X-Forwarded-*`.
+    pub forwarded: bool,
+    /// Whether every request has an `X-Request-Id`, told to the backend and to the client.
+    pub request_id: bool,
     /// Bounds on what a client may send.
     pub limits: Limits,
     /// How long a client may take.

@@ -16,3 +16,4 @@ mod routes;
 mod shutdown;
 mod streaming;
 mod tunnel;
+mod who_asked;
