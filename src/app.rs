@@ -219,7 +219,7 @@ fn max_open(plan: &Plan, descriptors: u64) -> anyhow::Result<u32> {
         let needed = descriptors::needed(n);
         anyhow::bail!(
             "max_connections = {n}{whose} needs {needed} descriptors and this process may have {descriptors}; allow \
-             more (ulimit -Hn {needed}, or LimitNOFILE={needed} in a systemd unit), or set at most {fit}"
+             more (ulimit -n {needed}, or LimitNOFILE={needed} in a systemd unit), or set at most {fit}"
         );
     }
     Ok(plan.max_connections.unwrap_or(fit))
