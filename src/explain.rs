@@ -16,6 +16,7 @@ use crate::backend::members::BackendSet;
 use crate::pool::choose::{Patience, Question};
 use crate::proxy::request::{self, Asker, Refusal, Request};
 use crate::proxy::visits::Visits;
+use crate::proxy::vouched::Vouched;
 use crate::proxy::worker::{Shared, View, Worker};
 use crate::snapshot::phases::Phases;
 use crate::snapshot::published::Published;
@@ -147,7 +148,8 @@ impl Explainer {
         }
         head.push_str("\r\n");
         let peer = ask.ip.map(|ip| ip.to_canonical());
-        let asker = Asker { listener, listener_ix: ix, peer, vouched: b"" };
+        let asker =
+            Asker { listener, listener_ix: ix, peer, vouched: &Vouched::new(peer, None), id: &[b'0'; 32] };
         Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes()))
     }
 

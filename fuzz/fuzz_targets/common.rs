@@ -32,6 +32,7 @@ use homing::message::field::{Name, is_token_byte};
 use homing::message::framing::{Framing, Lengths};
 use homing::message::head::{self, Search, Version};
 use homing::message::host;
+use homing::net::proxy_header::{self, Malformed as NoHeader};
 use homing::pool::Pool;
 use homing::pool::choose::{Choice, Patience, Pickers, Question};
 use homing::pool::policy::Panic;
@@ -222,6 +223,29 @@ pub fn forwarded(data: &[u8]) {
     assert_eq!(parse_forwarded(format!("[{ip}]").as_bytes()), Some(ip));
     if let IpAddr::V6(v6) = ip {
         assert_eq!(parse_forwarded(format!("[{v6}]:80").as_bytes()), Some(ip));
+    }
+}
+
+/// The start of a connection from a proxy: one verdict however the bytes arrive, within the bounds.
+pub fn proxy_header(data: &[u8]) {
+    const LONGEST: usize = 16 + 4096;
+    let data = data.get(..LONGEST + 64).unwrap_or(data);
+    let whole = proxy_header::parse(data);
+    // Every cut at the start, where most is decided, and a few later ones.
+    for cut in (0..data.len().min(256)).chain((256..data.len()).step_by(97)) {
+        let early = proxy_header::parse(&data[..cut]);
+        assert!(early == Ok(None) || early == whole, "cut at {cut}: {early:?}, then {whole:?}");
+    }
+    match whole {
+        Ok(None) => assert!(data.len() < LONGEST, "a header without an end"),
+        Ok(Some(header)) => {
+            assert!((15..=LONGEST).contains(&header.len) && header.len <= data.len());
+            assert_eq!(proxy_header::parse(&data[..header.len]), whole, "what follows makes a difference");
+            assert_eq!(proxy_header::parse(&data[..header.len - 1]), Ok(None), "the last byte is not needed");
+            let ends = header.carried.map(|c| [c.source.ip(), c.destination.ip()]);
+            assert!(ends.is_none_or(|ends| ends.iter().all(|ip| *ip == ip.to_canonical())));
+        }
+        Err(NoHeader) => assert_eq!(proxy_header::parse(&[data, b"\r\n"].concat()), whole),
     }
 }
 

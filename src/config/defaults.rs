@@ -35,8 +35,19 @@ pub(super) const LARGEST_HEAD: usize = 60 << 10;
 pub(super) const MOST_FIELDS: u32 = 1000;
 
 /// How long clients may take. (nginx: 60 s between reads; Envoy's edge guide: 10 s for the head)
-pub(super) const CLIENT: ClientTimeouts =
-    ClientTimeouts { head: seconds(10), body: seconds(30), write: seconds(30), idle: seconds(60) };
+/// A PROXY header is the proxy's own, in one packet: it is late long before a client's head is.
+pub(super) const CLIENT: ClientTimeouts = ClientTimeouts {
+    proxy_header: seconds(5),
+    head: seconds(10),
+    body: seconds(30),
+    write: seconds(30),
+    idle: seconds(60),
+};
+
+/// Whether requests carry `Forwarded`. Applications that read both believe one of them.
+pub(super) const FORWARDED: bool = false;
+/// Whether requests and answers carry `X-Request-Id`. (Envoy: yes; nginx and HAProxy: as configured)
+pub(super) const REQUEST_ID: bool = true;
 
 /// How long backends may take. (nginx: 60 s each; `idle` stays below the 5 s after which Node.js and others close)
 pub(super) const BACKEND: Timeouts = Timeouts {

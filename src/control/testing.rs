@@ -70,6 +70,7 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         timeouts,
     };
     Arc::new(Plan {
+        max_connections: None,
         workers: 1,
         admin: None,
         access_log: AccessLog::default(),

@@ -128,6 +128,7 @@ impl Exchange<'_> {
             keep,
             pin: pin.as_deref(),
             private,
+            id: upload.head().get(self.request.id.clone()).unwrap_or_default(),
             affinity: listener.affinity_header.then(|| choice.why.as_str()),
             date: date.as_bytes(),
             upgrade: is_tunnel,

@@ -47,11 +47,16 @@ pub(super) enum Stop {
 
 /// Serves the request whose head is the first `len` bytes that `client` holds.
 pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next {
-    let story = Story::new(Instant::now());
+    let story = Story::new(Instant::now(), worker.request_id());
     let view = worker.view();
     let door = Rc::clone(&client.door);
-    let asker =
-        Asker { listener: &door.listener, listener_ix: door.ix, peer: client.peer, vouched: &client.vouched };
+    let asker = Asker {
+        listener: &door.listener,
+        listener_ix: door.ix,
+        peer: client.peer,
+        vouched: &client.vouched,
+        id: &story.id,
+    };
     let head = client.held.data().get(..len).unwrap_or_default();
     let admitted = request::admit(worker, &view, &asker, head);
     let request = match admitted {
@@ -66,7 +71,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     let mut upload = exchange.upload();
     let next = match exchange.run(&mut upload).await {
         Ok(next) => next,
-        Err(Stop::Answer(own)) => exchange.answer(own).await,
+        Err(Stop::Answer(own)) => exchange.answer(own, &upload).await,
         Err(Stop::Gone(end)) => {
             exchange.story.end = end;
             Next::Over
@@ -181,14 +186,15 @@ impl Exchange<'_> {
     }
 
     /// Answers ourselves, and closes if anything of the request may still come.
-    async fn answer(&mut self, own: Own) -> Next {
+    async fn answer(&mut self, own: Own, upload: &Pump) -> Next {
         self.story.own(own);
         let keep = self.request.persists
             && self.request.framing == Framing::None
             && !self.client.has_ended
             && !self.worker.is_draining();
         let (version, to_head) = (self.request.version, self.request.to_head);
-        answer(self.worker, self.client, own, version, to_head, keep).await
+        let id = upload.head().get(self.request.id.clone()).unwrap_or_default();
+        answer(self.worker, self.client, own, version, to_head, keep, id).await
     }
 
     /// Whether the answer is delivered to a client that has ended its sending side.
@@ -223,9 +229,10 @@ async fn answer(
     version: Version,
     to_head: bool,
     keep: bool,
+    id: &[u8],
 ) -> Next {
     let mut out = worker.blocks.output();
-    own.write(&mut out, version, keep, to_head, worker.date().as_bytes());
+    own.write(&mut out, version, keep, to_head, id, worker.date().as_bytes());
     let written = write_all(client, &out).await;
     worker.blocks.recycle(out);
     match (written, keep) {
@@ -238,12 +245,13 @@ async fn answer(
 /// Refuses a request whose head, or what came of it, is the first `len` bytes held: answers, and records it. The
 /// connection cannot go on, since where the next request begins is not known.
 pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usize) {
-    let mut story = Story::new(Instant::now());
+    let mut story = Story::new(Instant::now(), worker.request_id());
     let head = client.held.data().get(..len).unwrap_or_default();
     let to_head = head.starts_with(b"HEAD ");
     story.refused(head, own);
     client.held.consume(len);
-    let _ = answer(worker, client, own, Version::Http11, to_head, false).await;
+    let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
+    let _ = answer(worker, client, own, Version::Http11, to_head, false, id).await;
     worker.finish(&story, None, client);
 }
 

@@ -1,6 +1,6 @@
 //! Where a request's story goes: this worker's counters, and its access log.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -33,14 +33,13 @@ pub const AFFINITY: [(&str, &str); Why::ALL.len()] = {
 pub struct Record {
     shard: Arc<Shard>,
     logger: Option<RefCell<AccessLogger>>,
-    next_id: Cell<u64>,
 }
 
 impl Record {
     /// Counts into `shard`; logs if there is a logger.
     #[must_use]
     pub fn new(shard: Arc<Shard>, logger: Option<AccessLogger>) -> Self {
-        Self { shard, logger: logger.map(RefCell::new), next_id: Cell::new(fastrand::u64(..)) }
+        Self { shard, logger: logger.map(RefCell::new) }
     }
 
     /// Hands finished lines to the writer.
@@ -131,14 +130,13 @@ impl Record {
         texts: &'a mut Texts,
     ) -> Entry<'a> {
         let ended = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let id = self.next_id.replace(self.next_id.get().wrapping_add(1));
-        texts.id = format!("{:016x}", crate::base::hash::combine(id, 1));
+        let named = request.map(|r| r.part(&r.id)).filter(|id| !id.is_empty());
         texts.peer = client.peer.as_ref().map(IpAddr::to_string).unwrap_or_default();
         let who = request.map_or(client.peer, |r| r.client);
         texts.client = who.as_ref().map(IpAddr::to_string).unwrap_or_default();
         let mut entry = Entry {
             ts_ms: u64::try_from(ended.saturating_sub(took).as_millis()).unwrap_or_default(),
-            id: &texts.id,
+            id: std::str::from_utf8(named.unwrap_or(&story.id)).unwrap_or_default(),
             client_ip: &texts.client,
             peer_ip: &texts.peer,
             listener: &client.door.listener.name,
@@ -184,7 +182,6 @@ impl Record {
 /// Texts that an entry borrows.
 #[derive(Debug, Default)]
 struct Texts {
-    id: String,
     client: String,
     peer: String,
 }

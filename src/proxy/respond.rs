@@ -10,6 +10,7 @@ use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, is_nominated};
 use crate::message::head::{Fault, ResponseHead, Version};
 use crate::route::HeaderRules;
+use crate::telemetry::reasons::Rejection;
 
 /// An answer that homing makes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Passing<'a> {
     pub keep: bool,
     /// The `Set-Cookie` value that carries the pin.
     pub pin: Option<&'a [u8]>,
+    /// What the request is called; empty where that is not told.
+    pub id: &'a [u8],
     /// Whether the answer becomes private because of the pin.
     pub private: bool,
     /// The reason for the choice, where the listener wants it told.
@@ -65,6 +68,7 @@ impl Passing<'_> {
                 | Name::Http2Settings
                 | Name::HomingAffinity => continue,
                 Name::Trailer if self.framing != Framing::Chunked || !self.request.trailers => continue,
+                Name::RequestId if !self.id.is_empty() => continue,
                 Name::CacheControl if self.private => continue,
                 Name::SetCookie => {
                     let cookie = self.request.pool.pool.cookie.as_ref();
@@ -98,6 +102,9 @@ impl Passing<'_> {
         }
         if let Some(pin) = self.pin {
             write_field(out, "Set-Cookie", pin);
+        }
+        if !self.id.is_empty() {
+            write_field(out, "X-Request-Id", self.id);
         }
         if let Some(why) = self.affinity {
             write_field(out, "X-Homing-Affinity", why.as_bytes());
@@ -152,8 +159,16 @@ pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
 }
 
 impl Own {
-    /// The whole answer.
-    pub fn write(&self, out: &mut Vec<u8>, version: Version, keep: bool, to_head: bool, date: &[u8]) {
+    /// The whole answer, to a request with this `id` if that is told.
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        version: Version,
+        keep: bool,
+        to_head: bool,
+        id: &[u8],
+        date: &[u8],
+    ) {
         let status = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_GATEWAY);
         let phrase = status.canonical_reason().unwrap_or_default();
         let body = format!("{} {phrase}: {} ({})\n", self.status, self.text, self.reason);
@@ -167,6 +182,9 @@ impl Own {
             out.extend_from_slice(b"Retry-After: 5\r\n");
         }
         write_field(out, "Date", date);
+        if !id.is_empty() {
+            write_field(out, "X-Request-Id", id);
+        }
         write_connection(out, version, keep);
         out.extend_from_slice(b"\r\n");
         if !to_head {
@@ -243,6 +261,18 @@ impl Refusal {
             Self::Fault(fault) => of_fault(fault),
         }
     }
+}
+
+/// The last word to a connection that is turned away, if there is one.
+#[must_use]
+pub const fn of_rejection(why: Rejection) -> Option<Own> {
+    let text = match why {
+        Rejection::ListenerFull => "this listener has as many connections as it may",
+        Rejection::ProcessFull => "there are as many connections as there may be",
+        Rejection::AddressFull => "this address has as many connections as it may",
+        Rejection::ProxyHeader => return None,
+    };
+    Some(own(503, why.as_str(), text))
 }
 
 const fn of_fault(fault: Fault) -> Own {

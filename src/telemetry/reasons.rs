@@ -7,6 +7,8 @@ pub enum Rejection {
     ListenerFull,
     /// The process has as many as its descriptors allow.
     ProcessFull,
+    /// The client's address has as many as it may.
+    AddressFull,
     /// The PROXY header was missing, wrong or from a peer that may not send one.
     ProxyHeader,
 }
@@ -36,7 +38,7 @@ pub enum UpstreamError {
 
 impl Rejection {
     /// Every reason, in declaration order.
-    pub const ALL: [Self; 3] = [Self::ListenerFull, Self::ProcessFull, Self::ProxyHeader];
+    pub const ALL: [Self; 4] = [Self::ListenerFull, Self::ProcessFull, Self::AddressFull, Self::ProxyHeader];
 
     /// As a label.
     #[must_use]
@@ -44,6 +46,7 @@ impl Rejection {
         match self {
             Self::ListenerFull => "listener_full",
             Self::ProcessFull => "process_full",
+            Self::AddressFull => "address_full",
             Self::ProxyHeader => "proxy_header",
         }
     }
