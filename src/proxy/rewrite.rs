@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use super::request::{Asker, Fields, Place, Request};
 use super::worker::Worker;
 use crate::affinity::cookie::Stripped;
-use crate::message::field::{self, Name};
+use crate::message::field::{self, Name, Underscores};
 use crate::message::framing::{Framing, is_nominated};
-use crate::message::head::{Field, RequestHead};
+use crate::message::head::{Field, RequestHead, Version};
 use crate::route::HeaderRules;
 
 /// Writes the head for the backend.
@@ -17,6 +17,7 @@ pub(super) struct Writer<'a, 'b> {
     pub(super) asker: &'a Asker<'a>,
     pub(super) head: &'a RequestHead<'a, 'b>,
     pub(super) fields: &'a Fields<'b>,
+    pub(super) framing: Framing,
     pub(super) is_trusted: bool,
     pub(super) rules: &'a HeaderRules,
 }
@@ -37,7 +38,8 @@ impl Writer<'_, '_> {
                 _ if self.is_dropped(f, *name) => continue,
                 Name::Cookie => self.write_cookie(f, request, &mut out),
                 Name::MaxForwards if self.head.method == "OPTIONS" => {
-                    let n: u32 = std::str::from_utf8(f.value).ok().and_then(|v| v.parse().ok()).unwrap_or(1);
+                    // One that is no number tells nothing to anybody: it is left out.
+                    let Some(n) = field::number(f.value) else { continue };
                     write_field(&mut out, f.name, n.saturating_sub(1).to_string().as_bytes());
                 }
                 Name::UserAgent => {
@@ -80,7 +82,9 @@ impl Writer<'_, '_> {
             Name::ForwardedOther | Name::Forwarded | Name::RequestId if !self.is_trusted => {
                 return true;
             }
+            Name::Trailer if !self.fields.te_trailers || self.framing != Framing::Chunked => return true,
             Name::Other if field::is_alias(f.name) => return true,
+            Name::Other if self.drops_underscores() && field::has_underscore(f.name) => return true,
             _ => {}
         }
         if self.fields.options.nominates
@@ -91,6 +95,10 @@ impl Writer<'_, '_> {
         }
         let is_ruled = |n: &String| n.eq_ignore_ascii_case(f.name);
         self.rules.remove.iter().any(is_ruled) || self.rules.set.iter().any(|(n, _)| is_ruled(n))
+    }
+
+    fn drops_underscores(&self) -> bool {
+        self.asker.listener.underscores != Underscores::Pass
     }
 
     fn write_cookie(&self, f: &Field<'_>, request: &Request, out: &mut Vec<u8>) {
@@ -132,7 +140,7 @@ impl Writer<'_, '_> {
             let mut told = [false; 2];
             for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
                 if *name == Name::ForwardedOther {
-                    told[0] |= f.name.len() == 17;
+                    told[0] |= f.name.eq_ignore_ascii_case("x-forwarded-proto");
                     told[1] |= f.name.eq_ignore_ascii_case("x-forwarded-host");
                 }
             }
@@ -158,7 +166,13 @@ impl Writer<'_, '_> {
                 write_field(out, "X-Forwarded-Host", place.host.as_bytes());
             }
         }
-        out.extend_from_slice(self.worker.via());
+        let received = match self.head.version {
+            Version::Http10 => "1.0",
+            Version::Http11 => "1.1",
+        };
+        for part in ["Via: ", received, " ", self.worker.pseudonym(), "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
     }
 }
 

@@ -81,7 +81,6 @@ pub struct Worker {
     record: Record,
     rng: RefCell<fastrand::Rng>,
     view: RefCell<Rc<View>>,
-    via: Vec<u8>,
     date: RefCell<Rc<str>>,
     unix: Cell<UnixSeconds>,
     began: Instant,
@@ -136,7 +135,6 @@ impl Worker {
             record: Record::new(shared.metrics.shard(index), logger),
             rng: RefCell::new(rng),
             view: RefCell::new(Rc::new(view)),
-            via: format!("Via: 1.1 {}\r\n", shared.pseudonym).into_bytes(),
             date: RefCell::new("".into()),
             unix: Cell::new(UnixSeconds::now()),
             began: Instant::now(),
@@ -275,12 +273,6 @@ impl Worker {
         &self.shared.pseudonym
     }
 
-    /// The `Via` line for requests.
-    #[must_use]
-    pub fn via(&self) -> &[u8] {
-        &self.via
-    }
-
     /// Whether connections are to end after what is in flight on them.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -315,6 +307,7 @@ impl View {
         let pools = snapshot.plan.pools.iter().zip(&snapshot.standings).enumerate();
         let pools = pools.map(|(ix, (pool, standing))| {
             let same = old.and_then(|o| o.pools.iter().find(|p| Arc::ptr_eq(&p.pool, pool)));
+            let collided = same.map(|view| Rc::clone(&view.collided)).unwrap_or_default();
             let (pickers, members, owed) = match same {
                 Some(view) => (Rc::clone(&view.pickers), Rc::clone(&view.members), Rc::clone(&view.owed)),
                 None => {
@@ -326,7 +319,7 @@ impl View {
             let ejected = pool.members.iter().zip(&standing.members).filter(|(_, a)| a.ejected);
             ejected.for_each(|((ix, _), _)| owed.note(ix));
             let (pool, standing) = (Arc::clone(pool), Arc::clone(standing));
-            Rc::new(PoolView { ix, pool, standing, pickers, members, owed })
+            Rc::new(PoolView { ix, pool, standing, pickers, members, owed, collided })
         });
         let pools = pools.collect();
         Self { generation, snapshot, pools }
