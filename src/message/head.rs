@@ -174,9 +174,8 @@ pub fn parse_request<'h, 'b>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Result<
         Err(httparse::Error::Version) => return Err(version_fault(first_line(bytes))),
         Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyFields),
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::Field),
-        Err(httparse::Error::NewLine | httparse::Error::Status | httparse::Error::Token) => {
-            return Err(Fault::StartLine);
-        }
+        Err(httparse::Error::NewLine) => return Err(check_first_line(bytes).err().unwrap_or(Fault::Field)),
+        Err(httparse::Error::Status | httparse::Error::Token) => return Err(Fault::StartLine),
     }
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
         return Err(Fault::StartLine);
@@ -241,6 +240,7 @@ pub fn check_first_line(bytes: &[u8]) -> Result<(), Fault> {
         return Ok(());
     }
     match first_line(bytes) {
+        line if memchr::memchr(b'\r', line).is_some() => Err(Fault::StartLine),
         [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1'] => Ok(()),
         line => Err(version_fault(line)),
     }

@@ -173,10 +173,12 @@ impl Shared {
                 self.more(connection, &mut held)?;
             }
             if head.contains("transfer-encoding: chunked") {
-                while !(held.ends_with(b"\r\n\r\n") && held[end..].windows(3).any(|w| w == b"0\r\n")) {
+                whole = loop {
+                    if let Some(n) = chunked_end(&held[end..]) {
+                        break end + n;
+                    }
                     self.more(connection, &mut held)?;
-                }
-                whole = held.len();
+                };
             }
             self.requests.lock().push(held.drain(..whole).collect());
             self.act(connection)?;
@@ -226,5 +228,27 @@ impl Shared {
         let n = connection.read(&mut piece).ok().filter(|n| *n > 0)?;
         held.extend_from_slice(&piece[..n]);
         Some(())
+    }
+}
+
+/// Where a body in the chunked coding ends, if all of it is there. The coding is as homing writes it: no extensions.
+fn chunked_end(body: &[u8]) -> Option<usize> {
+    let line_end = |from: usize| Some(from + body.get(from..)?.windows(2).position(|w| w == b"\r\n")? + 2);
+    let mut at = 0;
+    loop {
+        let data = line_end(at)?;
+        let size = std::str::from_utf8(&body[at..data - 2]).unwrap();
+        at = data;
+        match usize::from_str_radix(size, 16).unwrap() {
+            0 => break,
+            size => at += size + 2,
+        }
+    }
+    loop {
+        let line = at;
+        at = line_end(line)?;
+        if at == line + 2 {
+            return Some(at);
+        }
     }
 }
