@@ -38,7 +38,6 @@ fn there_are_more_than_three_hundred_cases() {
     let responses =
         responses::PASS.len() + responses::REFUSED.len() + responses::CUT.len() + responses::COOKIES.len();
     let all = requests + bodies + listeners + responses + refused::REFUSED.len() + unframed::REFUSED.len();
-    println!("{all} cases");
     assert!(all >= 300, "{all} cases");
 }
 
@@ -65,8 +64,9 @@ fn passes(homing: &Homing, backend: &Backend, sent: &str, seen: &str, how: Sent)
     assert_eq!(reply.status, 200, "{how:?} {sent:?}: {}", reply.text());
     let is_last = reply.field("connection").as_deref() == Some("close");
     if is_last {
-        let rest = stream.read_to_end(&mut held);
-        assert!(rest.is_ok() && held.is_empty(), "{how:?} {sent:?}: {held:?} behind the last answer");
+        // It may end by a reset: what follows a request that asked for the close is not read.
+        let _ = stream.read_to_end(&mut held);
+        assert!(held.is_empty(), "{how:?} {sent:?}: {held:?} behind the last answer");
     } else {
         let next = read_reply(&mut stream, &mut held, true);
         assert_eq!(next.status, 200, "{how:?} {sent:?}: the next: {}", next.text());
