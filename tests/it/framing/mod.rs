@@ -37,6 +37,7 @@ fn there_are_more_than_three_hundred_cases() {
     let listeners = listeners::BARE_LF.len() + listeners::STILL_REFUSED.len() + listeners::UNDERSCORES.len();
     let responses =
         responses::PASS.len() + responses::REFUSED.len() + responses::CUT.len() + responses::COOKIES.len();
+    let responses = responses + responses::SWITCHES.len();
     let all = requests + bodies + listeners + responses + refused::REFUSED.len() + unframed::REFUSED.len();
     assert!(all >= 300, "{all} cases");
 }

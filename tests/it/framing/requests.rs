@@ -24,6 +24,11 @@ pub(super) const PASS: &[(&str, &str)] = &[
     ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\nHost: a", "GET / HTTP/1.1\r\nHost: a"),
     ("GET / HTTP/1.0\r\nConnection: keep-alive, close", "GET / HTTP/1.1\r\nHost: "),
     ("GET http://b/ HTTP/1.0", "GET / HTTP/1.1\r\nHost: b"),
+    ("GET / HTTP/1.0\r\nExpect: x\r\nUpgrade: websocket\r\nConnection: upgrade", "GET / HTTP/1.1\r\nHost: "),
+    (
+        "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 0",
+        "POST / HTTP/1.1\r\nHost: \r\nContent-Length: 0",
+    ),
     ("POST / HTTP/1.0\r\nContent-Length: 0", "POST / HTTP/1.1\r\nHost: \r\nContent-Length: 0"),
     // Targets: what is forwarded is what was sent, and routed by.
     ("GET /%7e;p?q=/../&x=%00 HTTP/1.1\r\nHost: a", "GET /%7e;p?q=/../&x=%00 HTTP/1.1\r\nHost: a"),

@@ -1,6 +1,6 @@
 //! Answers: what goes on byte for byte, what is a 502, and what must not look whole.
 
-use super::all;
+use super::{BOTH, Sent, all, joined};
 use crate::harness::{Backend, Does, Homing, backend, homing, until};
 
 /// What the backend does behind its answer.
@@ -450,6 +450,35 @@ pub(super) const COOKIES: &[(&[&str], &[&str])] = &[
     (&["srv", ""], &["srv", ""]),
 ];
 
+/// Answers to a request for a WebSocket: what they are, and what is seen of them.
+pub(super) const SWITCHES: &[(&str, &str)] = &[
+    (
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ),
+    (
+        "HTTP/1.1 101 x\r\nupgrade: WebSocket\r\nSec-WebSocket-Accept: k\r\n\r\n\0early",
+        "HTTP/1.1 101 x\r\nSec-WebSocket-Accept: k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\0early",
+    ),
+    (
+        "HTTP/1.1 101 x\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nUpgrade: websocket\r\n\
+         HTTP2-Settings: x\r\nY: 2\r\n\r\n",
+        "HTTP/1.1 101 x\r\nY: 2\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ),
+    (
+        "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    ),
+    (
+        "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "HTTP/1.1 103 x\r\nUpgrade: websocket\r\nX: 1\r\n\r\nHTTP/1.1 101 x\r\nUpgrade: websocket\r\n\r\n",
+        "HTTP/1.1 103 x\r\nX: 1\r\n\r\nHTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ),
+];
+
 /// The request of a table's first word.
 fn request(word: &str) -> String {
     match word {
@@ -475,9 +504,13 @@ fn answered(homing: &Homing, word: &str) -> (String, bool) {
     (text, is_reset)
 }
 
-fn does(backend: &Backend, answer: &str, then: Then) {
+fn does(backend: &Backend, answer: &str, then: Then, how: Sent) {
     let bytes = answer.as_bytes().to_vec();
-    backend.does(if then == Close { Does::BytesThenClose(bytes) } else { Does::Bytes(bytes) });
+    backend.does(match (then, how) {
+        (Close, _) => Does::BytesThenClose(bytes),
+        (_, Sent::Whole) => Does::Bytes(bytes),
+        (_, Sent::ByteByByte) => Does::ByteByByte(bytes),
+    });
 }
 
 #[test]
@@ -485,7 +518,13 @@ fn answers_pass_byte_for_byte_and_end_where_they_say() {
     let a = backend("a");
     let homing = homing(&[&a]).run();
     for (word, answer, then, seen) in PASS {
-        does(&a, answer, *then);
+        // Bytes behind an answer that come later than a request was sent are taken for its answer: by anybody.
+        if *then == Keep {
+            does(&a, answer, *then, Sent::ByteByByte);
+            let (found, is_reset) = answered(&homing, word);
+            assert_eq!((joined(&found), is_reset), (joined(seen), false), "{word} {answer:?}");
+        }
+        does(&a, answer, *then, Sent::Whole);
         let ended = a.ended();
         let (found, is_reset) = answered(&homing, word);
         assert_eq!((found.as_str(), is_reset), (*seen, false), "{word} {answer:?}");
@@ -500,11 +539,28 @@ fn answers_pass_byte_for_byte_and_end_where_they_say() {
 }
 
 #[test]
+fn a_switch_that_was_asked_for_has_the_fields_of_a_switch_and_no_length() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    for (answer, seen) in SWITCHES {
+        a.does(Does::BytesThenClose(answer.as_bytes().to_vec()));
+        let mut stream = super::send(homing.address, request("WS").as_bytes(), Sent::Whole);
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut came = Vec::new();
+        std::io::Read::read_to_end(&mut stream, &mut came).unwrap();
+        let text = String::from_utf8(came).unwrap();
+        let is_ours = |line: &&str| line.starts_with("Date: ") || line.starts_with("X-Homing-Affinity: ");
+        let kept: String = text.split_inclusive("\r\n").filter(|line| !is_ours(line)).collect();
+        assert_eq!(kept, *seen, "{answer:?}");
+    }
+}
+
+#[test]
 fn answers_that_lie_are_a_502_and_their_connection_is_not_used_again() {
     let a = backend("a");
     let homing = homing(&[&a]).pool("max_fails = 0\n").run();
-    for (word, answer) in REFUSED {
-        a.answers(answer);
+    for ((word, answer), how) in REFUSED.iter().flat_map(|row| BOTH.map(|how| (row, how))) {
+        does(&a, answer, Lose, how);
         let ended = a.ended();
         let (came, is_reset) = all(homing.address, request(word).as_bytes());
         let text = String::from_utf8(came).unwrap();

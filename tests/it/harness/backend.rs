@@ -15,6 +15,8 @@ pub(crate) enum Does {
     Answer,
     /// Answers with these bytes and keeps the connection.
     Bytes(Vec<u8>),
+    /// Answers with these bytes, one at a time, and keeps the connection.
+    ByteByByte(Vec<u8>),
     /// Answers with these bytes and closes.
     BytesThenClose(Vec<u8>),
     /// Closes without an answer.
@@ -205,6 +207,10 @@ impl Shared {
                 connection.write_all(answer.as_bytes()).ok()
             }
             Does::Bytes(bytes) => connection.write_all(&bytes).ok(),
+            Does::ByteByByte(bytes) => {
+                connection.set_nodelay(true).ok()?;
+                bytes.iter().try_for_each(|b| connection.write_all(std::slice::from_ref(b))).ok()
+            }
             Does::BytesThenClose(bytes) => {
                 let _ = connection.write_all(&bytes);
                 let _ = connection.shutdown(std::net::Shutdown::Both);
