@@ -50,7 +50,7 @@ impl Passing<'_> {
     /// Appends the head as the client will see it.
     pub fn write(&self, head: &ResponseHead<'_, '_>, options: ConnectionOptions, out: &mut Vec<u8>) {
         write_status(out, head.status, head.reason);
-        let mut has_date = false;
+        let mut has_date = self.rules.set.iter().any(|(name, _)| name == "date");
         for f in head.fields {
             let name = Name::of(f.name);
             match name {

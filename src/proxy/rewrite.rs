@@ -29,8 +29,10 @@ impl Writer<'_, '_> {
         for part in [self.head.method, " ", place.target, " HTTP/1.1\r\nHost: "] {
             out.extend_from_slice(part.as_bytes());
         }
-        request.host = out.len()..out.len() + place.host.len();
-        out.extend_from_slice(place.host.as_bytes());
+        let host = self.rules.set.iter().find(|(name, _)| name == "host");
+        let host = host.map_or(place.host, |(_, value)| value.as_str());
+        request.host = out.len()..out.len() + host.len();
+        out.extend_from_slice(host.as_bytes());
         out.extend_from_slice(b"\r\n");
         for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
             let start = out.len() + f.name.len() + 2;
@@ -54,8 +56,11 @@ impl Writer<'_, '_> {
             }
         }
         self.write_framing(request, &mut out);
+        let ours = out.len();
         self.write_ours(place, &mut out);
-        for (name, value) in self.rules.set.iter().chain(&self.rules.add) {
+        self.drop_ruled(ours, &mut out);
+        let set = self.rules.set.iter().filter(|(name, _)| name != "host");
+        for (name, value) in set.chain(&self.rules.add) {
             write_field(&mut out, name, value.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
@@ -93,8 +98,26 @@ impl Writer<'_, '_> {
         {
             return true;
         }
-        let is_ruled = |n: &String| n.eq_ignore_ascii_case(f.name);
-        self.rules.remove.iter().any(is_ruled) || self.rules.set.iter().any(|(n, _)| is_ruled(n))
+        self.is_ruled(f.name.as_bytes())
+    }
+
+    /// Whether the route removes or sets this field.
+    fn is_ruled(&self, name: &[u8]) -> bool {
+        let is = |n: &String| n.as_bytes().eq_ignore_ascii_case(name);
+        self.rules.remove.iter().any(is) || self.rules.set.iter().any(|(n, _)| is(n))
+    }
+
+    /// Takes out the lines from `start` on that the route removes or sets: what we vouch for is no exception.
+    fn drop_ruled(&self, start: usize, out: &mut Vec<u8>) {
+        if self.rules.remove.is_empty() && self.rules.set.is_empty() {
+            return;
+        }
+        let ours = out.split_off(start);
+        for line in ours.split_inclusive(|&b| b == b'\n') {
+            if !self.is_ruled(line.split(|&b| b == b':').next().unwrap_or_default()) {
+                out.extend_from_slice(line);
+            }
+        }
     }
 
     fn drops_underscores(&self) -> bool {

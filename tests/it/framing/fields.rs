@@ -206,3 +206,29 @@ fn a_request_that_was_here_before_is_a_loop() {
     assert_eq!(homing.send("GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 homing\r\n\r\n").status, 200);
     assert!(without_ours(&a.last().replacen("Via: 1.1 homing\r\n", "", 1)).starts_with("GET / "));
 }
+
+/// Rules of a route, and lines that are seen, once and alone of their name; a name alone is not seen.
+const RULES: &[(&str, &[&str])] = &[
+    ("set = { host = \"b:80\" }", &["Host: b:80", "X-Forwarded-Host: a"]),
+    ("set = { x-forwarded-proto = \"https\" }", &["x-forwarded-proto: https", "X-Forwarded-For: 127.0.0.1"]),
+    ("set = { X-Real-IP = \"1\" }, remove = [\"x-forwarded-port\"]", &["x-real-ip: 1", "X-Forwarded-Port"]),
+    ("remove = [\"via\", \"X-Forwarded-For\"]", &["Via", "X-Forwarded-For", "X-Forwarded-Proto: http"]),
+    ("set = { x-user = \"1\" }", &["x-user: 1"]),
+];
+
+#[test]
+fn what_a_route_sets_stands_once_and_what_it_removes_not_at_all() {
+    let a = backend("a");
+    for (rules, lines) in RULES {
+        let route = format!("\n[[route]]\npool = \"app\"\nrequest_headers = {{ {rules} }}\n");
+        let homing = homing(&[&a]).with(&route).run();
+        homing.send("GET / HTTP/1.1\r\nHost: a\r\nX-User: 2\r\nx-user: 3\r\nX_User: 4\r\nVia: 1.1 b\r\n\r\n");
+        for line in *lines {
+            let name = line.split(':').next().unwrap();
+            let seen = a.last();
+            let seen = seen.lines().filter(|l| l.split(':').next().unwrap().eq_ignore_ascii_case(name));
+            let wanted: &[&str] = if line.contains(':') { &[line] } else { &[] };
+            assert_eq!(seen.collect::<Vec<_>>(), wanted, "{rules}");
+        }
+    }
+}
