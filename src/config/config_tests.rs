@@ -284,7 +284,7 @@ conect = "1s"
             ("limits.head = \"61KiB\"", "head = \"61KiB\": must be between 256B and 60KiB"),
             ("limits.head = 32768", "head = 32768: needs a unit, as in \"32KiB\""),
             ("limits = { head = \"1KiB\", field = \"2KiB\" }", "field is larger than head"),
-            ("limits.fields = 0", "between 1 and 1000"),
+            ("limits.fields = 0", "between 1 and 128"),
             ("timeouts.head = \"0s\"", "head = \"0s\": must be above 0"),
             ("timeouts.idle = \"30\"", "idle = \"30\": needs a unit, as in \"30s\""),
             ("timeouts.idle = 30", "idle = 30: needs a unit, as in \"30s\""),

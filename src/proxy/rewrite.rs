@@ -7,9 +7,9 @@ use super::request::{Asker, Fields, Place, Request};
 use super::request_id;
 use super::worker::Worker;
 use crate::affinity::cookie::Stripped;
-use crate::message::field::{self, Name};
+use crate::message::field::{self, Name, Underscores};
 use crate::message::framing::{Framing, is_nominated};
-use crate::message::head::{Field, RequestHead};
+use crate::message::head::{Field, RequestHead, Version};
 use crate::route::HeaderRules;
 
 /// Writes the head for the backend.
@@ -18,6 +18,7 @@ pub(super) struct Writer<'a, 'b> {
     pub(super) asker: &'a Asker<'a>,
     pub(super) head: &'a RequestHead<'a, 'b>,
     pub(super) fields: &'a Fields<'b>,
+    pub(super) framing: Framing,
     pub(super) is_trusted: bool,
     pub(super) rules: &'a HeaderRules,
 }
@@ -38,7 +39,8 @@ impl Writer<'_, '_> {
                 _ if self.is_dropped(f, *name) => continue,
                 Name::Cookie => self.write_cookie(f, request, &mut out),
                 Name::MaxForwards if self.head.method == "OPTIONS" => {
-                    let n: u32 = std::str::from_utf8(f.value).ok().and_then(|v| v.parse().ok()).unwrap_or(1);
+                    // One that is no number tells nothing to anybody: it is left out.
+                    let Some(n) = field::number(f.value) else { continue };
                     write_field(&mut out, f.name, n.saturating_sub(1).to_string().as_bytes());
                 }
                 Name::UserAgent => {
@@ -54,7 +56,7 @@ impl Writer<'_, '_> {
         }
         self.write_framing(request, &mut out);
         self.write_client(place, request.client, &mut out);
-        out.extend_from_slice(self.worker.via());
+        self.write_via(&mut out);
         if self.asker.listener.request_id {
             request.id = self.write_id(&mut out);
         }
@@ -87,7 +89,9 @@ impl Writer<'_, '_> {
             Name::ForwardedOther | Name::Forwarded | Name::RequestId if !self.is_trusted => {
                 return true;
             }
+            Name::Trailer if !self.fields.te_trailers || self.framing != Framing::Chunked => return true,
             Name::Other if field::is_alias(f.name) => return true,
+            Name::Other if self.drops_underscores() && field::has_underscore(f.name) => return true,
             _ => {}
         }
         if self.fields.options.nominates
@@ -106,6 +110,10 @@ impl Writer<'_, '_> {
         write_field(out, "X-Request-Id", kept.unwrap_or(self.asker.id));
         let end = out.len() - 2;
         end - kept.map_or(self.asker.id.len(), <[u8]>::len)..end
+    }
+
+    fn drops_underscores(&self) -> bool {
+        self.asker.listener.underscores != Underscores::Pass
     }
 
     fn write_cookie(&self, f: &Field<'_>, request: &Request, out: &mut Vec<u8>) {
@@ -138,6 +146,17 @@ impl Writer<'_, '_> {
             (true, _) => out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
             (false, true) => out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n"),
             (false, false) => {}
+        }
+    }
+
+    /// How the request came to us, for who looks for a loop. (RFC 9110 section 7.6.3)
+    fn write_via(&self, out: &mut Vec<u8>) {
+        let received = match self.head.version {
+            Version::Http10 => "1.0",
+            Version::Http11 => "1.1",
+        };
+        for part in ["Via: ", received, " ", self.worker.pseudonym(), "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
         }
     }
 }
