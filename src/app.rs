@@ -11,19 +11,18 @@ use socket2::Socket;
 
 use crate::control::admin::AdminSocket;
 use crate::control::{self, Control, Signals};
+use crate::net::descriptors;
 use crate::net::listen::{Claim, ListenAddress};
+use crate::proxy::door::Door;
 use crate::proxy::record::AFFINITY;
 use crate::proxy::respond::REFUSALS;
 use crate::proxy::visits::Visits;
-use crate::proxy::worker::{Door, Shared, Worker};
+use crate::proxy::worker::{Shared, Worker};
 use crate::snapshot::phases::{Phase, Phases};
 use crate::snapshot::published::Published;
 use crate::snapshot::{LogFormat, Plan, Snapshot, reports};
 use crate::telemetry::access_log::{AccessLogWriter, Format};
 use crate::telemetry::metrics::{Layout, Metrics, PoolNames};
-
-/// Descriptors that are not for connections: listeners, logs, the runtimes' own.
-const OWN_DESCRIPTORS: u64 = 64;
 
 /// A homing that serves.
 #[derive(Debug)]
@@ -42,9 +41,12 @@ pub struct Running {
 /// Starts everything the plan says. When this returns, every listener accepts.
 ///
 /// # Errors
-/// An address is taken or not ours, the access log cannot be opened, or a thread cannot be started.
+/// The descriptors do not suffice, an address is taken or not ours, the access log cannot be opened, or a thread cannot be started.
 pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
     let workers = plan.workers.max(1);
+    let descriptors = descriptors::raise();
+    let max_open = max_open(&plan, descriptors)?;
+    tracing::info!(max_connections = max_open, descriptors, "connections of clients that may be open");
     let doors = claim(&plan)?;
     let admin = match &plan.admin {
         None => None,
@@ -62,7 +64,7 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
         phases: Arc::clone(&phases),
         visits: Arc::new(Visits::default()),
         open: Arc::new(AtomicU32::new(0)),
-        max_open: max_open(),
+        max_open,
         pseudonym: format!("homing-{:08x}", fastrand::u32(..)).into(),
     };
     let listeners = doors.iter().map(|d| (Arc::clone(&d.door.listener.name), d.bound(), d.address)).collect();
@@ -136,8 +138,7 @@ fn claim(plan: &Plan) -> anyhow::Result<Vec<Claimed>> {
         let what = format!("listen of listener \"{}\"", listener.name);
         let claim = claim_one(&listener.listen, &what)?;
         let address = claim.address();
-        let open = Arc::new(AtomicU32::new(0));
-        let door = Door { ix, listener: Arc::clone(listener), port: address.map(|a| a.port()), open };
+        let door = Door::new(ix, listener, address.map(|a| a.port()));
         Ok(Claimed { door, claim, address })
     });
     claims.collect()
@@ -208,10 +209,18 @@ fn start_log(plan: &Plan, metrics: &Metrics) -> anyhow::Result<Option<AccessLogW
         .with_context(|| format!("open the access log {what}"))
 }
 
-/// Connections that may be open: half the descriptors, since each may need one to a backend.
-fn max_open() -> u32 {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let soft = limits.lines().find(|l| l.starts_with("Max open files"));
-    let soft = soft.and_then(|l| l.split_whitespace().nth(3)?.parse::<u64>().ok()).unwrap_or(1024);
-    u32::try_from(soft.saturating_sub(OWN_DESCRIPTORS) / 2).unwrap_or(u32::MAX).max(16)
+/// Connections that may be open: what the configuration says, if there are descriptors for it.
+fn max_open(plan: &Plan, descriptors: u64) -> anyhow::Result<u32> {
+    let fit = descriptors::connections(descriptors);
+    let own = plan.max_connections.map(|n| (n, String::new()));
+    let of_listeners =
+        plan.listeners.iter().map(|l| (l.max_connections, format!(" of listener \"{}\"", l.name)));
+    if let Some((n, whose)) = own.into_iter().chain(of_listeners).find(|(n, _)| *n > fit) {
+        let needed = descriptors::needed(n);
+        anyhow::bail!(
+            "max_connections = {n}{whose} needs {needed} descriptors and this process may have {descriptors}; allow \
+             more (ulimit -n {needed}, or LimitNOFILE={needed} in a systemd unit), or set at most {fit}"
+        );
+    }
+    Ok(plan.max_connections.unwrap_or(fit))
 }

@@ -13,9 +13,10 @@ use serde_json::json;
 
 use crate::affinity::{Pin, Why};
 use crate::backend::members::BackendSet;
-use crate::pool::choose::Question;
+use crate::pool::choose::{Patience, Question};
 use crate::proxy::request::{self, Asker, Refusal, Request};
 use crate::proxy::visits::Visits;
+use crate::proxy::vouched::Vouched;
 use crate::proxy::worker::{Shared, View, Worker};
 use crate::snapshot::phases::Phases;
 use crate::snapshot::published::Published;
@@ -147,7 +148,8 @@ impl Explainer {
         }
         head.push_str("\r\n");
         let peer = ask.ip.map(|ip| ip.to_canonical());
-        let asker = Asker { listener, listener_ix: ix, peer, vouched: b"" };
+        let asker =
+            Asker { listener, listener_ix: ix, peer, vouched: &Vouched::new(peer, None), id: &[b'0'; 32] };
         Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes()))
     }
 
@@ -164,11 +166,12 @@ impl Explainer {
                 session: request.session.as_ref(),
                 tried: &tried,
                 follow: None,
+                patience: Patience::NONE,
             };
             let attempt = u8::try_from(chain.len()).unwrap_or(u8::MAX);
             let facts =
                 RequestFacts { client: request.client, key, hash, attempt, now: self.worker.unix_now() };
-            let Some(choice) = pool.pickers.borrow_mut().choose(&ask, &facts) else { break };
+            let Some(choice) = pool.pickers.borrow_mut().choose(&ask, &facts).choice() else { break };
             if chain.is_empty() {
                 why = choice.why;
             }

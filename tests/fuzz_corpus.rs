@@ -64,6 +64,11 @@ fn forwarded_addresses_are_canonical() {
 }
 
 #[test]
+fn proxy_headers_are_read_in_one_way() {
+    replay("proxy_header", common::proxy_header);
+}
+
+#[test]
 fn configurations_are_used_or_refused() {
     replay("config", common::config);
 }

@@ -32,8 +32,10 @@ use homing::message::field::{Name, is_token_byte};
 use homing::message::framing::{Framing, Lengths};
 use homing::message::head::{self, Fault, Search, Version};
 use homing::message::host;
+use homing::net::proxy_header::{self, Malformed as NoHeader};
 use homing::pool::Pool;
-use homing::pool::choose::{Choice, Pickers, Question};
+use homing::pool::choose::{Choice, Patience, Pickers, Question};
+use homing::pool::policy::Panic;
 use homing::pool::standing::Standing;
 use homing::proxy::request::parse_forwarded;
 use homing::strategy::{Registry, RequestFacts};
@@ -242,6 +244,29 @@ pub fn forwarded(data: &[u8]) {
     }
 }
 
+/// The start of a connection from a proxy: one verdict however the bytes arrive, within the bounds.
+pub fn proxy_header(data: &[u8]) {
+    const LONGEST: usize = 16 + 4096;
+    let data = data.get(..LONGEST + 64).unwrap_or(data);
+    let whole = proxy_header::parse(data);
+    // Every cut at the start, where most is decided, and a few later ones.
+    for cut in (0..data.len().min(256)).chain((256..data.len()).step_by(97)) {
+        let early = proxy_header::parse(&data[..cut]);
+        assert!(early == Ok(None) || early == whole, "cut at {cut}: {early:?}, then {whole:?}");
+    }
+    match whole {
+        Ok(None) => assert!(data.len() < LONGEST, "a header without an end"),
+        Ok(Some(header)) => {
+            assert!((15..=LONGEST).contains(&header.len) && header.len <= data.len());
+            assert_eq!(proxy_header::parse(&data[..header.len]), whole, "what follows makes a difference");
+            assert_eq!(proxy_header::parse(&data[..header.len - 1]), Ok(None), "the last byte is not needed");
+            let ends = header.carried.map(|c| [c.source.ip(), c.destination.ip()]);
+            assert!(ends.is_none_or(|ends| ends.iter().all(|ip| *ip == ip.to_canonical())));
+        }
+        Err(NoHeader) => assert_eq!(proxy_header::parse(&[data, b"\r\n"].concat()), whole),
+    }
+}
+
 /// A configuration: it can be used, or it is refused with words. Texts that name files or ask for huge tables are left
 /// out: the fuzzer is to find mistakes, not to read devices or to wait.
 pub fn config(data: &[u8]) {
@@ -272,7 +297,8 @@ pub fn choice(data: &[u8]) {
     let Some((states, key)) = rest.split_first_chunk::<MEMBERS>() else { return };
     let key = key.iter().fold(0, |key: u64, b| key.rotate_left(8) ^ u64::from(*b));
     let pool = pool(["round_robin", "rendezvous", "ip_hash", "least_conn"][usize::from(strategy % 4)]);
-    let standing = Standing::new(&pool.members, states.iter().map(|b| availability(*b)).collect());
+    let standing =
+        Standing::new(&pool.members, states.iter().map(|b| availability(*b)).collect(), Panic::Refuse);
     let tried: BackendSet =
         pool.members.iter().map(|(ix, _)| ix).filter(|ix| tried >> ix.0 & 1 == 1).collect();
     let all = || pool.members.iter().map(|(ix, _)| ix);
@@ -287,10 +313,11 @@ pub fn choice(data: &[u8]) {
     };
     let choose = |standing: &Standing, seed| {
         let session = Some(&session);
-        let ask = Question { pool: &pool, standing, session, tried: &tried, follow: one(follow) };
+        let patience = Patience::NONE;
+        let ask = Question { pool: &pool, standing, session, tried: &tried, follow: one(follow), patience };
         let client = Some(IpAddr::from([192, 0, 2, 1]));
         let facts = RequestFacts { client, key: Some(b"key"), hash: key, attempt: 0, now: NOW };
-        Pickers::new(&pool, seed).choose(&ask, &facts)
+        Pickers::new(&pool, seed).choose(&ask, &facts).choice()
     };
     let chosen = choose(&standing, 1);
     let home = if let Pin::To(home) = session.pin { Some(home) } else { None };
@@ -320,7 +347,7 @@ pub fn choice(data: &[u8]) {
     for other in all().filter(|ix| *ix != backend && Some(*ix) != home) {
         let mut fewer = standing.members.clone();
         fewer[other.index()].health = Health::Down;
-        let still = choose(&Standing::new(&pool.members, fewer), 1).map(|c| c.backend);
+        let still = choose(&Standing::new(&pool.members, fewer, Panic::Refuse), 1).map(|c| c.backend);
         assert_eq!(still, Some(backend), "another backend's end moved this session");
     }
 }

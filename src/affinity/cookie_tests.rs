@@ -53,6 +53,7 @@ fn members(ids: &[&str]) -> Members {
             max_conns: 0,
             max_fails: 0,
             fail_timeout: Duration::ZERO,
+            slow_start: Duration::ZERO,
             load: Load::default(),
             sessions: LiveSessions::new(2, IDLE),
         })

@@ -50,6 +50,8 @@ pub enum Why {
     Full,
     /// Moved: the pin's backend did not accept the connection or broke before it answered.
     Unreachable,
+    /// Refused: the pin's backend cannot be used and the pool does not let its sessions move.
+    Strict,
     /// Refused: no backend could be used.
     NoBackend,
     /// homing answered before a pool was asked.
@@ -58,7 +60,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason, in declaration order, for tables of counters.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Balanced,
         Self::New,
         Self::Followed,
@@ -72,6 +74,7 @@ impl Why {
         Self::Maint,
         Self::Full,
         Self::Unreachable,
+        Self::Strict,
         Self::NoBackend,
         Self::Bypass,
     ];
@@ -93,6 +96,7 @@ impl Why {
             Self::Maint => "maint",
             Self::Full => "full",
             Self::Unreachable => "unreachable",
+            Self::Strict => "strict",
             Self::NoBackend => "no_backend",
             Self::Bypass => "bypass",
         }
@@ -105,7 +109,7 @@ impl Why {
             Self::Pinned | Self::Refreshed => "hit",
             Self::New | Self::Followed | Self::ExpiredIdle | Self::ExpiredLifetime | Self::Invalid => "new",
             Self::Removed | Self::Down | Self::Maint | Self::Full | Self::Unreachable => "moved",
-            Self::NoBackend => "broken",
+            Self::Strict | Self::NoBackend => "broken",
             Self::Balanced | Self::Bypass => "none",
         }
     }

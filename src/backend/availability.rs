@@ -20,6 +20,8 @@ pub enum Health {
     Unknown,
     /// Passed `rise` checks in a row.
     Up,
+    /// Passes checks and asks for no new sessions by their status. (HAProxy: disable-on-404)
+    Drain,
     /// Failed `fall` checks in a row.
     Down,
 }
@@ -40,7 +42,7 @@ impl Availability {
     #[must_use]
     pub const fn is_serving(self) -> bool {
         match (self.admin, self.health) {
-            (AdminState::Ready | AdminState::Drain, Health::Unknown | Health::Up) => true,
+            (AdminState::Ready | AdminState::Drain, Health::Unknown | Health::Up | Health::Drain) => true,
             (AdminState::Ready | AdminState::Drain, Health::Down) | (AdminState::Maint, _) => false,
         }
     }
@@ -50,7 +52,7 @@ impl Availability {
     pub const fn is_open(self) -> bool {
         match (self.admin, self.health, self.ejected) {
             (AdminState::Ready, Health::Unknown | Health::Up, false) => true,
-            (AdminState::Ready, Health::Down, _)
+            (AdminState::Ready, Health::Down | Health::Drain, _)
             | (AdminState::Ready, _, true)
             | (AdminState::Drain | AdminState::Maint, ..) => false,
         }
@@ -76,6 +78,7 @@ impl Health {
         match self {
             Self::Unknown => "unknown",
             Self::Up => "up",
+            Self::Drain => "drain",
             Self::Down => "down",
         }
     }
@@ -86,18 +89,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nine_cases() {
+    fn the_twelve_cases() {
         use AdminState::{Drain, Maint, Ready};
         use Health::{Down, Unknown, Up};
         let table = [
             (Ready, Unknown, true, true),
             (Ready, Up, true, true),
+            (Ready, Health::Drain, false, true),
             (Ready, Down, false, false),
             (Drain, Unknown, false, true),
             (Drain, Up, false, true),
+            (Drain, Health::Drain, false, true),
             (Drain, Down, false, false),
             (Maint, Unknown, false, false),
             (Maint, Up, false, false),
+            (Maint, Health::Drain, false, false),
             (Maint, Down, false, false),
         ];
         for (admin, health, open, serving) in table {

@@ -35,6 +35,16 @@ pub struct Candidates<'a> {
     group: Group<'a>,
     open: &'a BackendSet,
     tried: &'a BackendSet,
+    room: Room,
+}
+
+/// Whether a candidate must have room for one more request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It must.
+    Needed,
+    /// The request will wait for it.
+    Whatever,
 }
 
 impl Members {
@@ -140,6 +150,15 @@ impl BackendSet {
         self.rest[word - 2] |= 1 << bit;
     }
 
+    /// Takes `ix` out.
+    pub fn remove(&mut self, ix: BackendIx) {
+        let (word, bit) = (ix.index() / 64, ix.index() % 64);
+        let word = if word < 2 { self.first.get_mut(word) } else { self.rest.get_mut(word - 2) };
+        if let Some(word) = word {
+            *word &= !(1 << bit);
+        }
+    }
+
     /// Whether nothing is in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -165,13 +184,20 @@ impl<'a> Candidates<'a> {
     /// The members of `group` that are in `open`, not in `tried`, and below their `max_conns`.
     #[must_use]
     pub const fn new(group: Group<'a>, open: &'a BackendSet, tried: &'a BackendSet) -> Self {
-        Self { group, open, tried }
+        Self { group, open, tried, room: Room::Needed }
+    }
+
+    /// The same, whether they have room or not.
+    #[must_use]
+    pub const fn with(self, room: Room) -> Self {
+        Self { room, ..self }
     }
 
     /// Whether `ix` may be chosen.
     #[must_use]
     pub fn contains(&self, ix: BackendIx) -> bool {
-        self.open.contains(ix) && !self.tried.contains(ix) && self.group.members.get(ix).has_room()
+        let has_room = || self.room == Room::Whatever || self.group.members.get(ix).has_room();
+        self.open.contains(ix) && !self.tried.contains(ix) && has_room()
     }
 
     /// Whether `ix` was tried for this request already.

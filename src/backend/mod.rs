@@ -47,6 +47,8 @@ pub struct Backend {
     pub max_fails: u32,
     /// See `max_fails`; also how long it stays closed. (nginx: fail_timeout)
     pub fail_timeout: Duration,
+    /// How long its share of new sessions grows after it was down or ejected; zero is at once. (nginx: slow_start)
+    pub slow_start: Duration,
     /// What it is doing now.
     pub load: Load,
     /// How many sessions are live on it.
@@ -77,6 +79,7 @@ impl Backend {
             max_conns: 0,
             max_fails: 0,
             fail_timeout: Duration::from_secs(10),
+            slow_start: Duration::ZERO,
             load: Load::default(),
             sessions: LiveSessions::new(1, Duration::from_secs(600)),
         })
@@ -104,7 +107,7 @@ impl Backend {
     /// Whether a further request may start under `max_conns`.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.max_conns == 0 || self.load.in_flight() < self.max_conns
+        self.load.has_room(self.max_conns)
     }
 }
 

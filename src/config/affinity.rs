@@ -12,6 +12,7 @@ use crate::affinity::attributes::{Attributes, CookieError, Priority, SameSite};
 use crate::affinity::caching::Cacheable;
 use crate::affinity::cookie::{CookieAffinity, CookieSettings};
 use crate::affinity::seal::SealKeys;
+use crate::pool::policy::OnLost;
 
 /// A pool's affinity as read.
 pub(super) struct AffinityRead {
@@ -20,6 +21,8 @@ pub(super) struct AffinityRead {
     pub(super) idle: Duration,
     /// Where the mode stands, if there is a cookie.
     pub(super) span: Option<Range<usize>>,
+    /// What becomes of a session whose backend cannot be used.
+    pub(super) on_lost: OnLost,
     /// The cookie's path, for the check that two pools do not overwrite each other's pins.
     pub(super) path: String,
 }
@@ -38,13 +41,15 @@ struct Places<'t, 'a> {
 /// Reads `[pool.affinity]` of the pool of this name.
 pub(super) fn read(table: Option<Table<'_>>, pool: &str, scope: &Scope<'_>) -> AffinityRead {
     let Some(table) = table else {
-        return AffinityRead { cookie: None, idle: defaults::IDLE, span: None, path: String::new() };
+        let (idle, on_lost) = (defaults::IDLE, OnLost::default());
+        return AffinityRead { cookie: None, idle, span: None, on_lost, path: String::new() };
     };
     let mode = table.choice("mode", &[("none", Mode::None), ("cookie", Mode::Cookie)], Mode::None);
     let span = table.get("mode").map_or_else(|| table.span(), |i| i.span());
     let name = table.get("name").and_then(|i| i.text()).unwrap_or(defaults::COOKIE).to_owned();
     let idle = table.duration("idle", defaults::IDLE);
     let lifetime = table.get("lifetime").and_then(|i| i.duration());
+    let on_lost = table.get("on_lost").and_then(|i| on_lost(&i)).unwrap_or_default();
     let attributes = attributes(&table);
     let path = attributes.path.clone();
     let cacheable =
@@ -70,7 +75,23 @@ pub(super) fn read(table: Option<Table<'_>>, pool: &str, scope: &Scope<'_>) -> A
         CookieAffinity::try_new(settings).map_err(|e| scope.report.error(places.of(&e), e.to_string())).ok()
     });
     table.finish();
-    AffinityRead { span: cookie.is_some().then_some(span), cookie: cookie.flatten(), idle, path }
+    AffinityRead { span: cookie.is_some().then_some(span), cookie: cookie.flatten(), idle, on_lost, path }
+}
+
+/// `"rebind"`, `"strict"` or `{ wait = "5s" }`
+fn on_lost(item: &Item<'_>) -> Option<OnLost> {
+    if item.value.is_str() {
+        return item.choice(&[("rebind", OnLost::Rebind), ("strict", OnLost::Strict)]);
+    }
+    if !item.value.is_table() {
+        item.refuse("must be \"rebind\", \"strict\" or { wait = \"5s\" }");
+        return None;
+    }
+    let table = item.table(Title::Inline("on_lost"))?;
+    let wait = table.required("wait", "how long a request waits for its backend, as in { wait = \"5s\" }");
+    let wait = wait.and_then(|i| i.duration());
+    table.finish();
+    wait.map(OnLost::Wait)
 }
 
 fn attributes(table: &Table<'_>) -> Attributes {

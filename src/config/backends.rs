@@ -19,6 +19,7 @@ use crate::base::address::Address;
 pub(super) struct Common {
     pub(super) max_fails: u32,
     pub(super) fail_timeout: Duration,
+    pub(super) slow_start: Duration,
     pub(super) workers: usize,
     /// How long a session lasts without a request.
     pub(super) idle: Duration,
@@ -68,6 +69,7 @@ fn of_table(table: Table<'_>, common: &Common) -> Option<(Name, Arc<Backend>)> {
     let max_conns = table.integer("max_conns", 0..=u32::MAX, defaults::MAX_CONNS);
     let max_fails = table.integer("max_fails", 0..=u32::MAX, common.max_fails);
     let fail_timeout = table.duration("fail_timeout", common.fail_timeout);
+    let slow_start = table.get("slow_start").and_then(|i| i.duration_or_zero()).unwrap_or(common.slow_start);
     let backup = table.bool("backup", false);
     let admin = table.choice("state", &states, AdminState::Ready);
     table.finish();
@@ -77,6 +79,7 @@ fn of_table(table: Table<'_>, common: &Common) -> Option<(Name, Arc<Backend>)> {
         max_conns,
         max_fails,
         fail_timeout,
+        slow_start,
         backup,
         admin,
         ..backend(name.text.as_deref()?, text, address?, common)
@@ -95,6 +98,7 @@ fn backend(id: &str, text: &str, address: Address, common: &Common) -> Backend {
         max_conns: defaults::MAX_CONNS,
         max_fails: common.max_fails,
         fail_timeout: common.fail_timeout,
+        slow_start: common.slow_start,
         load: Load::default(),
         sessions: LiveSessions::new(common.workers, common.idle),
     }

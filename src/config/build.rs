@@ -18,6 +18,7 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     let cores = u32::try_from(scope.environment.cores).unwrap_or(1).clamp(1, defaults::MAX_WORKERS);
     scope.workers = root.integer("workers", 1..=defaults::MAX_WORKERS, cores) as usize;
     let scope = &*scope;
+    let max_connections = root.get("max_connections").and_then(|item| item.integer(&(1..=u32::MAX)));
     let admin = root.table("admin", Title::Section("admin")).map(listener::admin);
     let access_log = listener::access_log(root.table("access_log", Title::Section("access_log")), scope);
     let shutdown = listener::shutdown(root.table("shutdown", Title::Section("shutdown")));
@@ -42,6 +43,7 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     }
     Plan {
         workers: scope.workers,
+        max_connections,
         admin: admin.map(|(address, _)| address),
         access_log,
         listeners: listeners.into_iter().filter_map(|l| l.listener).map(Arc::new).collect(),

@@ -64,8 +64,9 @@ fn check(text: &str, part: &str) {
 /// All of a plan that can be compared; its indexes by hash are left out.
 pub(super) fn dump(plan: &Plan) -> String {
     let mut out = format!(
-        "{} {:?} {:?} {:?}\n{:#?}\n{:#?}",
+        "{} {:?} {:?} {:?} {:?}\n{:#?}\n{:#?}",
         plan.workers,
+        plan.max_connections,
         plan.admin,
         plan.access_log,
         plan.shutdown,
@@ -75,8 +76,8 @@ pub(super) fn dump(plan: &Plan) -> String {
     for p in &plan.pools {
         let backends: Vec<_> = p.members.iter().map(|(_, b)| b).collect();
         out.push_str(&format!(
-            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?}\n",
-            p.name, p.kind.name, p.primary, p.backup, p.key, p.cookie, p.check, p.timeouts
+            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
+            p.name, p.kind.name, p.primary, p.backup, p.key, p.cookie, p.check, p.policy, p.timeouts
         ));
     }
     out
@@ -275,8 +276,10 @@ conect = "1s"
                 "3:34: error: \"10.0.0.7/8\": has bits set",
             ),
             ("half_close = \"atuo\"", "must be one of auto, never, always; did you mean \"auto\"?"),
+            ("proxy_protocol = true", "3:18: error: proxy_protocol = true: needs trusted_proxies: nobody"),
             ("affinity_header = 1", "affinity_header = 1: must be true or false"),
             ("max_connections = -1", "must be a whole number between 0 and"),
+            ("max_connections_per_address = 0.5", "must be a whole number between 0 and"),
             ("name = \"a b\"", "must be without blanks"),
             ("limits.head = \"61KiB\"", "head = \"61KiB\": must be between 256B and 60KiB"),
             ("limits.head = 32768", "head = 32768: needs a unit, as in \"32KiB\""),

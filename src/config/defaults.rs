@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use crate::pool::Timeouts;
+use crate::pool::policy::Queue;
 use crate::snapshot::{ClientTimeouts, Limits, Shutdown};
 
 const fn seconds(n: u64) -> Duration {
@@ -34,8 +35,19 @@ pub(super) const MOST_FIELDS: u32 = crate::message::head::MAX_FIELDS as u32;
 pub(super) const BARE_LF: bool = false;
 
 /// How long clients may take. (nginx: 60 s between reads; Envoy's edge guide: 10 s for the head)
-pub(super) const CLIENT: ClientTimeouts =
-    ClientTimeouts { head: seconds(10), body: seconds(30), write: seconds(30), idle: seconds(60) };
+/// A PROXY header is the proxy's own, in one packet: it is late long before a client's head is.
+pub(super) const CLIENT: ClientTimeouts = ClientTimeouts {
+    proxy_header: seconds(5),
+    head: seconds(10),
+    body: seconds(30),
+    write: seconds(30),
+    idle: seconds(60),
+};
+
+/// Whether requests carry `Forwarded`. Applications that read both believe one of them.
+pub(super) const FORWARDED: bool = false;
+/// Whether requests and answers carry `X-Request-Id`. (Envoy: yes; nginx and HAProxy: as configured)
+pub(super) const REQUEST_ID: bool = true;
 
 /// How long backends may take. (nginx: 60 s each; `idle` stays below the 5 s after which Node.js and others close)
 pub(super) const BACKEND: Timeouts = Timeouts {
@@ -67,6 +79,12 @@ pub(super) const MAX_CONNS: u32 = 0;
 pub(super) const MAX_FAILS: u32 = 1;
 /// Within which time, and for how long. (nginx: fail_timeout)
 pub(super) const FAIL_TIMEOUT: Duration = seconds(10);
+/// How long the share of a backend that came back grows: it is given it at once. (nginx: slow_start)
+pub(super) const SLOW_START: Duration = Duration::ZERO;
+/// How requests wait for a full backend. (HAProxy: maxqueue, off there; timeout queue)
+pub(super) const QUEUE: Queue = Queue { size: 100, timeout: seconds(5) };
+/// Most requests that may wait for one backend: each is a client's connection.
+pub(super) const LONGEST_QUEUE: u32 = 1_000_000;
 /// Most backends of a pool: a place is 16 bits.
 pub(super) const MOST_BACKENDS: usize = 65_535;
 /// Longest name of a backend, in bytes: what fits a sealed pin.

@@ -10,7 +10,7 @@ use crate::health::{Check, HttpProbe, Probe};
 use crate::route::HostPattern;
 
 /// Keys that mean something only to an HTTP probe.
-const HTTP_ONLY: [&str; 5] = ["method", "host", "headers", "expect", "body"];
+const HTTP_ONLY: [&str; 6] = ["method", "host", "headers", "expect", "drain", "body"];
 
 /// Reads `[pool.health]`.
 pub(super) fn read(table: Table<'_>) -> Check {
@@ -23,7 +23,8 @@ pub(super) fn read(table: Table<'_>) -> Check {
             .unwrap_or_else(|| defaults::METHOD.to_owned()),
         host: table.get("host").and_then(|i| i.parse(host)),
         headers: headers::fields(&table, "headers"),
-        expect: table.get("expect").and_then(|i| expect(&i)).unwrap_or_else(|| vec![defaults::EXPECT]),
+        expect: table.get("expect").and_then(|i| statuses(&i)).unwrap_or_else(|| vec![defaults::EXPECT]),
+        drain: table.get("drain").and_then(|i| statuses(&i)).unwrap_or_default(),
         body: table.get("body").and_then(|i| i.text()).map(str::to_owned),
     };
     if path.is_none()
@@ -79,18 +80,18 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 /// `"200-399"`, `204`, or a list of both.
-fn expect(item: &Item<'_>) -> Option<Vec<(u16, u16)>> {
+pub(super) fn statuses(item: &Item<'_>) -> Option<Vec<(u16, u16)>> {
     if !item.value.is_array() {
-        return statuses(item).map(|range| vec![range]);
+        return range(item).map(|range| vec![range]);
     }
     let list = item.list("statuses")?;
     if list.is_empty() {
         item.refuse("must have at least one status, as in [200, \"300-399\"]");
     }
-    list.iter().map(statuses).collect()
+    list.iter().map(range).collect()
 }
 
-fn statuses(item: &Item<'_>) -> Option<(u16, u16)> {
+fn range(item: &Item<'_>) -> Option<(u16, u16)> {
     let range = match item.value {
         DeValue::String(text) => {
             let (first, last) = text.split_once('-').unwrap_or((text, text));

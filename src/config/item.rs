@@ -90,19 +90,25 @@ impl<'a> Item<'a> {
 
     /// A duration above zero.
     pub(super) fn duration(&self) -> Option<Duration> {
+        let span = self.duration_or_zero()?;
+        if span.is_zero() {
+            self.refuse("must be above 0");
+            return None;
+        }
+        Some(span)
+    }
+
+    pub(super) fn duration_or_zero(&self) -> Option<Duration> {
         if let Some(number) = whole(self.value) {
             self.refuse(format_args!("needs a unit, as in \"{number}s\""));
             return None;
         }
         let span = self.parse(str::parse::<Span>)?.0;
-        if span.is_zero() {
-            self.refuse("must be above 0");
-        } else if span > defaults::LONGEST {
+        if span > defaults::LONGEST {
             self.refuse(format_args!("must be at most {}", Span(defaults::LONGEST)));
-        } else {
-            return Some(span);
+            return None;
         }
-        None
+        Some(span)
     }
 
     pub(super) fn size(&self, bounds: &RangeInclusive<usize>) -> Option<usize> {

@@ -28,10 +28,15 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
         Some(item) => named::Name::read(&item),
         None => named::Name::implied(listen.as_ref().map(|(l, _)| l.to_string()), span.clone()),
     };
+    let trusted_proxies = trusted(&table);
+    let proxy_protocol = proxy_protocol(&table, &trusted_proxies, listen.as_ref().map(|(l, _)| l));
     let listener = Listener {
         name: name.text.as_deref().unwrap_or_default().into(),
         listen: listen.as_ref().map_or_else(|| ListenAddress::Unix(PathBuf::new()), |(l, _)| l.clone()),
-        trusted_proxies: trusted(&table),
+        trusted_proxies,
+        proxy_protocol,
+        forwarded: table.bool("forwarded", defaults::FORWARDED),
+        request_id: table.bool("request_id", defaults::REQUEST_ID),
         limits: limits(table.table("limits", Title::Section("listener.limits"))),
         timeouts: timeouts(table.table("timeouts", Title::Section("listener.timeouts"))),
         half_close: table.choice(
@@ -47,6 +52,7 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
         ),
         affinity_header: table.bool("affinity_header", false),
         max_connections: table.integer("max_connections", 0..=u32::MAX, 0),
+        max_connections_per_address: table.integer("max_connections_per_address", 0..=u32::MAX, 0),
     };
     table.finish();
     ListenerRead { listener: listen.is_some().then_some(listener), name, listen, span }
@@ -95,6 +101,20 @@ fn trusted(table: &Table<'_>) -> PrefixSet {
     list.iter().filter_map(|item| item.parse(str::parse::<Prefix>)).collect()
 }
 
+/// Whoever may send a PROXY header may pass for anybody: so it must be said who that is.
+fn proxy_protocol(table: &Table<'_>, trusted: &PrefixSet, listen: Option<&ListenAddress>) -> bool {
+    let Some(item) = table.get("proxy_protocol") else { return false };
+    let is_on = item.boolean().unwrap_or_default();
+    let is_tcp = matches!(listen, Some(ListenAddress::Tcp { .. }));
+    if is_on && is_tcp && trusted.is_empty() {
+        item.refuse_with_help(
+            "needs trusted_proxies: nobody may send a PROXY header",
+            "add trusted_proxies = [\"10.0.0.0/8\"] with the addresses of the proxies in front",
+        );
+    }
+    is_on
+}
+
 fn limits(table: Option<Table<'_>>) -> Limits {
     let default = defaults::LIMITS;
     let Some(table) = table else { return default };
@@ -123,6 +143,7 @@ fn timeouts(table: Option<Table<'_>>) -> ClientTimeouts {
     let default = defaults::CLIENT;
     let Some(table) = table else { return default };
     let timeouts = ClientTimeouts {
+        proxy_header: table.duration("proxy_header", default.proxy_header),
         head: table.duration("head", default.head),
         body: table.duration("body", default.body),
         write: table.duration("write", default.write),

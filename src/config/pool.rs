@@ -8,6 +8,7 @@ use super::named::Name;
 use super::reader::{Table, Title};
 use super::{Scope, defaults, health, strategy};
 use crate::backend::members::Members;
+use crate::pool::policy::{OnLost, Panic, Policy, Queue};
 use crate::pool::{Pool, Timeouts};
 
 /// A pool as read, with what the checks across sections need.
@@ -28,11 +29,15 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
     let name = table.required("name", "what routes, logs and pins call it, as in name = \"app\"");
     let name = name.map_or_else(|| Name::implied(None, span.clone()), |item| Name::read(&item));
     let text = name.text.as_deref().unwrap_or_default();
-    let AffinityRead { cookie, idle, span: cookie_span, path } =
+    let AffinityRead { cookie, idle, span: cookie_span, on_lost, path } =
         affinity::read(table.table("affinity", Title::Section("pool.affinity")), text, scope);
     let common = Common {
         max_fails: table.integer("max_fails", 0..=u32::MAX, defaults::MAX_FAILS),
         fail_timeout: table.duration("fail_timeout", defaults::FAIL_TIMEOUT),
+        slow_start: table
+            .get("slow_start")
+            .and_then(|i| i.duration_or_zero())
+            .unwrap_or(defaults::SLOW_START),
         workers: scope.workers,
         idle,
     };
@@ -44,6 +49,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         .as_ref()
         .map_or_else(|| span.clone(), |h| h.get("interval").map_or_else(|| h.span(), |i| i.span()));
     let check = health.map(health::read);
+    let policy = policy(&table, on_lost);
     let timeouts = timeouts(table.table("timeouts", Title::Section("pool.timeouts")));
     table.finish();
     let pool = strategy.map(|strategy| {
@@ -57,10 +63,24 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
             key: strategy.key,
             cookie,
             check,
+            policy,
             timeouts,
         }
     });
     PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), health_span }
+}
+
+fn policy(table: &Table<'_>, on_lost: OnLost) -> Policy {
+    let panic =
+        table.choice("panic", &[("refuse", Panic::Refuse), ("serve", Panic::Serve)], Panic::default());
+    let fail_statuses = table.get("fail_statuses").and_then(|i| health::statuses(&i)).unwrap_or_default();
+    let queue = table.table("queue", Title::Inline("queue")).map_or(defaults::QUEUE, |table| {
+        let size = table.integer("size", 0..=defaults::LONGEST_QUEUE, defaults::QUEUE.size);
+        let queue = Queue { size, timeout: table.duration("timeout", defaults::QUEUE.timeout) };
+        table.finish();
+        queue
+    });
+    Policy { on_lost, queue, panic, fail_statuses }
 }
 
 fn timeouts(table: Option<Table<'_>>) -> Timeouts {

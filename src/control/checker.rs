@@ -49,6 +49,8 @@ pub enum Good {
     Connected,
     /// The answer had this status.
     Answered(StatusCode),
+    /// The answer had this status, by which it asks for no new sessions.
+    Drain(StatusCode),
 }
 
 /// Why a probe failed. The text is whole: it is shown to people as it is.
@@ -186,6 +188,9 @@ fn request(probe: &HttpProbe, address: &Address) -> Result<Request<Empty<Bytes>>
 
 async fn judge(response: Response<Incoming>, probe: &HttpProbe) -> Result<Good, Bad> {
     let status = response.status();
+    if probe.drain.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
+        return Ok(Good::Drain(status));
+    }
     if !probe.expect.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
         return Err(Bad::Status(status));
     }
@@ -221,6 +226,7 @@ impl fmt::Display for Good {
         match self {
             Self::Connected => f.write_str("connected"),
             Self::Answered(status) => write!(f, "status {}", status.as_u16()),
+            Self::Drain(status) => write!(f, "status {}, drain", status.as_u16()),
         }
     }
 }

@@ -16,6 +16,7 @@ fn get() -> HttpProbe {
         host: None,
         headers: Vec::new(),
         expect: vec![(200, 399)],
+        drain: vec![(404, 404)],
         body: None,
     }
 }
@@ -93,6 +94,7 @@ async fn http_probes_judge_status_and_body() {
         (ok(""), get(), "good: status 200"),
         ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".into(), get(), "good: status 302"),
         ("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".into(), get(), "bad: status 503 Service Unavailable"),
+        ("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".into(), get(), "good: status 404, drain"),
         (ok(""), HttpProbe { expect: vec![(204, 204), (300, 301)], ..get() }, "bad: status 200 OK"),
         (ok("all ready"), containing("ready"), "good: status 200"),
         (ok("rea"), containing("ready"), "bad: body does not have the expected text"),

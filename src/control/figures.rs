@@ -38,6 +38,7 @@ impl<'a> Figures<'a> {
                 "name": *pool.name,
                 "strategy": pool.kind.name,
                 "affinity": if pool.cookie.is_some() { "cookie" } else { "none" },
+                "panic": self.snapshot.standings.get(p).is_some_and(|s| s.panics),
                 "backends": backends.collect::<Vec<_>>(),
             })
         });
@@ -60,6 +61,7 @@ impl<'a> Figures<'a> {
             "ejected": availability.ejected,
             "state": state(availability).as_str(),
             "in_flight": backend.load.in_flight(),
+            "waiting": backend.load.waiting(),
             "sessions": backend.sessions.live(self.now),
             "last_check": check,
         })
@@ -83,6 +85,7 @@ impl Live for Figures<'_> {
             state: state(self.availability(pool, ix)),
             weight: member.map_or(0, |b| b.weight),
             in_flight: member.map_or(0, |b| b.load.in_flight()),
+            waiting: member.map_or(0, |b| b.load.waiting()),
             sessions: member.map_or(0, |b| b.sessions.live(self.now)),
         }
     }
@@ -97,7 +100,7 @@ const fn state(of: Availability) -> BackendState {
     match (of.admin, of.health, of.ejected) {
         (AdminState::Maint, ..) => BackendState::Maint,
         (_, Health::Down, _) => BackendState::Down,
-        (AdminState::Drain, ..) => BackendState::Drain,
+        (AdminState::Drain, ..) | (_, Health::Drain, _) => BackendState::Drain,
         (AdminState::Ready, _, true) => BackendState::Ejected,
         (AdminState::Ready, Health::Unknown, false) => BackendState::Unknown,
         (AdminState::Ready, Health::Up, false) => BackendState::Up,
@@ -119,6 +122,7 @@ mod tests {
             (Ready, Down, true, BackendState::Down),
             (Drain, Up, true, BackendState::Drain),
             (Drain, Down, false, BackendState::Down),
+            (Ready, Health::Drain, true, BackendState::Drain),
             (Maint, Down, true, BackendState::Maint),
         ] {
             assert_eq!(state(Availability { admin, health, ejected }), expected);

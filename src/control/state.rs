@@ -7,6 +7,8 @@
 //! | an answered one | ends the trial of a backend that was ejected |
 //! | time | ends ejections |
 //!
+//! Who comes back from being down or ejected is given its share of new sessions step by step (`slow_start`).
+//!
 //! An ejection never is the reason that a pool is closed: the last open member is not ejected, and if checks close
 //! the last one, ejected ones are opened. Decisions are in [`crate::health`]; nothing here reads a clock.
 
@@ -15,14 +17,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::checker::Probed;
+use super::checker::{Good, Probed};
 use crate::backend::BackendIx;
 use crate::backend::availability::{AdminState, Availability, Health};
 use crate::base::time::UnixSeconds;
 use crate::health::outlier::Outlier;
-use crate::health::streak::Streak;
+use crate::health::streak::{Finding, Streak};
 use crate::pool::Pool;
-use crate::pool::standing::Standing;
+use crate::pool::standing::{Ramp, Standing};
 use crate::snapshot::Snapshot;
 use crate::snapshot::published::Published;
 use crate::snapshot::reports::{Outcome, Report};
@@ -63,6 +65,8 @@ struct Member {
     admin: AdminState,
     streak: Streak,
     outlier: Outlier,
+    /// When it came back, for its slow start.
+    back: Option<UnixSeconds>,
 }
 
 impl State {
@@ -86,23 +90,27 @@ impl State {
         let Probed { pool, backend, result } = probed;
         let Some(state) = self.pools.get_mut(pool) else { return };
         let Some(member) = state.members.get_mut(backend.index()) else { return };
-        let (is_good, text) = match result {
-            Ok(good) => (true, good.to_string()),
-            Err(bad) => (false, bad.to_string()),
+        let (found, text) = match result {
+            Ok(good @ Good::Drain(_)) => (Finding::Drain, good.to_string()),
+            Ok(good) => (Finding::Good, good.to_string()),
+            Err(bad) => (Finding::Bad, bad.to_string()),
         };
-        let (before, turned) = (member.streak.health(), member.streak.record(is_good));
+        let is_good = found != Finding::Bad;
+        let (before, turned) = (member.streak.health(), member.streak.record(found));
         match turned {
             Some(Health::Down) => {
                 let fall = state.pool.check.as_ref().map_or(1, |c| c.fall.max(1));
                 let checks = if fall == 1 { "check" } else { "checks" };
                 tracing::warn!("backend {} is down: {text} ({fall} {checks})", state.name(backend));
             }
-            Some(Health::Up | Health::Unknown) => {
+            Some(health @ (Health::Up | Health::Drain | Health::Unknown)) => {
                 if before == Health::Down {
                     // It was away and came back: what it failed before is old.
                     member.outlier.forget();
+                    member.back = Some(UnixSeconds::now());
                 }
-                tracing::info!("backend {} is up: {text}", state.name(backend));
+                let is = if health == Health::Drain { "takes no new sessions" } else { "is up" };
+                tracing::info!("backend {} {is}: {text}", state.name(backend));
             }
             None => tracing::debug!("backend {} checked: {text}", state.name(backend)),
         }
@@ -140,8 +148,14 @@ impl State {
     pub fn tick(&mut self, now: Duration) {
         for pool in 0..self.pools.len() {
             let Some(state) = self.pools.get_mut(pool) else { return };
-            let ended = state.members.iter_mut().filter_map(|m| m.outlier.tick(now).then_some(())).count();
-            if ended > 0 {
+            let mut is_over = false;
+            for member in state.members.iter_mut().filter(|m| m.outlier.until().is_some()) {
+                if member.outlier.tick(now) {
+                    member.back = Some(UnixSeconds::now());
+                    is_over = true;
+                }
+            }
+            if is_over {
                 self.settle(pool);
             }
         }
@@ -179,6 +193,14 @@ impl State {
                 (true, true) | (false, false) => {}
             }
         }
+        match (before.panics, now.panics) {
+            (false, true) => tracing::error!(
+                "pool {}: checks closed every backend; panic = \"serve\": they are used all the same",
+                state.pool.name
+            ),
+            (true, false) => tracing::info!("pool {}: a backend is open again", state.pool.name),
+            (true, true) | (false, false) => {}
+        }
         let mut standings = snapshot.standings.clone();
         if let Some(place) = standings.get_mut(pool) {
             *place = Arc::new(now);
@@ -194,6 +216,7 @@ impl PoolState {
             admin: backend.admin,
             streak: Streak::new(rise, fall),
             outlier: Outlier::new(backend.max_fails, backend.fail_timeout),
+            back: None,
         });
         Self { members: members.collect(), pool: Arc::clone(pool) }
     }
@@ -204,7 +227,19 @@ impl PoolState {
             health: m.streak.health(),
             ejected: m.outlier.until().is_some(),
         });
-        Standing::new(&self.pool.members, availability.collect())
+        let (members, policy) = (&self.pool.members, &self.pool.policy);
+        let mut standing = Standing::new(members, availability.collect(), policy.panic);
+        let now = UnixSeconds::now();
+        standing.ramps = self.ramps().filter(|r| now.saturating_since(r.since) <= r.seconds).collect();
+        standing
+    }
+
+    /// Those that came back and are to start slowly.
+    fn ramps(&self) -> impl Iterator<Item = Ramp> {
+        self.members.iter().zip(self.pool.members.iter()).filter_map(|(member, (backend, it))| {
+            let seconds = u32::try_from(it.slow_start.as_secs()).unwrap_or(u32::MAX);
+            (seconds > 0).then_some(Ramp { backend, since: member.back?, seconds })
+        })
     }
 
     /// `pool/backend`, as logs name it.

@@ -11,6 +11,7 @@ use crate::backend::sessions::LiveSessions;
 use crate::base::address::Address;
 use crate::base::options::Options;
 use crate::health::{Check, Probe};
+use crate::pool::policy::Policy;
 use crate::pool::{Pool, Timeouts};
 use crate::route::Routes;
 use crate::snapshot::published::Published;
@@ -30,6 +31,7 @@ pub(super) fn backend(id: &str, address: Address) -> Backend {
         max_conns: 0,
         max_fails: 2,
         fail_timeout: Duration::from_secs(10),
+        slow_start: Duration::ZERO,
         load: Load::default(),
         sessions: LiveSessions::new(1, Duration::from_secs(60)),
     }
@@ -64,9 +66,11 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         key: crate::affinity::key::KeyPlan::client_ip(),
         cookie: None,
         check,
+        policy: Policy::default(),
         timeouts,
     };
     Arc::new(Plan {
+        max_connections: None,
         workers: 1,
         admin: None,
         access_log: AccessLog::default(),

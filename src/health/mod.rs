@@ -47,6 +47,9 @@ pub struct HttpProbe {
     pub headers: Vec<(String, String)>,
     /// Statuses that count as good, as inclusive ranges. Default 200 to 399.
     pub expect: Vec<(u16, u16)>,
+    /// Statuses by which a backend asks for no new sessions, as inclusive ranges; they count as good. Default none.
+    /// (HAProxy: http-check disable-on-404)
+    pub drain: Vec<(u16, u16)>,
     /// Text that the first 64 KiB of the body must contain.
     pub body: Option<String>,
 }

@@ -1,9 +1,21 @@
 //! Rise and fall: how many checks in a row turn a verdict. (HAProxy: rise, fall)
 //!
 //! The first verdict is sooner than later ones: while nothing is known, one good check is enough for up, so that a
-//! fresh process is useful after its first round of checks. Down takes `fall` bad ones in a row even then.
+//! fresh process is useful after its first round of checks. Down takes `fall` bad ones in a row even then. A check that
+//! asks for drain is a good one; of a backend that serves it is believed at once, and so is the next without.
 
 use crate::backend::availability::Health;
+
+/// What one check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It serves.
+    Good,
+    /// It serves whom it has and asks for no new sessions.
+    Drain,
+    /// It does not serve.
+    Bad,
+}
 
 /// One backend's count of checks.
 #[derive(Clone, Debug)]
@@ -24,14 +36,22 @@ impl Streak {
     }
 
     /// Counts one check; the new verdict, if this check turned it.
-    pub fn record(&mut self, is_good: bool) -> Option<Health> {
-        let (verdict, needed) = match (self.health, is_good) {
-            (Health::Unknown, true) => (Health::Up, 1),
-            (Health::Down, true) => (Health::Up, self.rise),
-            (Health::Unknown | Health::Up, false) => (Health::Down, self.fall),
-            (Health::Up, true) | (Health::Down, false) => {
+    pub fn record(&mut self, found: Finding) -> Option<Health> {
+        let verdict = match found {
+            Finding::Good => Health::Up,
+            Finding::Drain => Health::Drain,
+            Finding::Bad => Health::Down,
+        };
+        if verdict == self.health {
+            self.against = 0;
+            return None;
+        }
+        let needed = match (self.health, found) {
+            (Health::Down, _) => self.rise,
+            (_, Finding::Bad) => self.fall,
+            (Health::Unknown | Health::Up | Health::Drain, Finding::Good | Finding::Drain) => {
                 self.against = 0;
-                return None;
+                1
             }
         };
         self.against += 1;
@@ -54,11 +74,18 @@ impl Streak {
 mod tests {
     use super::*;
 
-    /// `+` is a good check, `-` a bad one; `U`, `D` in the answer are verdicts, `.` is none.
+    /// `+` is a good check, `-` a bad one, `~` one that asks for drain; `U`, `D`, `W` in the answer are the verdicts
+    /// up, down and drain, `.` is none.
     fn check(rise: u32, fall: u32, checks: &str, expected: &str) {
         let mut streak = Streak::new(rise, fall);
-        let verdict = |c| match streak.record(c == '+') {
+        let found = |c| match c {
+            '+' => Finding::Good,
+            '~' => Finding::Drain,
+            _ => Finding::Bad,
+        };
+        let verdict = |c| match streak.record(found(c)) {
             Some(Health::Up) => 'U',
+            Some(Health::Drain) => 'W',
             Some(Health::Down) => 'D',
             Some(Health::Unknown) => '?',
             None => '.',
@@ -74,5 +101,7 @@ mod tests {
         check(1, 1, "-+-+", "DUDU");
         check(0, 0, "+-+", "UDU");
         check(5, 1, "-++++-+++++", "D.........U");
+        check(2, 3, "~+~-~--~---~+", "WUW.......D.U");
+        check(2, 3, "+--~--+---~~", "U..W..U..D.W");
     }
 }

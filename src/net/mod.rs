@@ -1,8 +1,11 @@
 //! Bytes and sockets; knows no pool.
 //!
-//! [`listen`] binds, [`connect`] dials, [`stream`] is a connection of either kind, [`buffer`] is where bytes wait.
+//! [`listen`] binds, [`connect`] dials, [`descriptors`] counts what that takes, [`stream`] is a connection of either kind, [`buffer`] is where bytes wait,
+//! [`proxy_header`] reads who a connection is from where a proxy says so.
 
 pub mod buffer;
 pub mod connect;
+pub mod descriptors;
 pub mod listen;
+pub mod proxy_header;
 pub mod stream;

@@ -1,6 +1,7 @@
 //! A connection, TCP or Unix.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -37,6 +38,19 @@ impl Stream {
             Self::Unix(s) => s.try_read(&mut byte),
         };
         matches!(read, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Says a last word and ends our side, as far as that can be done without waiting. What the peer has sent by now
+    /// is read first, up to 4 KiB: a close over unread bytes is a reset, and may take the word back.
+    pub fn say_last(&self, word: &[u8]) {
+        let socket = match self {
+            Self::Tcp(s) => socket2::SockRef::from(s),
+            Self::Unix(s) => socket2::SockRef::from(s),
+        };
+        // Nobody waits for any of these: what does not work at once is left.
+        let _ = socket.recv(&mut [MaybeUninit::uninit(); 4096]);
+        let _ = socket.send(word);
+        let _ = socket.shutdown(std::net::Shutdown::Write);
     }
 
     /// Makes the coming close a reset, so that the peer cannot take a cut answer for a whole one.

@@ -1,8 +1,10 @@
 //! A pool: members, affinity, strategy and standing, and the choice that joins them.
 //!
-//! [`standing`] is who may be used now; [`choose`] is the decision table.
+//! [`standing`] is who may be used now; [`choose`] is the decision table; [`policy`] is what is done when a backend
+//! cannot serve.
 
 pub mod choose;
+pub mod policy;
 pub mod standing;
 
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::affinity::key::KeyPlan;
 use crate::backend::members::Members;
 use crate::health::Check;
 use crate::strategy::{Kind, Strategy};
+
+use policy::Policy;
 
 /// Backends that serve the same thing.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Pool {
     pub cookie: Option<CookieAffinity>,
     /// Active checks, if the pool has them.
     pub check: Option<Check>,
+    /// What is done when a backend cannot serve.
+    pub policy: Policy,
     /// How long a backend may take.
     pub timeouts: Timeouts,
 }

@@ -36,7 +36,9 @@ impl Failed {
             UpstreamError::ConnectRefused | UpstreamError::ConnectOther => respond::UNREACHABLE,
             UpstreamError::ConnectTimeout | UpstreamError::HeadTimeout => respond::NO_ANSWER,
             UpstreamError::Send | UpstreamError::ClosedBeforeHead => respond::CLOSED,
-            UpstreamError::BadResponse | UpstreamError::BodyCut => respond::BAD_ANSWER,
+            UpstreamError::BadResponse | UpstreamError::BodyCut | UpstreamError::Status => {
+                respond::BAD_ANSWER
+            }
         };
         Self { stage, own, how }
     }
@@ -119,7 +121,10 @@ impl Exchange<'_> {
                 Came::Head(Err(NoHead::Closed)) => {
                     return Ok(Err(Failed::new(Stage::BeforeHead, UpstreamError::ClosedBeforeHead)));
                 }
-                Came::Head(Err(NoHead::Cut | NoHead::Malformed)) => {
+                Came::Head(Err(NoHead::Cut)) => {
+                    return Ok(Err(Failed::new(Stage::BeforeHead, UpstreamError::BadResponse)));
+                }
+                Came::Head(Err(NoHead::Malformed)) => {
                     return Ok(Err(Failed::new(Stage::Head, UpstreamError::BadResponse)));
                 }
                 Came::Head(Ok(end)) => end,
@@ -157,6 +162,7 @@ impl Exchange<'_> {
         }
         lease.held.consume(end);
         if self.request.version == Version::Http11 {
+            self.has_informed = true;
             write_all(self.client, &out).await.map_err(|()| Stop::Gone("client.response"))?;
         }
         Ok(true)

@@ -14,14 +14,17 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 
 use super::clock::Deadline;
+use super::door::{Door, Inside};
 use super::exchange::{self, Next};
 use super::request::Refusal;
 use super::respond::{Own, TOO_SLOW};
-use super::rewrite::vouch;
-use super::worker::{Door, Worker};
+use super::vouched::Vouched;
+use super::worker::Worker;
 use crate::message::head::{Fault, Search, check_first_line, find_end};
 use crate::net::buffer::Buffer;
+use crate::net::proxy_header;
 use crate::net::stream::Stream;
+use crate::telemetry::reasons::Rejection;
 
 /// How long a connection is kept ready before it is parked.
 const PARK: Duration = Duration::from_secs(2);
@@ -37,18 +40,18 @@ pub struct Client {
     pub stream: Stream,
     /// Bytes read and not yet used.
     pub held: Buffer,
-    /// Its address; `None` on a Unix socket.
+    /// Its address, as a PROXY header tells it if there is one; `None` on a Unix socket.
     pub peer: Option<IpAddr>,
     /// Where it came in.
     pub door: Rc<Door>,
     /// The one deadline of its task.
     pub deadline: Deadline,
     /// What homing vouches for about it.
-    pub vouched: Rc<[u8]>,
+    pub vouched: Vouched,
     /// When it was accepted.
     pub opened: Instant,
     /// Requests served on it.
-    pub served: u64,
+    pub served: u32,
     /// Whether it has said that it will send no more.
     pub has_ended: bool,
 }
@@ -65,9 +68,19 @@ enum Waited {
     Refused(Own),
 }
 
+/// What waiting for a PROXY header came to.
+enum Introduced {
+    /// It is known who the client is.
+    Done,
+    /// The connection is over before a word was said.
+    Over,
+    /// There is no header, for this reason: whatever comes is nobody's.
+    Wrong(&'static str),
+}
+
 /// Serves one connection to its end.
-pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Option<IpAddr>) {
-    let _guard = door.enter(&worker);
+pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer: Option<IpAddr>) {
+    let door = Rc::clone(inside.door());
     let deadline = worker.clock.deadline();
     poll_fn(|cx| {
         deadline.tie(cx);
@@ -78,13 +91,26 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
         stream,
         held: Buffer::new(&worker.blocks),
         peer,
-        vouched: vouch(peer, door.port).into(),
+        vouched: Vouched::new(peer, door.port),
         door,
         deadline,
         opened: Instant::now(),
         served: 0,
         has_ended: false,
     };
+    if client.door.listener.proxy_protocol {
+        match Box::pin(introduce(&worker, &mut client)).await {
+            Introduced::Done => {}
+            Introduced::Over => return,
+            Introduced::Wrong(what) => {
+                tracing::debug!(listener = &*client.door.listener.name, peer = ?client.peer, what, "no PROXY header");
+                return worker.record().rejected(client.door.ix, Rejection::ProxyHeader);
+            }
+        }
+    }
+    if !inside.introduce(&client.stream, client.peer) {
+        return;
+    }
     loop {
         // The working state is on the heap while there is work, and gone while there is none.
         match Box::pin(active(&worker, client)).await {
@@ -107,12 +133,47 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
     }
 }
 
+/// Waits for the PROXY header and takes who the client is from it. What came behind it stays held.
+async fn introduce(worker: &Worker, client: &mut Client) -> Introduced {
+    client.deadline.set(client.door.listener.timeouts.proxy_header);
+    poll_fn(|cx| {
+        loop {
+            match proxy_header::parse(client.held.data()) {
+                Err(_) => return Poll::Ready(Introduced::Wrong("malformed")),
+                Ok(None) => {}
+                Ok(Some(header)) => {
+                    client.held.consume(header.len);
+                    if let Some(carried) = header.carried {
+                        client.peer = Some(carried.source.ip());
+                        client.vouched = Vouched::new(client.peer, Some(carried.destination.port()));
+                    }
+                    return Poll::Ready(Introduced::Done);
+                }
+            }
+            if client.held.is_empty() && worker.closes_idle() {
+                return Poll::Ready(Introduced::Over);
+            }
+            match client.held.poll_fill(&mut client.stream, cx) {
+                // A check that connects and says nothing is no mistake of anybody's.
+                Poll::Ready(Ok(0)) if client.held.is_empty() => return Poll::Ready(Introduced::Over),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Introduced::Wrong("cut")),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => {
+                    client.held.shrink();
+                    return client.deadline.poll().map(|()| Introduced::Wrong("late"));
+                }
+            }
+        }
+    })
+    .await
+}
+
 /// Serves requests until the connection ends (`None`) or is idle.
 async fn active(worker: &Rc<Worker>, mut client: Client) -> Option<Client> {
     loop {
         match wait_for_head(worker, &mut client).await {
             Waited::Head(len) => match exchange::serve(worker, &mut client, len).await {
-                Next::Request => client.served += 1,
+                Next::Request => client.served = client.served.saturating_add(1),
                 Next::Close => {
                     linger(&mut client).await;
                     return None;

@@ -44,7 +44,11 @@ impl Exchange<'_> {
             self.failed(&member, UpstreamError::BadResponse);
             return Err(Stop::Answer(respond::BAD_ANSWER));
         };
-        self.answered(&member);
+        if self.request.pool.pool.policy.is_failure(self.story.status) {
+            self.failed(&member, UpstreamError::Status);
+        } else {
+            self.answered(&member);
+        }
         lease.held.consume(end);
         if answer.is_tunnel {
             return self.tunnel(lease, answer).await;
@@ -124,6 +128,7 @@ impl Exchange<'_> {
             keep,
             pin: pin.as_deref(),
             private,
+            id: upload.head().get(self.request.id.clone()).unwrap_or_default(),
             affinity: listener.affinity_header.then(|| choice.why.as_str()),
             date: date.as_bytes(),
             upgrade: is_tunnel,

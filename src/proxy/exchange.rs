@@ -10,21 +10,20 @@ use std::time::Instant;
 use super::ask::{Failed, refusal_of};
 use super::connection::Client;
 use super::forward::{Pump, Sink, Trailers};
+use super::place::{Place, Tries};
 use super::request::{self, Asker, Request};
 use super::respond::{self, Own};
-use super::retry::{Again, Stage, again};
+use super::retry::{self, Again, Stage, Tried};
 use super::story::Story;
-use super::upstream::{self, Lease, Member, NoLease, Reuse};
+use super::upstream::{self, Lease, Member, NoLease, Reuse, Seat};
 use super::visits::Visit;
 use super::worker::{View, Worker};
 use crate::affinity::Why;
-use crate::backend::members::BackendSet;
 use crate::message::framing::Framing;
 use crate::message::head::Version;
-use crate::pool::choose::{Choice, Question};
+use crate::pool::choose::Choice;
 use crate::snapshot::HalfClose;
 use crate::snapshot::reports::Outcome;
-use crate::strategy::RequestFacts;
 use crate::telemetry::reasons::UpstreamError;
 
 /// What becomes of the client's connection.
@@ -48,11 +47,16 @@ pub(super) enum Stop {
 
 /// Serves the request whose head is the first `len` bytes that `client` holds.
 pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next {
-    let story = Story::new(Instant::now());
+    let story = Story::new(Instant::now(), worker.request_id());
     let view = worker.view();
     let door = Rc::clone(&client.door);
-    let asker =
-        Asker { listener: &door.listener, listener_ix: door.ix, peer: client.peer, vouched: &client.vouched };
+    let asker = Asker {
+        listener: &door.listener,
+        listener_ix: door.ix,
+        peer: client.peer,
+        vouched: &client.vouched,
+        id: &story.id,
+    };
     let head = client.held.data().get(..len).unwrap_or_default();
     let admitted = request::admit(worker, &view, &asker, head);
     let request = match admitted {
@@ -63,11 +67,11 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         }
     };
     client.held.consume(len);
-    let mut exchange = Exchange { worker, client, view: &view, request, story };
+    let mut exchange = Exchange { worker, client, view, request, story, has_informed: false };
     let mut upload = exchange.upload();
     let next = match exchange.run(&mut upload).await {
         Ok(next) => next,
-        Err(Stop::Answer(own)) => exchange.answer(own).await,
+        Err(Stop::Answer(own)) => exchange.answer(own, &upload).await,
         Err(Stop::Gone(end)) => {
             exchange.story.end = end;
             Next::Over
@@ -84,33 +88,25 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
 pub(super) struct Exchange<'a> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) client: &'a mut Client,
-    pub(super) view: &'a Rc<View>,
+    pub(super) view: Rc<View>,
     pub(super) request: Request,
     pub(super) story: Story,
+    /// Whether the client was sent an informational answer.
+    pub(super) has_informed: bool,
 }
 
 impl Exchange<'_> {
     /// From the choice to the last byte of the answer.
     async fn run(&mut self, upload: &mut Pump) -> Result<Next, Stop> {
-        let mut tried = BackendSet::new();
-        let mut reuse = if self.request.is_idempotent { Reuse::Likely } else { Reuse::Sure };
-        let mut retries = 0;
+        let mut tries = Tries::new(self.request.is_idempotent);
+        self.request.pool.budget.earn();
         loop {
-            let choice = self.choose(&tried)?;
+            let Place { choice, member, seat } = self.place(&mut tries).await?;
             let visit = self.begin_visit(choice);
-            let pool = Rc::clone(&self.request.pool);
-            let Some(member) = pool.members.get(choice.backend.index()) else {
-                return Err(Stop::Answer(respond::NO_BACKEND));
-            };
-            let member = Rc::clone(member);
             self.story.tries += 1;
-            let failed = match self.lease(&member, reuse).await {
+            let failed = match self.lease(&member, seat, tries.reuse).await {
                 Err(NoLease::Exhausted(_)) => return Err(Stop::Answer(respond::EXHAUSTED)),
-                Err(NoLease::Full) => {
-                    tried.insert(choice.backend);
-                    continue;
-                }
-                Err(NoLease::Timeout) => Failed::new(Stage::Connect, UpstreamError::ConnectTimeout),
+                Err(NoLease::Timeout) => Failed::new(Stage::ConnectTimeout, UpstreamError::ConnectTimeout),
                 Err(NoLease::Refused(e)) => Failed::new(Stage::Connect, refusal_of(&e)),
                 Ok(mut lease) => match self.ask(upload, &mut lease).await? {
                     Ok(end) => return self.pass_on(upload, lease, end, choice, visit).await,
@@ -122,17 +118,40 @@ impl Exchange<'_> {
             } else {
                 self.failed(&member, failed.how);
             }
-            match again(failed.stage, self.request.is_idempotent, !upload.has_taken, retries) {
+            match self.again(&failed, choice, &mut tries, upload) {
                 Again::No => return Err(Stop::Answer(failed.own)),
-                Again::Fresh => reuse = Reuse::No,
+                Again::Fresh => tries.reuse = Reuse::No,
                 Again::Elsewhere => {
-                    tried.insert(choice.backend);
+                    tries.failed.insert(choice.backend);
                     self.story.lost = Some(failed.own);
+                    self.refresh();
                 }
             }
-            retries += u32::from(failed.stage != Stage::Connect);
             upload.rewind();
         }
+    }
+
+    /// What may be done after a try that failed; a retry that sends the request again is paid for.
+    fn again(&self, failed: &Failed, choice: Choice, tries: &mut Tries, upload: &Pump) -> Again {
+        let is_home = matches!(choice.why, Why::Pinned | Why::Refreshed);
+        let tried = Tried {
+            is_idempotent: self.request.is_idempotent,
+            is_whole: !upload.has_taken && !self.has_informed,
+            resent: tries.resent,
+            is_first_at_home: is_home && !tries.was_home,
+        };
+        tries.was_home |= is_home;
+        let again = retry::again(failed.stage, tried);
+        if again == Again::No || !failed.stage.was_sent() {
+            return again;
+        }
+        tries.resent += 1;
+        let pool = &self.request.pool;
+        if pool.budget.spend(self.worker.clock.now()) {
+            return again;
+        }
+        self.worker.record().denied(pool.ix);
+        Again::No
     }
 
     /// The pump for the request: its head, with what came of its body right behind it.
@@ -142,39 +161,6 @@ impl Exchange<'_> {
         Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers))
     }
 
-    fn choose(&mut self, tried: &BackendSet) -> Result<Choice, Stop> {
-        let request = &self.request;
-        let pool = &request.pool;
-        let is_first = self.client.served == 0;
-        let follow = if request.visit != 0 && request.key.is_none() {
-            self.worker.visits.follow(request.visit, is_first.then_some(self.client.opened))
-        } else {
-            None
-        };
-        let session = request.session.as_ref();
-        let ask = Question { pool: &pool.pool, standing: &pool.standing, session, tried, follow };
-        let facts = RequestFacts {
-            client: request.client,
-            key: request.key.as_deref(),
-            hash: request.hash,
-            attempt: u8::try_from(tried.len()).unwrap_or(u8::MAX),
-            now: self.worker.unix_now(),
-        };
-        let chosen = pool.pickers.borrow_mut().choose(&ask, &facts);
-        if let Some(choice) = chosen {
-            self.story.why = choice.why;
-            return Ok(choice);
-        }
-        self.story.why = Why::NoBackend;
-        let is_full =
-            pool.pool.members.iter().any(|(ix, b)| pool.standing.open.contains(ix) && !b.has_room());
-        Err(Stop::Answer(match self.story.lost {
-            Some(own) => own,
-            None if is_full => respond::FULL,
-            None => respond::NO_BACKEND,
-        }))
-    }
-
     fn begin_visit(&self, choice: Choice) -> Option<Visit> {
         if self.request.visit == 0 || self.request.key.is_some() {
             return None;
@@ -182,11 +168,11 @@ impl Exchange<'_> {
         self.worker.visits.begin(self.request.visit, choice.backend)
     }
 
-    async fn lease(&mut self, member: &Rc<Member>, reuse: Reuse) -> Result<Lease, NoLease> {
+    async fn lease(&mut self, member: &Rc<Member>, seat: Seat, reuse: Reuse) -> Result<Lease, NoLease> {
         let began = Instant::now();
         let pool = Rc::clone(&self.request.pool);
         let reuse = if self.request.upgrade { Reuse::No } else { reuse };
-        let lease = upstream::lease(self.worker, &pool, member, reuse, &self.client.deadline).await;
+        let lease = upstream::lease(self.worker, &pool, member, seat, reuse, &self.client.deadline).await;
         self.story.backend = Some(member.ix);
         if let Ok(lease) = &lease {
             self.worker.record().sent(pool.ix, member.ix, lease.reused);
@@ -197,14 +183,15 @@ impl Exchange<'_> {
     }
 
     /// Answers ourselves, and closes if anything of the request may still come.
-    async fn answer(&mut self, own: Own) -> Next {
+    async fn answer(&mut self, own: Own, upload: &Pump) -> Next {
         self.story.own(own);
         let keep = self.request.persists
             && self.request.framing == Framing::None
             && !self.client.has_ended
             && !self.worker.is_draining();
         let (version, to_head) = (self.request.version, self.request.to_head);
-        answer(self.worker, self.client, own, version, to_head, keep).await
+        let id = upload.head().get(self.request.id.clone()).unwrap_or_default();
+        answer(self.worker, self.client, own, version, to_head, keep, id).await
     }
 
     /// Whether the answer is delivered to a client that has ended its sending side.
@@ -239,9 +226,10 @@ async fn answer(
     version: Version,
     to_head: bool,
     keep: bool,
+    id: &[u8],
 ) -> Next {
     let mut out = worker.blocks.output();
-    own.write(&mut out, version, keep, to_head, worker.date().as_bytes());
+    own.write(&mut out, version, keep, to_head, id, worker.date().as_bytes());
     let written = write_all(client, &out).await;
     worker.blocks.recycle(out);
     match (written, keep) {
@@ -254,12 +242,13 @@ async fn answer(
 /// Refuses a request whose head, or what came of it, is the first `len` bytes held: answers, and records it. The
 /// connection cannot go on, since where the next request begins is not known.
 pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usize) {
-    let mut story = Story::new(Instant::now());
+    let mut story = Story::new(Instant::now(), worker.request_id());
     let head = client.held.data().get(..len).unwrap_or_default();
     let to_head = head.starts_with(b"HEAD ");
     story.refused(head, own);
     client.held.consume(len);
-    let _ = answer(worker, client, own, Version::Http11, to_head, false).await;
+    let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
+    let _ = answer(worker, client, own, Version::Http11, to_head, false, id).await;
     worker.finish(&story, None, client);
 }
 

@@ -153,6 +153,12 @@ impl Pump {
         if self.head.is_empty() { pending } else { std::mem::take(&mut self.head) }
     }
 
+    /// The head, whatever became of it.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        if self.head.is_empty() { &self.pending } else { &self.head }
+    }
+
     /// Starts over with the same head, for another try. Only while nothing was taken from the sender.
     pub fn rewind(&mut self) {
         self.written = 0;

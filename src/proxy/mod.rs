@@ -1,20 +1,25 @@
 //! The data plane: one thread per core, each a world of its own.
 //!
-//! A request's way: [`worker`] accepts, [`connection`] waits for heads, [`exchange`] is the whole way of one request
-//! in order: `ask` sends it and waits for an answer, `deliver` passes that on. [`request`] admits a request's head
-//! and `rewrite` makes it fit for a backend, [`upstream`] finds a connection to a backend,
-//! [`forward`] moves bodies, [`tunnel`] moves what is no longer HTTP, [`respond`] writes heads and homing's own
+//! A request's way: [`worker`] accepts, [`door`] lets in, [`connection`] waits for heads, [`exchange`] is the whole way
+//! of one request in order: `place` finds it a seat at a backend, `ask` sends it and waits for an answer, `deliver`
+//! passes that on. [`request`] admits a request's head and `rewrite` makes it fit for a backend with what homing vouches
+//! for ([`vouched`]), [`upstream`] finds a connection to a backend, [`forward`] moves bodies, [`tunnel`] moves what is
+//! no longer HTTP, [`respond`] writes heads and homing's own
 //! answers, [`retry`] says what may be tried again. Tasks never leave their thread, so nothing here is locked but
-//! [`visits`], the one small map that workers share.
+//! [`visits`] and, where it is wanted, [`crowd`]: small maps that workers share.
 
 mod ask;
 pub mod clock;
 pub mod connection;
+pub mod crowd;
 mod deliver;
+pub mod door;
 pub mod exchange;
 pub mod forward;
+mod place;
 pub mod record;
 pub mod request;
+pub mod request_id;
 pub mod respond;
 pub mod retry;
 mod rewrite;
@@ -22,4 +27,5 @@ pub mod story;
 pub mod tunnel;
 pub mod upstream;
 pub mod visits;
+pub mod vouched;
 pub mod worker;

@@ -1,6 +1,6 @@
 //! Where a request's story goes: this worker's counters, and its access log.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -33,14 +33,13 @@ pub const AFFINITY: [(&str, &str); Why::ALL.len()] = {
 pub struct Record {
     shard: Arc<Shard>,
     logger: Option<RefCell<AccessLogger>>,
-    next_id: Cell<u64>,
 }
 
 impl Record {
     /// Counts into `shard`; logs if there is a logger.
     #[must_use]
     pub fn new(shard: Arc<Shard>, logger: Option<AccessLogger>) -> Self {
-        Self { shard, logger: logger.map(RefCell::new), next_id: Cell::new(fastrand::u64(..)) }
+        Self { shard, logger: logger.map(RefCell::new) }
     }
 
     /// Hands finished lines to the writer.
@@ -89,6 +88,16 @@ impl Record {
         if is_reused { shard.reused() } else { shard.connected() }
     }
 
+    /// A request waits for a full backend.
+    pub fn queued(&self, pool: usize) {
+        self.shard.pool(pool).queued();
+    }
+
+    /// A request is not sent again: the budget for that is used up.
+    pub fn denied(&self, pool: usize) {
+        self.shard.pool(pool).denied();
+    }
+
     /// A backend failed a request.
     pub fn failed(&self, pool: usize, backend: BackendIx, how: UpstreamError) {
         self.shard.pool(pool).backend(backend.index()).failed(how);
@@ -121,14 +130,13 @@ impl Record {
         texts: &'a mut Texts,
     ) -> Entry<'a> {
         let ended = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let id = self.next_id.replace(self.next_id.get().wrapping_add(1));
-        texts.id = format!("{:016x}", crate::base::hash::combine(id, 1));
+        let named = request.map(|r| r.part(&r.id)).filter(|id| !id.is_empty());
         texts.peer = client.peer.as_ref().map(IpAddr::to_string).unwrap_or_default();
         let who = request.map_or(client.peer, |r| r.client);
         texts.client = who.as_ref().map(IpAddr::to_string).unwrap_or_default();
         let mut entry = Entry {
             ts_ms: u64::try_from(ended.saturating_sub(took).as_millis()).unwrap_or_default(),
-            id: &texts.id,
+            id: std::str::from_utf8(named.unwrap_or(&story.id)).unwrap_or_default(),
             client_ip: &texts.client,
             peer_ip: &texts.peer,
             listener: &client.door.listener.name,
@@ -137,6 +145,7 @@ impl Record {
             bytes_out: story.bytes_out,
             dur: micros(took),
             tries: u8::try_from(story.tries).unwrap_or(u8::MAX),
+            t_wait: Some(story.waited).filter(|d| !d.is_zero()).map(micros),
             t_connect: story.connect.map(micros),
             t_first_byte: story.first_byte.map(micros),
             conn_reused: story.reused,
@@ -173,7 +182,6 @@ impl Record {
 /// Texts that an entry borrows.
 #[derive(Debug, Default)]
 struct Texts {
-    id: String,
     client: String,
     peer: String,
 }

@@ -7,8 +7,10 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::request_id::Digits;
 use super::rewrite::Writer;
 use super::upstream::PoolView;
+use super::vouched::Vouched;
 use super::worker::{View, Worker};
 use crate::affinity::key::KeyFacts;
 use crate::affinity::{Pin, Session, Why};
@@ -30,7 +32,9 @@ pub struct Asker<'a> {
     /// Its address; `None` on a Unix socket.
     pub peer: Option<IpAddr>,
     /// The fields that say who it is, written once per connection.
-    pub vouched: &'a [u8],
+    pub vouched: &'a Vouched,
+    /// What the request is called, unless a trusted proxy has given it a name.
+    pub id: &'a Digits,
 }
 
 /// A request that may go to a backend.
@@ -74,6 +78,8 @@ pub struct Request {
     pub visit: u64,
     /// The client's address, as the trusted proxies tell it.
     pub client: Option<IpAddr>,
+    /// Where in `head` the request's id stands; empty if it has none.
+    pub id: Range<usize>,
     /// Where in `head` the User-Agent stands.
     pub user_agent: Range<usize>,
     /// Where in `head` the Referer stands.
@@ -134,6 +140,7 @@ pub(super) struct Fields<'b> {
     pub(super) expects: bool,
     has_cookie: bool,
     forwarded_for: usize,
+    pub(super) request_id: Option<&'b [u8]>,
     user_agent: &'b [u8],
 }
 
@@ -201,6 +208,7 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
         hash,
         visit,
         client,
+        id: 0..0,
         user_agent: 0..0,
         referer: 0..0,
     };
@@ -243,6 +251,7 @@ fn inspect<'b>(
         expects: false,
         has_cookie: false,
         forwarded_for: 0,
+        request_id: None,
         user_agent: b"",
     };
     for (f, slot) in head.fields.iter().zip(&mut seen.names) {
@@ -275,6 +284,7 @@ fn inspect<'b>(
             }
             Name::Cookie => seen.has_cookie = true,
             Name::ForwardedFor => seen.forwarded_for += 1,
+            Name::RequestId => seen.request_id = seen.request_id.or(Some(f.value)),
             Name::UserAgent => seen.user_agent = f.value,
             Name::Via if is_own_via(f.value, pseudonym) => return Err(Fault::Loop),
             _ => {}

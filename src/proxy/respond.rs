@@ -4,11 +4,13 @@
 
 use super::request::{Refusal, Request};
 use super::rewrite::write_field;
+use crate::affinity::Why;
 use crate::affinity::caching::make_private;
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, is_nominated};
 use crate::message::head::{Fault, ResponseHead, Version};
 use crate::route::HeaderRules;
+use crate::telemetry::reasons::Rejection;
 
 /// An answer that homing makes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct Passing<'a> {
     pub keep: bool,
     /// The `Set-Cookie` value that carries the pin.
     pub pin: Option<&'a [u8]>,
+    /// What the request is called; empty where that is not told.
+    pub id: &'a [u8],
     /// Whether the answer becomes private because of the pin.
     pub private: bool,
     /// The reason for the choice, where the listener wants it told.
@@ -64,6 +68,7 @@ impl Passing<'_> {
                 | Name::Http2Settings
                 | Name::HomingAffinity => continue,
                 Name::Trailer if self.framing != Framing::Chunked || !self.request.trailers => continue,
+                Name::RequestId if !self.id.is_empty() => continue,
                 Name::CacheControl if self.private => continue,
                 Name::SetCookie => {
                     let cookie = self.request.pool.pool.cookie.as_ref();
@@ -98,6 +103,9 @@ impl Passing<'_> {
         }
         if let Some(pin) = self.pin {
             write_field(out, "Set-Cookie", pin);
+        }
+        if !self.id.is_empty() {
+            write_field(out, "X-Request-Id", self.id);
         }
         if let Some(why) = self.affinity {
             write_field(out, "X-Homing-Affinity", why.as_bytes());
@@ -165,8 +173,16 @@ pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
 }
 
 impl Own {
-    /// The whole answer.
-    pub fn write(&self, out: &mut Vec<u8>, version: Version, keep: bool, to_head: bool, date: &[u8]) {
+    /// The whole answer, to a request with this `id` if that is told.
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        version: Version,
+        keep: bool,
+        to_head: bool,
+        id: &[u8],
+        date: &[u8],
+    ) {
         let status = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_GATEWAY);
         let phrase = status.canonical_reason().unwrap_or_default();
         let body = match self.text {
@@ -186,6 +202,9 @@ impl Own {
             out.extend_from_slice(b"Retry-After: 5\r\n");
         }
         write_field(out, "Date", date);
+        if !id.is_empty() {
+            write_field(out, "X-Request-Id", id);
+        }
         write_connection(out, version, keep);
         out.extend_from_slice(b"\r\n");
         if !to_head {
@@ -204,6 +223,17 @@ pub const TOO_SLOW: Own = own(408, "request_timeout", "the request did not come 
 pub const NO_BACKEND: Own = own(503, "no_backend", "no backend can be used");
 /// Every backend of the pool has as many requests as it may.
 pub const FULL: Own = own(503, "full", "every backend is full");
+/// The session's backend cannot be used for this reason, and its pool is strict.
+#[must_use]
+pub const fn lost_home(why: Why) -> Own {
+    match why {
+        Why::Maint => own(503, "home_maint", "this session's server is in maintenance"),
+        Why::Full => own(503, "home_full", "this session's server is full"),
+        Why::Unreachable => own(503, "home_unreachable", "this session's server cannot be reached"),
+        _ => own(503, "home_down", "this session's server is down"),
+    }
+}
+
 /// Something homing itself needs has run out.
 pub const EXHAUSTED: Own = own(503, "exhausted", "out of descriptors or ports");
 /// The backend did not accept a connection.
@@ -257,6 +287,18 @@ impl Refusal {
             Self::Fault(fault) => of_fault(fault),
         }
     }
+}
+
+/// The last word to a connection that is turned away, if there is one.
+#[must_use]
+pub const fn of_rejection(why: Rejection) -> Option<Own> {
+    let text = match why {
+        Rejection::ListenerFull => "this listener has as many connections as it may",
+        Rejection::ProcessFull => "there are as many connections as there may be",
+        Rejection::AddressFull => "this address has as many connections as it may",
+        Rejection::ProxyHeader => return None,
+    };
+    Some(own(503, why.as_str(), text))
 }
 
 const fn of_fault(fault: Fault) -> Own {

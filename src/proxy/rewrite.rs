@@ -1,9 +1,10 @@
 //! The head that a backend sees: the client's, without what is only between the client and us, and with what homing
 //! vouches for behind it, where no field of the client's can remove or change it.
 
-use std::net::IpAddr;
+use std::ops::Range;
 
 use super::request::{Asker, Fields, Place, Request};
+use super::request_id;
 use super::worker::Worker;
 use crate::affinity::cookie::Stripped;
 use crate::message::field::{self, Name, Underscores};
@@ -57,8 +58,12 @@ impl Writer<'_, '_> {
         }
         self.write_framing(request, &mut out);
         let ours = out.len();
-        self.write_ours(place, &mut out);
+        self.write_client(place, request.client, &mut out);
+        self.write_via(&mut out);
         self.drop_ruled(ours, &mut out);
+        if self.asker.listener.request_id && !self.is_ruled(b"x-request-id") {
+            request.id = self.write_id(&mut out);
+        }
         let set = self.rules.set.iter().filter(|(name, _)| name != "host");
         for (name, value) in set.chain(&self.rules.add) {
             write_field(&mut out, name, value.as_bytes());
@@ -83,6 +88,8 @@ impl Writer<'_, '_> {
             | Name::ForwardedFor
             | Name::RealIp
             | Name::HomingAffinity => return true,
+            Name::Forwarded if self.asker.listener.forwarded => return true,
+            Name::RequestId if self.asker.listener.request_id => return true,
             Name::Expect => return !self.fields.expects,
             Name::ForwardedOther | Name::Forwarded | Name::RequestId if !self.is_trusted => {
                 return true;
@@ -118,6 +125,14 @@ impl Writer<'_, '_> {
                 out.extend_from_slice(line);
             }
         }
+    }
+
+    /// Writes what the request is called, and says where.
+    fn write_id(&self, out: &mut Vec<u8>) -> Range<usize> {
+        let kept = self.fields.request_id.filter(|id| self.is_trusted && request_id::is_sane(id));
+        write_field(out, "X-Request-Id", kept.unwrap_or(self.asker.id));
+        let end = out.len() - 2;
+        end - kept.map_or(self.asker.id.len(), <[u8]>::len)..end
     }
 
     fn drops_underscores(&self) -> bool {
@@ -157,38 +172,8 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// What homing vouches for. A trusted proxy's own account is kept and continued.
-    fn write_ours(&self, place: &Place<'_>, out: &mut Vec<u8>) {
-        if self.is_trusted {
-            let mut told = [false; 2];
-            for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
-                if *name == Name::ForwardedOther {
-                    told[0] |= f.name.eq_ignore_ascii_case("x-forwarded-proto");
-                    told[1] |= f.name.eq_ignore_ascii_case("x-forwarded-host");
-                }
-            }
-            out.extend_from_slice(b"X-Forwarded-For: ");
-            for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
-                if *name == Name::ForwardedFor && !f.value.is_empty() {
-                    out.extend_from_slice(f.value);
-                    out.extend_from_slice(b", ");
-                }
-            }
-            let peer = self.asker.peer.map_or_else(|| "unix:".to_owned(), |ip| ip.to_string());
-            out.extend_from_slice(peer.as_bytes());
-            out.extend_from_slice(b"\r\n");
-            if !told[0] {
-                out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
-            }
-            if !told[1] && !place.host.is_empty() {
-                write_field(out, "X-Forwarded-Host", place.host.as_bytes());
-            }
-        } else {
-            out.extend_from_slice(self.asker.vouched);
-            if !place.host.is_empty() {
-                write_field(out, "X-Forwarded-Host", place.host.as_bytes());
-            }
-        }
+    /// How the request came to us, for who looks for a loop. (RFC 9110 section 7.6.3)
+    fn write_via(&self, out: &mut Vec<u8>) {
         let received = match self.head.version {
             Version::Http10 => "1.0",
             Version::Http11 => "1.1",
@@ -205,18 +190,4 @@ pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
-}
-
-/// The fields that say who an untrusted peer is: written once per connection.
-#[must_use]
-pub(super) fn vouch(peer: Option<IpAddr>, port: Option<u16>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(128);
-    let who = peer.map_or_else(|| "unix:".to_owned(), |ip| ip.to_string());
-    write_field(&mut out, "X-Forwarded-For", who.as_bytes());
-    write_field(&mut out, "X-Real-IP", who.as_bytes());
-    write_field(&mut out, "X-Forwarded-Proto", b"http");
-    if let Some(port) = port {
-        write_field(&mut out, "X-Forwarded-Port", port.to_string().as_bytes());
-    }
-    out
 }

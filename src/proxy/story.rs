@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::request_id::Digits;
 use super::respond::Own;
 use crate::affinity::Why;
 use crate::backend::BackendIx;
@@ -11,6 +12,8 @@ use crate::backend::BackendIx;
 pub struct Story {
     /// When its head was whole.
     pub began: Instant,
+    /// What it is called, unless a trusted proxy has given it a name.
+    pub id: Digits,
     /// The status sent; 0 if none was.
     pub status: u16,
     /// The reason for the choice.
@@ -27,6 +30,8 @@ pub struct Story {
     pub replays: u32,
     /// What the last backend that failed would have been answered with.
     pub lost: Option<Own>,
+    /// How long it waited for a full or lost backend.
+    pub waited: Duration,
     /// How long connecting took.
     pub connect: Option<Duration>,
     /// Until the answer's head.
@@ -44,9 +49,10 @@ pub struct Story {
 impl Story {
     /// A story that begins now.
     #[must_use]
-    pub const fn new(began: Instant) -> Self {
+    pub const fn new(began: Instant, id: Digits) -> Self {
         Self {
             began,
+            id,
             status: 0,
             why: Why::Bypass,
             reason: None,
@@ -55,6 +61,7 @@ impl Story {
             tries: 0,
             replays: 0,
             lost: None,
+            waited: Duration::ZERO,
             connect: None,
             first_byte: None,
             reused: false,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::clock::Deadline;
+use super::retry::Budget;
 use super::worker::Worker;
 use crate::backend::{Backend, BackendIx};
 use crate::message::head::{self, Fault, ResponseHead, Search};
@@ -26,7 +27,7 @@ use crate::snapshot::reports::Owed;
 const MAX_HEAD: usize = BLOCK;
 
 /// One worker's view of a pool.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PoolView {
     /// The pool's place in the snapshot.
     pub ix: usize,
@@ -40,6 +41,8 @@ pub struct PoolView {
     pub members: Rc<[Rc<Member>]>,
     /// The backends whose next answer the control plane waits for.
     pub owed: Rc<Owed>,
+    /// What may be sent again.
+    pub budget: Rc<Budget>,
     /// Whether the application was seen to set a cookie of our name: it is told once per worker.
     pub collided: Rc<Cell<bool>>,
 }
@@ -79,17 +82,29 @@ pub struct Lease {
 #[derive(Debug)]
 pub struct Seat(Arc<Backend>);
 
+impl Seat {
+    /// Takes a place, if the backend has room and nobody waits for it.
+    #[must_use]
+    pub fn take(backend: &Arc<Backend>) -> Option<Self> {
+        backend.load.enter(backend.max_conns).then(|| Self(Arc::clone(backend)))
+    }
+
+    /// The place that was granted to a request that waited.
+    #[must_use]
+    pub fn granted(backend: &Arc<Backend>) -> Self {
+        Self(Arc::clone(backend))
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.load.leave();
+        self.0.load.leave(self.0.max_conns);
     }
 }
 
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum NoLease {
-    /// The backend has as many requests as it may.
-    Full,
     /// It did not accept in time.
     Timeout,
     /// It did not accept.
@@ -122,6 +137,11 @@ impl Member {
         self.idle.borrow().len()
     }
 
+    /// Closes every idle connection: its descriptor is needed.
+    pub fn release(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
     /// Closes the connections that were idle for longer than `max` milliseconds.
     pub fn sweep(&self, now: u64, max: u64) {
         self.idle.borrow_mut().retain(|idle| now.saturating_sub(idle.since) < max);
@@ -142,7 +162,7 @@ impl Member {
     }
 }
 
-/// A connection to `member`'s backend, kept or new, counted in its load.
+/// A connection to `member`'s backend, kept or new, on a seat there.
 ///
 /// # Errors
 /// Why there is none. Not cancel-safe in what it counts: dropping the future gives everything back.
@@ -150,19 +170,23 @@ pub async fn lease(
     worker: &Rc<Worker>,
     pool: &PoolView,
     member: &Rc<Member>,
+    seat: Seat,
     reuse: Reuse,
     deadline: &Deadline,
 ) -> Result<Lease, NoLease> {
     let backend = &member.backend;
-    if !backend.load.enter(backend.max_conns) {
-        return Err(NoLease::Full);
-    }
-    let seat = Seat(Arc::clone(backend));
     let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
     let kept = if reuse == Reuse::No { None } else { member.kept(worker.clock.now(), idle, reuse) };
     let (stream, reused) = match kept {
         Some(stream) => (stream, true),
-        None => (dial(pool, backend, deadline).await?, false),
+        None => match dial(pool, backend, deadline).await {
+            Err(NoLease::Exhausted(_)) => {
+                // What waits for a next request has descriptors and ports that this one needs.
+                worker.release_idle();
+                (dial(pool, backend, deadline).await?, false)
+            }
+            dialled => (dialled?, false),
+        },
     };
     let held = Buffer::new(&worker.blocks);
     Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default(), seat })

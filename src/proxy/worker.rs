@@ -2,19 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use socket2::Socket;
-use tokio::net::{TcpListener, UnixListener};
 
 use super::clock::{Clock, TICK};
 use super::connection::{self, Client};
+use super::door::{Acceptor, Door, is_of_peer};
 use super::record::Record;
 use super::request::Request;
+use super::request_id::{self, Digits};
+use super::retry::Budget;
 use super::story::Story;
 use super::upstream::{Member, PoolView};
 use super::visits::Visits;
@@ -23,15 +24,13 @@ use crate::affinity::seal::Nonces;
 use crate::backend::BackendIx;
 use crate::base::time::UnixSeconds;
 use crate::net::buffer::Blocks;
-use crate::net::stream::Stream;
 use crate::pool::choose::Pickers;
+use crate::snapshot::Snapshot;
 use crate::snapshot::phases::{Phase, Phases};
 use crate::snapshot::published::Published;
 use crate::snapshot::reports::{Outcome, Owed, Report, Reporter};
-use crate::snapshot::{Listener, Snapshot};
 use crate::telemetry::access_log::AccessLogger;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::reasons::Rejection;
 
 /// Connections accepted in one go before others get their turn.
 const ACCEPTS: u32 = 64;
@@ -40,6 +39,8 @@ const ACCEPTS: u32 = 64;
 const GRACE: Duration = Duration::from_secs(1);
 /// How long accepting rests when descriptors have run out: it must not spin.
 const REST: Duration = Duration::from_millis(100);
+/// From one word in the log about that to the next.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What every worker is given.
 #[derive(Clone, Debug)]
@@ -86,6 +87,8 @@ pub struct Worker {
     began: Instant,
     /// When idle connections are closed, once draining has begun.
     closing: Cell<Option<Instant>>,
+    /// When the log was last told that accepting rests.
+    rested: Cell<Option<Instant>>,
 }
 
 /// A snapshot as one worker sees it.
@@ -96,26 +99,6 @@ pub struct View {
     pub snapshot: Arc<Snapshot>,
     /// Its pools, with this worker's pickers and connections.
     pub pools: Vec<Rc<PoolView>>,
-}
-
-/// A listener as one worker sees it.
-#[derive(Clone, Debug)]
-pub struct Door {
-    /// Its place in the snapshot.
-    pub ix: usize,
-    /// Its settings.
-    pub listener: Arc<Listener>,
-    /// Its port, unless it is a Unix socket.
-    pub port: Option<u16>,
-    /// Connections open by it, over all workers.
-    pub open: Arc<AtomicU32>,
-}
-
-/// Counts a connection as open until it is dropped, and a panic that drops it.
-#[derive(Debug)]
-pub struct Inside {
-    worker: Rc<Worker>,
-    door: Rc<Door>,
 }
 
 impl Worker {
@@ -139,6 +122,7 @@ impl Worker {
             unix: Cell::new(UnixSeconds::now()),
             began: Instant::now(),
             closing: Cell::new(None),
+            rested: Cell::new(None),
             shared,
         };
         worker.tick();
@@ -203,9 +187,8 @@ impl Worker {
         loop {
             match acceptor.accept().await {
                 Ok((stream, peer)) => {
-                    if self.has_room(&door) {
-                        let serving = connection::serve(Rc::clone(&self), Rc::clone(&door), stream, peer);
-                        tokio::task::spawn_local(serving);
+                    if let Some(inside) = door.enter(&self, &stream, peer) {
+                        tokio::task::spawn_local(connection::serve(Rc::clone(&self), inside, stream, peer));
                     }
                     in_a_row += 1;
                     if in_a_row % ACCEPTS == 0 {
@@ -214,25 +197,14 @@ impl Worker {
                 }
                 Err(error) if is_of_peer(&error) => {}
                 Err(error) => {
-                    tracing::warn!(listener = &*door.listener.name, %error, "accepting rests");
+                    if self.rested.get().is_none_or(|at| at.elapsed() >= QUIET) {
+                        self.rested.set(Some(Instant::now()));
+                        tracing::warn!(listener = &*door.listener.name, %error, "accepting rests");
+                    }
                     tokio::time::sleep(REST).await;
                 }
             }
         }
-    }
-
-    /// Whether one more connection may be opened; one that may not is closed at once, and counted.
-    fn has_room(&self, door: &Door) -> bool {
-        let max = door.listener.max_connections;
-        let why = if max != 0 && door.open.load(Relaxed) >= max {
-            Rejection::ListenerFull
-        } else if self.shared.open.load(Relaxed) >= self.shared.max_open {
-            Rejection::ProcessFull
-        } else {
-            return true;
-        };
-        self.record.rejected(door.ix, why);
-        false
     }
 
     /// The present view. Looks once whether there is a new snapshot; pickers and connections of pools that are still
@@ -247,6 +219,12 @@ impl Worker {
         let new = Rc::new(View::new(generation, snapshot, Some(&old), &mut self.rng.borrow_mut()));
         *self.view.borrow_mut() = Rc::clone(&new);
         new
+    }
+
+    /// Closes every idle connection to backends.
+    pub fn release_idle(&self) {
+        let view = Rc::clone(&self.view.borrow());
+        view.pools.iter().flat_map(|pool| pool.members.iter()).for_each(|member| member.release());
     }
 
     /// The wall clock's second, as of the last tick.
@@ -267,10 +245,27 @@ impl Worker {
         self.rng.borrow_mut().u64(..)
     }
 
+    /// A name for a request.
+    #[must_use]
+    pub fn request_id(&self) -> Digits {
+        let mut rng = self.rng.borrow_mut();
+        request_id::digits(rng.u64(..), rng.u64(..))
+    }
+
     /// This process's name in `Via`.
     #[must_use]
     pub fn pseudonym(&self) -> &str {
         &self.shared.pseudonym
+    }
+
+    /// Connections open, over all workers.
+    pub(super) fn open(&self) -> &AtomicU32 {
+        &self.shared.open
+    }
+
+    /// Connections that may be open, over all workers.
+    pub(super) fn max_open(&self) -> u32 {
+        self.shared.max_open
     }
 
     /// Whether connections are to end after what is in flight on them.
@@ -307,75 +302,27 @@ impl View {
         let pools = snapshot.plan.pools.iter().zip(&snapshot.standings).enumerate();
         let pools = pools.map(|(ix, (pool, standing))| {
             let same = old.and_then(|o| o.pools.iter().find(|p| Arc::ptr_eq(&p.pool, pool)));
-            let collided = same.map(|view| Rc::clone(&view.collided)).unwrap_or_default();
-            let (pickers, members, owed) = match same {
-                Some(view) => (Rc::clone(&view.pickers), Rc::clone(&view.members), Rc::clone(&view.owed)),
+            let view = match same {
+                Some(same) => PoolView { ix, standing: Arc::clone(standing), ..PoolView::clone(same) },
                 None => {
                     let members = pool.members.iter().map(|(ix, b)| Rc::new(Member::new(ix, Arc::clone(b))));
-                    let pickers = Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..))));
-                    (pickers, members.collect(), Rc::new(Owed::new(pool.members.len())))
+                    PoolView {
+                        ix,
+                        pool: Arc::clone(pool),
+                        standing: Arc::clone(standing),
+                        pickers: Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..)))),
+                        members: members.collect(),
+                        owed: Rc::new(Owed::new(pool.members.len())),
+                        budget: Rc::new(Budget::default()),
+                        collided: Rc::default(),
+                    }
                 }
             };
             let ejected = pool.members.iter().zip(&standing.members).filter(|(_, a)| a.ejected);
-            ejected.for_each(|((ix, _), _)| owed.note(ix));
-            let (pool, standing) = (Arc::clone(pool), Arc::clone(standing));
-            Rc::new(PoolView { ix, pool, standing, pickers, members, owed, collided })
+            ejected.for_each(|((ix, _), _)| view.owed.note(ix));
+            Rc::new(view)
         });
         let pools = pools.collect();
         Self { generation, snapshot, pools }
     }
-}
-
-impl Door {
-    /// Counts a connection as open.
-    #[must_use]
-    pub fn enter(self: &Rc<Self>, worker: &Rc<Worker>) -> Inside {
-        self.open.fetch_add(1, Relaxed);
-        worker.shared.open.fetch_add(1, Relaxed);
-        worker.record.opened(self.ix);
-        Inside { worker: Rc::clone(worker), door: Rc::clone(self) }
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.door.open.fetch_sub(1, Relaxed);
-        self.worker.shared.open.fetch_sub(1, Relaxed);
-        self.worker.record.closed(self.door.ix);
-        if std::thread::panicking() {
-            self.worker.record.panicked();
-        }
-    }
-}
-
-/// A listening socket in the worker's runtime.
-enum Acceptor {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Acceptor {
-    fn new(door: &Door, socket: Socket) -> io::Result<Self> {
-        if door.port.is_some() {
-            return Ok(Self::Tcp(TcpListener::from_std(socket.into())?));
-        }
-        let listener: std::os::unix::net::UnixListener = std::os::fd::OwnedFd::from(socket).into();
-        Ok(Self::Unix(UnixListener::from_std(listener)?))
-    }
-
-    async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                Ok((Stream::Tcp(stream), Some(peer.ip().to_canonical())))
-            }
-            Self::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), None)),
-        }
-    }
-}
-
-/// Whether accepting failed because of the one connection that was to be accepted.
-fn is_of_peer(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, InvalidInput, NotConnected};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | InvalidInput | NotConnected)
 }

@@ -29,6 +29,8 @@ pub struct Snapshot {
 pub struct Plan {
     /// Threads of the data plane, at least 1.
     pub workers: usize,
+    /// Connections at once on all listeners; `None` is as many as the descriptors allow.
+    pub max_connections: Option<u32>,
     /// Where the admin listener is, if there is one.
     pub admin: Option<ListenAddress>,
     /// The access log.
@@ -52,6 +54,12 @@ pub struct Listener {
     pub listen: ListenAddress,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: PrefixSet,
+    /// Whether connections begin with a PROXY header; then only trusted proxies and Unix sockets may connect.
+    pub proxy_protocol: bool,
+    /// Whether requests carry `Forwarded` (RFC 7239) beside `X-Forwarded-*`.
+    pub forwarded: bool,
+    /// Whether every request has an `X-Request-Id`, told to the backend and to the client.
+    pub request_id: bool,
     /// Bounds on what a client may send.
     pub limits: Limits,
     /// How long a client may take.
@@ -66,6 +74,8 @@ pub struct Listener {
     pub affinity_header: bool,
     /// Connections at once on this listener; 0 is no limit of its own.
     pub max_connections: u32,
+    /// Connections at once of one client address (IPv6: of one /64) on this listener; 0 is no limit.
+    pub max_connections_per_address: u32,
 }
 
 /// Bounds on what a client may send, and a backend may answer.
@@ -84,6 +94,8 @@ pub struct Limits {
 /// How long a client may take. Every one is above zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientTimeouts {
+    /// The whole PROXY header, from accept. Default 5 s.
+    pub proxy_header: Duration,
     /// The whole head, from its first byte (from accept for the first). Default 10 s; 408.
     pub head: Duration,
     /// Between two reads of a body. Default 30 s.

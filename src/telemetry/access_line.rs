@@ -47,6 +47,8 @@ pub struct Entry<'a> {
     pub backend_addr: Option<&'a str>,
     /// Backends tried.
     pub tries: u8,
+    /// How long it waited for a full or lost backend, microseconds; `None` if it did not.
+    pub t_wait: Option<u64>,
     /// How long connecting took, microseconds; `None` if no connection was made.
     pub t_connect: Option<u64>,
     /// Request begun to response head, microseconds.
@@ -183,6 +185,10 @@ fn json(stamp: &[u8], e: &Entry<'_>, out: &mut impl Sink) {
     if let Some(backend) = e.backend {
         out.fixed(b",\"tries\":");
         out.number(u64::from(e.tries));
+        if let Some(micros) = e.t_wait {
+            out.fixed(b",\"t_wait_ms\":");
+            millis(out, micros);
+        }
         if let Some(micros) = e.t_connect {
             out.fixed(b",\"t_connect_ms\":");
             millis(out, micros);

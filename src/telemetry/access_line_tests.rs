@@ -23,6 +23,7 @@ fn entry() -> Entry<'static> {
         backend: Some("a"),
         backend_addr: Some("10.0.0.7:8080"),
         tries: 1,
+        t_wait: Some(250_100),
         t_connect: None,
         t_first_byte: Some(999),
         conn_reused: true,
@@ -52,7 +53,7 @@ fn a_json_line_in_full() {
         r#"{"ts":"2026-11-23T10:20:30.007Z","id":"01h","client_ip":"203.0.113.9","peer_ip":"10.0.0.1","#,
         r#""listener":"web","method":"GET","host":"shop.example.com","path":"/cart","query":"a=1&b=2","#,
         r#""proto":"HTTP/1.1","status":200,"bytes_in":0,"bytes_out":5120,"dur_ms":12.034,"#,
-        r#""tries":1,"t_first_byte_ms":0.999,"conn_reused":true,"backend":"a","#,
+        r#""tries":1,"t_wait_ms":250.100,"t_first_byte_ms":0.999,"conn_reused":true,"backend":"a","#,
         r#""backend_addr":"10.0.0.7:8080","affinity":"hit","affinity_reason":"pinned","end":"ok","#,
         r#""route":"shop.example.com/","pool":"app","ua":"curl/8"}"#,
         "\n"

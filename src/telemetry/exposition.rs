@@ -30,6 +30,8 @@ pub struct BackendLive {
     pub weight: u16,
     /// Requests and tunnels in flight.
     pub in_flight: u32,
+    /// Requests that wait because it is full.
+    pub waiting: u32,
     /// Live sessions.
     pub sessions: u32,
 }
@@ -134,13 +136,17 @@ impl Text<'_> {
             shards.iter().for_each(|s| s.duration.add_to(&mut totals));
             text.histogram(pool, &totals);
         });
-        let counters: [(_, _, Of<PoolShard>); 4] = [
+        let counters: [(_, _, Of<PoolShard>); 6] = [
             ("homing_request_bytes_total", "Bytes of request bodies received.", |s| &s.bytes_in),
             ("homing_response_bytes_total", "Bytes of response bodies sent.", |s| &s.bytes_out),
             ("homing_upstream_retries_total", "Requests tried again on another backend.", |s| &s.retries),
             ("homing_upstream_replays_total", "Requests sent again after a stale connection.", |s| {
                 &s.replays
             }),
+            ("homing_upstream_retries_denied_total", "Retries left out: their budget was used up.", |s| {
+                &s.denied
+            }),
+            ("homing_requests_queued_total", "Requests that waited for a full backend.", |s| &s.queued),
         ];
         for (name, help, of) in counters {
             self.family(name, Kind::Counter, help);
@@ -204,6 +210,8 @@ impl Text<'_> {
         });
         self.family("homing_backend_weight", Kind::Gauge, "Share of new sessions.");
         self.each_backend(|text, labels, _, (p, b)| text.line(labels, live.backend(p, b).weight));
+        self.family("homing_requests_waiting", Kind::Gauge, "Requests that wait for this full backend now.");
+        self.each_backend(|text, labels, _, (p, b)| text.line(labels, live.backend(p, b).waiting));
         self.family("homing_sessions", Kind::Gauge, "Live sessions.");
         self.each_backend(|text, labels, _, (p, b)| text.line(labels, live.backend(p, b).sessions));
     }

@@ -9,7 +9,7 @@ struct Fixed;
 impl Live for Fixed {
     fn backend(&self, _: usize, backend: usize) -> BackendLive {
         let state = if backend == 0 { BackendState::Up } else { BackendState::Ejected };
-        BackendLive { state, weight: 5, in_flight: 3, sessions: 7 }
+        BackendLive { state, weight: 5, in_flight: 3, waiting: 2, sessions: 7 }
     }
 
     fn reports_dropped(&self) -> u64 {

@@ -75,6 +75,8 @@ pub struct PoolShard {
     pub(super) duration: Histogram,
     pub(super) retries: Counter,
     pub(super) replays: Counter,
+    pub(super) denied: Counter,
+    pub(super) queued: Counter,
     pub(super) affinity: Box<[Counter]>,
     pub(super) backends: Box<[BackendShard]>,
     spare: BackendShard,
@@ -220,6 +222,16 @@ impl PoolShard {
     /// A request that met a closed kept connection was sent again to the same backend.
     pub fn replayed(&self) {
         self.replays.add(1);
+    }
+
+    /// A request was not tried again because the pool's retries had used up their budget.
+    pub fn denied(&self) {
+        self.denied.add(1);
+    }
+
+    /// A request waited for a full backend.
+    pub fn queued(&self) {
+        self.queued.add(1);
     }
 
     /// The backend at this place.

@@ -7,6 +7,8 @@ pub enum Rejection {
     ListenerFull,
     /// The process has as many as its descriptors allow.
     ProcessFull,
+    /// The client's address has as many as it may.
+    AddressFull,
     /// The PROXY header was missing, wrong or from a peer that may not send one.
     ProxyHeader,
 }
@@ -30,11 +32,13 @@ pub enum UpstreamError {
     BadResponse,
     /// The response's body broke off.
     BodyCut,
+    /// It answered with a status that the pool counts as a failure.
+    Status,
 }
 
 impl Rejection {
     /// Every reason, in declaration order.
-    pub const ALL: [Self; 3] = [Self::ListenerFull, Self::ProcessFull, Self::ProxyHeader];
+    pub const ALL: [Self; 4] = [Self::ListenerFull, Self::ProcessFull, Self::AddressFull, Self::ProxyHeader];
 
     /// As a label.
     #[must_use]
@@ -42,6 +46,7 @@ impl Rejection {
         match self {
             Self::ListenerFull => "listener_full",
             Self::ProcessFull => "process_full",
+            Self::AddressFull => "address_full",
             Self::ProxyHeader => "proxy_header",
         }
     }
@@ -49,7 +54,7 @@ impl Rejection {
 
 impl UpstreamError {
     /// Every way, in declaration order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ConnectRefused,
         Self::ConnectTimeout,
         Self::ConnectOther,
@@ -58,6 +63,7 @@ impl UpstreamError {
         Self::HeadTimeout,
         Self::BadResponse,
         Self::BodyCut,
+        Self::Status,
     ];
 
     /// As a label.
@@ -72,6 +78,7 @@ impl UpstreamError {
             Self::HeadTimeout => "head_timeout",
             Self::BadResponse => "bad_response",
             Self::BodyCut => "body_cut",
+            Self::Status => "status",
         }
     }
 }

@@ -2,17 +2,7 @@
 
 use homing::config::Environment;
 
-use crate::harness::{Backend, Client, Does, Homing, backend, get, homing, until};
-
-/// A client whose home is `home`.
-fn client_at(homing: &Homing, home: &str) -> Client {
-    loop {
-        let mut client = homing.client();
-        if client.get("/").served_by() == home {
-            return client;
-        }
-    }
-}
+use crate::harness::{Backend, Client, Does, backend, client_at, get, homing, until};
 
 fn three() -> [Backend; 3] {
     [backend("a"), backend("b"), backend("c")]
@@ -122,7 +112,7 @@ fn a_kept_connection_that_ended_is_no_error() {
 fn a_full_backend_is_passed_over_and_all_full_is_a_503() {
     let a = backend("a");
     let backends = format!("backends = [{{ address = \"{}\", max_conns = 1 }}]", a.address);
-    let homing = homing(&[]).pool(&backends).run();
+    let homing = homing(&[]).pool(&backends).pool("\nqueue = { size = 0 }").run();
     a.does(Does::Hold);
     let address = homing.address;
     let first = std::thread::spawn(move || crate::harness::get(address, "/"));

@@ -4,11 +4,16 @@
 
 mod harness;
 
+mod caps;
 mod cookie_affinity;
 mod failover;
 mod framing;
+mod lost;
 mod placement;
+mod proxy_protocol;
+mod queue;
 mod routes;
 mod shutdown;
 mod streaming;
 mod tunnel;
+mod who_asked;

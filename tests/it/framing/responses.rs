@@ -394,7 +394,7 @@ pub(super) fn request(word: &str) -> String {
 fn answered(homing: &Homing, word: &str) -> (String, bool) {
     let (came, is_reset) = all(homing.address, request(word).as_bytes());
     let mut text = String::from_utf8(came).unwrap();
-    for ours in ["Date: ", "Connection: close\r\n", "X-Homing-Affinity: balanced\r\n"] {
+    for ours in ["Date: ", "Connection: close\r\n", "X-Request-Id: ", "X-Homing-Affinity: balanced\r\n"] {
         assert_eq!(text.matches(ours).count(), 1, "{ours:?} in {text:?}");
         let at = text.find(ours).unwrap();
         let end = at + text[at..].find("\r\n").unwrap() + 2;
@@ -448,7 +448,9 @@ fn a_switch_that_was_asked_for_has_the_fields_of_a_switch_and_no_length() {
         let mut came = Vec::new();
         std::io::Read::read_to_end(&mut stream, &mut came).unwrap();
         let text = String::from_utf8(came).unwrap();
-        let is_ours = |line: &&str| line.starts_with("Date: ") || line.starts_with("X-Homing-Affinity: ");
+        let is_ours = |line: &&str| {
+            ["Date: ", "X-Request-Id: ", "X-Homing-Affinity: "].iter().any(|o| line.starts_with(o))
+        };
         let kept: String = text.split_inclusive("\r\n").filter(|line| !is_ours(line)).collect();
         assert_eq!(kept, *seen, "{answer:?}");
     }

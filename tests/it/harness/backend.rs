@@ -21,6 +21,8 @@ pub(crate) enum Does {
     BytesThenClose(Vec<u8>),
     /// Closes without an answer.
     Close,
+    /// Closes so often without an answer, and answers from then on.
+    CloseThenAnswer(u32),
     /// Says nothing until it is told to do something else.
     Hold,
     /// Answers 101 with `early` behind it and then echoes.
@@ -193,10 +195,13 @@ impl Shared {
             self.changed.wait(&mut does);
         }
         let what = does.clone();
+        if let Does::CloseThenAnswer(times) = what {
+            *does = if times > 1 { Does::CloseThenAnswer(times - 1) } else { Does::Answer };
+        }
         drop(does);
         match what {
             Does::Hold => None,
-            Does::Close => {
+            Does::Close | Does::CloseThenAnswer(_) => {
                 let _ = connection.shutdown(std::net::Shutdown::Both);
                 None
             }

@@ -86,15 +86,23 @@ impl Setup {
         self.run_with(&Environment::detect().unwrap())
     }
 
+    /// Starts it with its text changed.
+    pub(crate) fn run_edited(&self, edit: impl FnOnce(&str) -> String) -> Homing {
+        start(&edit(&self.toml()), &Environment::detect().unwrap())
+    }
+
     /// Starts it with the keys of `environment`, which two nodes may share.
     pub(crate) fn run_with(&self, environment: &Environment) -> Homing {
-        let text = self.toml();
-        let loaded = config::parse(&text, Path::new("test"), &Registry::built_in(), environment);
-        let plan = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}")).plan;
-        let running = app::start(plan, Signals::Leave).unwrap();
-        let address = running.listeners[0].2.unwrap();
-        Homing { address, admin: running.admin.unwrap(), running: Some(running) }
+        start(&self.toml(), environment)
     }
+}
+
+fn start(text: &str, environment: &Environment) -> Homing {
+    let loaded = config::parse(text, Path::new("test"), &Registry::built_in(), environment);
+    let plan = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}")).plan;
+    let running = app::start(plan, Signals::Leave).unwrap();
+    let address = running.listeners[0].2.unwrap();
+    Homing { address, admin: running.admin.unwrap(), running: Some(running) }
 }
 
 impl Homing {
@@ -132,6 +140,16 @@ impl Drop for Homing {
         if let Some(running) = self.running.take() {
             running.phases.advance(Phase::Cut);
             let _ = running.join();
+        }
+    }
+}
+
+/// A client whose home is `home`.
+pub(crate) fn client_at(homing: &Homing, home: &str) -> Client {
+    loop {
+        let mut client = homing.client();
+        if client.get("/").served_by() == home {
+            return client;
         }
     }
 }
