@@ -115,15 +115,11 @@ impl Writer<'_, '_> {
                     out.extend_from_slice(f.value);
                     out.extend_from_slice(b", ");
                 }
-                Name::ForwardedOther => match f.name.len() {
-                    17 => proto = true,
-                    16 => {
-                        let is_host = f.name.eq_ignore_ascii_case("x-forwarded-host");
-                        host |= is_host;
-                        port |= !is_host;
-                    }
-                    _ => {}
-                },
+                Name::ForwardedOther => {
+                    proto |= f.name.eq_ignore_ascii_case("x-forwarded-proto");
+                    host |= f.name.eq_ignore_ascii_case("x-forwarded-host");
+                    port |= f.name.eq_ignore_ascii_case("x-forwarded-port");
+                }
                 _ => {}
             }
         }
