@@ -24,7 +24,9 @@ pub(super) const MAX_WORKERS: u32 = 1024;
 pub(super) const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9900));
 
 /// Bounds on a request. (431 and 414 beyond; nginx 4 x 8 KiB, HAProxy 16 KiB, Envoy 60 KiB)
-pub(super) const LIMITS: Limits = Limits { head: 32 << 10, field: 16 << 10, fields: 100, target: 8 << 10 };
+/// 240 bytes a second are httpd's scale for a body's least rate (500 there).
+pub(super) const LIMITS: Limits =
+    Limits { head: 32 << 10, field: 16 << 10, fields: 100, body_rate: 240, target: 8 << 10 };
 /// Least size of a head, a field or a target: below it browsers' requests do not fit.
 pub(super) const LEAST_SIZE: usize = 256;
 /// Largest head: it must fit a connection's buffer of 64 KiB together with what is written before the body.

@@ -126,6 +126,7 @@ fn limits(table: Option<Table<'_>>) -> Limits {
         head,
         field: part("field", default.field),
         fields: fields as usize,
+        body_rate: table.integer("body_rate", 0..=u32::MAX, default.body_rate),
         target: part("target", default.target),
     };
     table.finish();

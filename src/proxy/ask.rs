@@ -4,10 +4,13 @@
 //! is still thinking.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use super::exchange::{Exchange, Stop, write_all};
 use super::forward::{Broken, Pump, Waits};
+use super::pace::Pace;
 use super::respond::{self, Own};
 use super::retry::Stage;
 use super::rewrite;
@@ -15,10 +18,16 @@ use super::upstream::{Lease, NoHead};
 use crate::message::field::Name;
 use crate::message::framing::is_nominated;
 use crate::message::head::{self, Field, Version};
+use crate::net::buffer::BLOCK;
 use crate::telemetry::reasons::UpstreamError;
 
 /// Informational answers that one request may have (RFC 9110 section 15.2 sets no bound).
 const MAX_INFORMATIONAL: u32 = 16;
+
+/// Largest body that is waited for before anything of its answer is passed on.
+const SMALL: usize = 16 * 1024;
+/// How long it is waited for: what is sent at once is here by then, and what is not is passed on as it comes.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// A failed try.
 pub(super) struct Failed {
@@ -41,6 +50,18 @@ impl Failed {
             }
         };
         Self { stage, own, how }
+    }
+
+    const fn without_head(why: NoHead, reused: bool, upload: &Pump) -> Self {
+        let (stage, how) = match why {
+            NoHead::Closed if reused => {
+                (Stage::Stale { sent: upload.has_written() }, UpstreamError::ClosedBeforeHead)
+            }
+            NoHead::Closed => (Stage::BeforeHead, UpstreamError::ClosedBeforeHead),
+            NoHead::Cut => (Stage::BeforeHead, UpstreamError::BadResponse),
+            NoHead::Malformed => (Stage::Head, UpstreamError::BadResponse),
+        };
+        Self::new(stage, how)
     }
 }
 
@@ -72,6 +93,10 @@ impl Exchange<'_> {
         let timeouts = self.request.pool.pool.timeouts;
         let body_timeout = self.client.door.listener.timeouts.body;
         let delivers = self.delivers();
+        let expects = self.request.expects;
+        let rate = self.client.door.listener.limits.body_rate;
+        let clock = Rc::clone(&self.worker.clock);
+        let mut pace = Pace::new(rate, body_timeout, clock.now());
         let mut informational = 0;
         loop {
             let mut seen = u64::MAX;
@@ -98,8 +123,13 @@ impl Exchange<'_> {
                 }
                 if seen != upload.progress {
                     seen = upload.progress;
+                    let waits = !upload.is_done() && upload.waits_for == Waits::Read;
+                    // Who waits to be told to continue is not slow.
+                    let is_client = waits && !(expects && informational == 0 && upload.moved == 0);
+                    let pace = pace.step(clock.now(), upload.moved, is_client);
                     client.deadline.set(match (upload.is_done(), upload.waits_for) {
                         (true, _) => timeouts.first_byte,
+                        (false, Waits::Read) if is_client => body_timeout.min(pace),
                         (false, Waits::Read) => body_timeout,
                         (false, Waits::Write) => timeouts.write,
                     });
@@ -114,19 +144,7 @@ impl Exchange<'_> {
                 Came::BadBody => return Err(Stop::Answer(respond::BAD_BODY)),
                 Came::SlowBody => return Err(Stop::Answer(respond::TOO_SLOW)),
                 Came::Timeout => return Ok(Err(Failed::new(Stage::Head, UpstreamError::HeadTimeout))),
-                Came::Head(Err(NoHead::Closed)) if lease.reused => {
-                    let stage = Stage::Stale { sent: upload.has_written() };
-                    return Ok(Err(Failed::new(stage, UpstreamError::ClosedBeforeHead)));
-                }
-                Came::Head(Err(NoHead::Closed)) => {
-                    return Ok(Err(Failed::new(Stage::BeforeHead, UpstreamError::ClosedBeforeHead)));
-                }
-                Came::Head(Err(NoHead::Cut)) => {
-                    return Ok(Err(Failed::new(Stage::BeforeHead, UpstreamError::BadResponse)));
-                }
-                Came::Head(Err(NoHead::Malformed)) => {
-                    return Ok(Err(Failed::new(Stage::Head, UpstreamError::BadResponse)));
-                }
+                Came::Head(Err(why)) => return Ok(Err(Failed::without_head(why, lease.reused, upload))),
                 Came::Head(Ok(end)) => end,
             };
             let bad = Failed::new(Stage::Head, UpstreamError::BadResponse);
@@ -144,6 +162,45 @@ impl Exchange<'_> {
                 Some(_) => return Ok(Ok(end)),
             }
         }
+    }
+
+    /// Waits a little for a small answer to be whole: while nothing of it was passed on, a request whose backend breaks
+    /// can be tried again. (nginx: postpone_output, which waits too)
+    pub(super) async fn gather(
+        &mut self,
+        upload: &Pump,
+        lease: &mut Lease,
+        end: usize,
+    ) -> Result<Result<(), Failed>, Stop> {
+        let head = lease.held.data().get(..end).unwrap_or_default();
+        let may_retry = self.request.is_idempotent && !self.request.to_head && upload.is_done();
+        let small = announced(head).filter(|n| may_retry && *n <= SMALL.min(BLOCK - end));
+        let Some(whole) = small.map(|n| end + n) else { return Ok(Ok(())) };
+        if lease.held.len() >= whole {
+            return Ok(Ok(()));
+        }
+        let delivers = self.delivers();
+        let client = &mut *self.client;
+        client.deadline.set(GATHER);
+        poll_fn(|cx| {
+            while lease.held.len() < whole {
+                match lease.held.poll_fill(&mut lease.stream, cx) {
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(Ok(0) | Err(_)) => {
+                        return Poll::Ready(Ok(Err(Failed::new(Stage::BeforeHead, UpstreamError::BodyCut))));
+                    }
+                    Poll::Pending => {
+                        if client.poll_gone(cx, delivers).is_ready() {
+                            return Poll::Ready(Err(Stop::Gone("client.request")));
+                        }
+                        ready!(client.deadline.poll());
+                        break;
+                    }
+                }
+            }
+            Poll::Ready(Ok(Ok(())))
+        })
+        .await
     }
 
     /// Passes an informational answer on to a client that can read it. False if it is malformed.
@@ -167,6 +224,17 @@ impl Exchange<'_> {
         }
         Ok(true)
     }
+}
+
+/// How long the body is that this head seems to announce. Only a hint: what counts is read with the whole head.
+fn announced(head: &[u8]) -> Option<usize> {
+    if matches!(status_of(head), None | Some(100..=199 | 204 | 304)) {
+        return None;
+    }
+    let value = head.get(memchr::memmem::find(head, b"ontent-")?..)?;
+    let value = value.get(memchr::memmem::find(value, b"ength:")? + 6..)?.trim_ascii_start();
+    let digits = value.iter().take(6).take_while(|b| b.is_ascii_digit());
+    Some(digits.fold(0, |n, b| n * 10 + usize::from(b - b'0')))
 }
 
 /// The status in a response's first line, or nothing if that is no status line.

@@ -16,6 +16,7 @@ mod deliver;
 pub mod door;
 pub mod exchange;
 pub mod forward;
+mod pace;
 mod place;
 pub mod record;
 pub mod request;

@@ -64,6 +64,8 @@ pub struct Request {
     pub to_head: bool,
     /// The request may be sent twice.
     pub is_idempotent: bool,
+    /// The client waits for a 100 before it sends its body.
+    pub expects: bool,
     /// A WebSocket is asked for.
     pub upgrade: bool,
     /// The client reads trailers.
@@ -195,6 +197,7 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
         verb: Verb::of(head.method),
         to_head: head.method == "HEAD",
         is_idempotent: super::retry::is_idempotent(head.method),
+        expects: fields.expects,
         upgrade,
         trailers: fields.te_trailers,
         session,

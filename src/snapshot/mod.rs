@@ -82,6 +82,8 @@ pub struct Limits {
     pub field: usize,
     /// Fields in a head. Default 100; 431 beyond it.
     pub fields: usize,
+    /// The least bytes per second of a request's body, after ten seconds; 0 is no bound. Default 240; 408 below it.
+    pub body_rate: u32,
     /// The request target, bytes. Default 8 KiB; 414 beyond it.
     pub target: usize,
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use crate::harness::{Does, backend, homing, open, read_reply, until};
+use crate::harness::{Does, backend, client_at, homing, open, read_reply, until};
 
 /// Bytes that no shift or repetition leaves alike.
 fn pattern(n: usize) -> Vec<u8> {
@@ -69,8 +69,49 @@ fn a_cut_answer_never_looks_whole() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ] {
         a.does(Does::BytesThenClose(cut.as_bytes().to_vec()));
-        let reply = homing.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+        let reply = homing.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
         assert!(reply.is_cut, "{cut:?} gave {reply:?}");
+    }
+}
+
+#[test]
+fn a_small_answer_that_is_cut_is_asked_for_again() {
+    let (a, b) = (backend("a"), backend("b"));
+    let homing = homing(&[&a, &b]).cookie().run();
+    let [mut client, other] = [(); 2].map(|()| client_at(&homing, "a"));
+    a.does(Does::BytesThenClose(
+        b"HTTP/1.1 200 OK\r\nX-Backend: a\r\nContent-Length: 10\r\n\r\nhalf".to_vec(),
+    ));
+    let reply = client.get("/");
+    assert_eq!((reply.status, reply.served_by(), reply.is_cut), (200, "b".to_owned(), false));
+    drop(b);
+    let reply = homing.send(other.bytes("GET", "/"));
+    assert_eq!((reply.status, reply.is_cut), (502, false), "with nobody else it is an answer of our own");
+}
+
+#[test]
+fn an_answer_that_comes_slowly_is_passed_on_as_it_comes() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    a.answers("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+    let mut stream = open(homing.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let mut seen = Vec::new();
+    until(|| {
+        let mut piece = [0; 1024];
+        let n = stream.read(&mut piece).unwrap();
+        seen.extend_from_slice(&piece[..n]);
+        seen.ends_with(b"\r\n\r\nhalf")
+    });
+}
+
+#[test]
+fn a_body_that_comes_too_slowly_is_a_408() {
+    let a = backend("a");
+    let homing = homing(&[&a]).listener("timeouts = { body = \"100ms\" }\n").run();
+    for framing in ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"] {
+        let reply = homing.send(format!("POST / HTTP/1.1\r\nHost: t\r\n{framing}"));
+        assert_eq!((reply.status, reply.field("connection").as_deref()), (408, Some("close")));
     }
 }
 

@@ -146,12 +146,8 @@ impl Drop for Homing {
 
 /// A client whose home is `home`.
 pub(crate) fn client_at(homing: &Homing, home: &str) -> Client {
-    loop {
-        let mut client = homing.client();
-        if client.get("/").served_by() == home {
-            return client;
-        }
-    }
+    let served = |mut client: Client| (client.get("/").served_by() == home).then_some(client);
+    (0..100).find_map(|_| served(homing.client())).unwrap_or_else(|| panic!("no new session goes to {home}"))
 }
 
 /// Waits until `condition` holds, within the limit.
