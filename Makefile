@@ -3,17 +3,19 @@
 CARGO ?= cargo
 TARGET ?= admission
 SECONDS ?= 60
+FOLDER ?= corpora
 # The allocator is C and built with make; curl is for people, who try what they have built.
 NEEDS := cc make curl
 PACKAGES := gcc libc6-dev make curl
 
-.PHONY: help test setup check fuzz
+.PHONY: help test setup check fuzz conformance
 
 help:
 	@echo "make test                     set up what is missing, then run every test"
 	@echo "make setup                    set up what is missing"
 	@echo "make check                    formatting, lints and documentation"
 	@echo "make fuzz TARGET=.. SECONDS=..  fuzz one target: $(patsubst fuzz/corpus/%,%,$(wildcard fuzz/corpus/*))"
+	@echo "make conformance FOLDER=..    send recorded odd messages through homing, and explain what differs"
 
 test: setup
 	$(CARGO) test --locked --no-fail-fast
@@ -39,3 +41,7 @@ check:
 
 fuzz:
 	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=$(SECONDS)
+
+conformance:
+	$(CARGO) build --locked --release
+	python3 tests/conformance.py $(FOLDER) --homing $${CARGO_TARGET_DIR:-target}/release/homing

@@ -30,7 +30,7 @@ use homing::config::{self, Environment};
 use homing::message::chunked::{Decoder, Malformed, Step};
 use homing::message::field::{Name, is_token_byte};
 use homing::message::framing::{Framing, Lengths};
-use homing::message::head::{self, Search, Version};
+use homing::message::head::{self, Fault, Search, Version};
 use homing::message::host;
 use homing::net::proxy_header::{self, Malformed as NoHeader};
 use homing::pool::Pool;
@@ -66,6 +66,7 @@ pub fn admission(data: &[u8]) {
         .find(|found| !matches!(found, Ok(None)))
         .unwrap_or(Ok(None));
     assert_eq!(found, in_pieces, "the end moves with the pieces");
+    bare_lf(data, found);
     let Ok(Some(end)) = found else { return };
     assert!(data[..end].ends_with(b"\r\n\r\n"));
     let bytes = &data[..end];
@@ -94,6 +95,23 @@ pub fn admission(data: &[u8]) {
             let has_none = matches!(head.status, 100..=199 | 204 | 304);
             assert!(!has_none || framing == Framing::None, "{} with a body", head.status);
         }
+    }
+}
+
+/// A search that takes a bare LF finds what the strict one found, and else an end that the parser sees there too.
+fn bare_lf(data: &[u8], strict: Result<Option<usize>, Fault>) {
+    let found = head::find_end(data, &mut Search::new(true)).expect("no line end is wrong to it");
+    if let Ok(Some(end)) = strict {
+        assert_eq!(found, Some(end), "it takes another end");
+    }
+    let Some(end) = found else { return };
+    assert!(data[..end].ends_with(b"\n"));
+    let mut room = head::room();
+    if let Ok(head) = head::parse_request(&data[..end], &mut room) {
+        assert!(!head.target.contains('\r') && !head.method.contains('\r'), "a bare CR in a request line");
+        lengths(head.fields);
+        // One byte less is no head: the parser has no end before ours.
+        assert!(head::parse_request(&data[..end - 1], &mut head::room()).is_err());
     }
 }
 

@@ -284,7 +284,9 @@ conect = "1s"
             ("limits.head = \"61KiB\"", "head = \"61KiB\": must be between 256B and 60KiB"),
             ("limits.head = 32768", "head = 32768: needs a unit, as in \"32KiB\""),
             ("limits = { head = \"1KiB\", field = \"2KiB\" }", "field is larger than head"),
-            ("limits.fields = 0", "between 1 and 1000"),
+            ("limits.fields = 0", "between 1 and 128"),
+            ("underscores = \"no\"", "must be one of drop, pass, refuse"),
+            ("bare_lf = 1", "bare_lf = 1"),
             ("timeouts.head = \"0s\"", "head = \"0s\": must be above 0"),
             ("timeouts.idle = \"30\"", "idle = \"30\": needs a unit, as in \"30s\""),
             ("timeouts.idle = 30", "idle = 30: needs a unit, as in \"30s\""),
@@ -386,6 +388,9 @@ conect = "1s"
                 "\"connection\" belongs to the connection",
             ),
             ("pool = \"app\"\nresponse_headers.remove = [\"Content-Length\"]", "\"content-length\" belongs"),
+            ("pool = \"app\"\nrequest_headers.add.Host = \"b\"", "it can only be set"),
+            ("pool = \"app\"\nrequest_headers.remove = [\"host\"]", "it can only be set"),
+            ("pool = \"app\"\nrequest_headers.set.host = \"a b\"", "must be a host"),
             ("pool = \"app\"\nrequest_headers.remove = \"x\"", "must be a list of field names"),
         ];
         for (route, part) in table {

@@ -31,8 +31,10 @@ pub(super) const LIMITS: Limits =
 pub(super) const LEAST_SIZE: usize = 256;
 /// Largest head: it must fit a connection's buffer of 64 KiB together with what is written before the body.
 pub(super) const LARGEST_HEAD: usize = 60 << 10;
-/// Most fields of a head. (nginx: 1000)
-pub(super) const MOST_FIELDS: u32 = 1000;
+/// Most fields of a head: what a request has room for while it is read. (HAProxy: 101, nginx: 1000)
+pub(super) const MOST_FIELDS: u32 = crate::message::head::MAX_FIELDS as u32;
+/// Whether a bare LF ends a line. (nginx and Apache before 2.4.25: yes; RFC 9112 section 2.2 leaves it open)
+pub(super) const BARE_LF: bool = false;
 
 /// How long clients may take. (nginx: 60 s between reads; Envoy's edge guide: 10 s for the head)
 /// A PROXY header is the proxy's own, in one packet: it is late long before a client's head is.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::reader::{Table, Title};
 use super::{Scope, address, defaults, named};
 use crate::base::cidr::{Prefix, PrefixSet};
+use crate::message::field::Underscores;
 use crate::net::listen::ListenAddress;
 use crate::snapshot::{AccessLog, ClientTimeouts, HalfClose, Limits, Listener, LogFormat, Shutdown};
 
@@ -42,6 +43,12 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
             "half_close",
             &[("auto", HalfClose::Auto), ("never", HalfClose::Never), ("always", HalfClose::Always)],
             HalfClose::Auto,
+        ),
+        bare_lf: table.bool("bare_lf", defaults::BARE_LF),
+        underscores: table.choice(
+            "underscores",
+            &[("drop", Underscores::Drop), ("pass", Underscores::Pass), ("refuse", Underscores::Refuse)],
+            Underscores::default(),
         ),
         affinity_header: table.bool("affinity_header", false),
         max_connections: table.integer("max_connections", 0..=u32::MAX, 0),

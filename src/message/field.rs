@@ -1,5 +1,8 @@
 //! The field names that matter to a proxy, told apart by length first.
 
+/// How the names of a whole family begin: what a proxy tells of its client.
+const FORWARDED: &[u8] = b"x-forwarded-";
+
 /// A field name that homing acts on; everything else is [`Name::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
@@ -37,7 +40,7 @@ pub enum Name {
     CacheControl,
     /// `X-Forwarded-For`
     ForwardedFor,
-    /// `X-Forwarded-Proto`, `-Host`, `-Port` and `-Server`
+    /// `X-Forwarded-Proto`, `-Host` and whatever else begins so
     ForwardedOther,
     /// `X-Real-IP`
     RealIp,
@@ -70,6 +73,10 @@ impl Name {
     #[must_use]
     pub fn of(name: &str) -> Self {
         let n = name.as_bytes();
+        if n.get(..FORWARDED.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORWARDED)) {
+            let is_for = n.len() == 15 && n[FORWARDED.len()..].eq_ignore_ascii_case(b"for");
+            return if is_for { Self::ForwardedFor } else { Self::ForwardedOther };
+        }
         let is = |known: &[u8], then: Self| if n.eq_ignore_ascii_case(known) { then } else { Self::Other };
         match n.len() {
             2 => is(b"te", Self::Te),
@@ -118,22 +125,12 @@ impl Name {
                 b'h' => is(b"http2-settings", Self::Http2Settings),
                 _ => Self::Other,
             },
-            15 => is(b"x-forwarded-for", Self::ForwardedFor),
-            16 => match n[0] | 0x20 {
-                b'p' => is(b"proxy-connection", Self::ProxyConnection),
-                b'x' if n.eq_ignore_ascii_case(b"x-forwarded-host") => Self::ForwardedOther,
-                b'x' => is(b"x-forwarded-port", Self::ForwardedOther),
-                _ => Self::Other,
-            },
+            16 => is(b"proxy-connection", Self::ProxyConnection),
             17 => match n[0] | 0x20 {
                 b't' => is(b"transfer-encoding", Self::TransferEncoding),
-                _ if n.eq_ignore_ascii_case(b"x-homing-affinity") => Self::HomingAffinity,
-                _ => is(b"x-forwarded-proto", Self::ForwardedOther),
+                _ => is(b"x-homing-affinity", Self::HomingAffinity),
             },
-            18 => match n[0] | 0x20 {
-                b'p' => is(b"proxy-authenticate", Self::ProxyAuthenticate),
-                _ => is(b"x-forwarded-server", Self::ForwardedOther),
-            },
+            18 => is(b"proxy-authenticate", Self::ProxyAuthenticate),
             19 => is(b"proxy-authorization", Self::ProxyAuthorization),
             _ => Self::Other,
         }
@@ -192,22 +189,73 @@ pub const fn is_token_byte(b: u8) -> bool {
         )
 }
 
-/// Whether an application could read this name as one that only a proxy may set: an underscore or a dot where
-/// `X-Forwarded-For` has a hyphen, and any underscore at all. (nginx: underscores_in_headers; CVE-2026-88011)
+/// What becomes of a request's field whose name has an underscore. Applications that turn `-` into `_` cannot tell it
+/// from the one with a hyphen. (nginx: underscores_in_headers, off)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Underscores {
+    /// It is left out.
+    #[default]
+    Drop,
+    /// It goes on, unless it [is an alias](is_alias).
+    Pass,
+    /// The request is refused.
+    Refuse,
+}
+
+/// Whether an underscore is in this name.
+#[must_use]
+pub fn has_underscore(name: &str) -> bool {
+    memchr::memchr(b'_', name.as_bytes()).is_some()
+}
+
+/// Whether an application could read this name as one that homing acts on or vouches for: with `.` or `_`, in any mix,
+/// where that one has a hyphen. No such field goes on, whatever the listener says of underscores. (CVE-2026-88011)
 #[must_use]
 pub fn is_alias(name: &str) -> bool {
-    let n = name.as_bytes();
-    if memchr::memchr(b'_', n).is_some() {
-        return true;
-    }
-    if n.len() < 9 || memchr::memchr(b'.', n).is_none() {
+    if memchr::memchr2(b'_', b'.', name.as_bytes()).is_none() {
         return false;
     }
-    let lower: Vec<u8> = n.iter().map(|&b| if b == b'.' { b'-' } else { b.to_ascii_lowercase() }).collect();
-    matches!(
-        Name::of(std::str::from_utf8(&lower).unwrap_or_default()),
-        Name::ForwardedFor | Name::ForwardedOther | Name::RealIp | Name::RequestId
-    )
+    Name::of(&name.replace(['_', '.'], "-")) != Name::Other
+}
+
+/// Whether a field of this name may follow a body. Framing, routing, identity, conditions, ranges, how the body is to
+/// be read and for how long it is good are settled before a body is looked at, and cookies with them. (RFC 9110
+/// section 6.5.1; RFC 9530 sends `Content-Digest` behind the body that it is of)
+#[must_use]
+pub fn may_trail(name: &str) -> bool {
+    const NEVER: &[&str] = &[
+        "accept-ranges",
+        "age",
+        "allow",
+        "authentication-info",
+        "clear-site-data",
+        "expires",
+        "location",
+        "origin",
+        "pragma",
+        "range",
+        "refresh",
+        "retry-after",
+        "strict-transport-security",
+        "vary",
+        "warning",
+        "www-authenticate",
+    ];
+    const NEVER_BEGINNING: &[&str] = &["access-control-", "content-", "if-", "proxy-", "sec-"];
+    let begins = |start: &&str| name.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start));
+    Name::of(name) == Name::Other
+        && !has_underscore(name)
+        && !is_alias(name)
+        && !NEVER.iter().any(|n| name.eq_ignore_ascii_case(n))
+        && (name.eq_ignore_ascii_case("content-digest") || !NEVER_BEGINNING.iter().any(begins))
+}
+
+/// 1*DIGIT as a number; the largest one where it is larger.
+#[must_use]
+pub fn number(value: &[u8]) -> Option<u64> {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let add = |n: u64, d: &u8| n.saturating_mul(10).saturating_add(u64::from(d - b'0'));
+    is_number.then(|| value.iter().fold(0, add))
 }
 
 #[cfg(test)]
@@ -229,9 +277,12 @@ mod tests {
             ("Proxy-Connection", Name::ProxyConnection),
             ("Proxy-Authenticate", Name::ProxyAuthenticate),
             ("X-Homing-Affinity", Name::HomingAffinity),
+            ("X-Forwarded-Prefix", Name::ForwardedOther),
+            ("X-Forwarded-", Name::ForwardedOther),
+            ("X-Forwarded", Name::Other),
             ("Hos", Name::Other),
             ("Hosts", Name::Other),
-            ("x-forwarded-fox", Name::Other),
+            ("x-forwarded-fox", Name::ForwardedOther),
             ("", Name::Other),
         ];
         for (text, name) in table {
@@ -241,11 +292,71 @@ mod tests {
 
     #[test]
     fn aliases_of_trusted_names_are_seen() {
-        for alias in ["x_forwarded_for", "X.Forwarded.For", "x-forwarded.for", "X_Real-IP", "a_b"] {
+        for alias in [
+            "x_forwarded_for",
+            "X.Forwarded.For",
+            "x-forwarded.for",
+            "x_forwarded.for",
+            "X_Real-IP",
+            "x.real_ip",
+            "X_Request_Id",
+            "content_length",
+            "Transfer.Encoding",
+            "x.forwarded-tls_client.cert",
+            "set_cookie",
+        ] {
             assert!(is_alias(alias), "{alias}");
         }
-        for plain in ["x-forwarded-for", "accept", "x.y", "etag", "sec-ch-ua.platform"] {
+        for plain in ["x-forwarded-for", "accept", "x.y", "a_b", "etag", "sec-ch-ua.platform"] {
             assert!(!is_alias(plain), "{plain}");
+        }
+    }
+
+    #[test]
+    fn only_what_says_nothing_of_the_message_itself_may_trail() {
+        for name in ["X-Checksum", "ETag", "Digest", "Server-Timing", "grpc-status", "Content-Digest"] {
+            assert!(may_trail(name), "{name}");
+        }
+        for name in [
+            "Host",
+            "content-length",
+            "Content-Type",
+            "Content-Range",
+            "Transfer-Encoding",
+            "Trailer",
+            "TE",
+            "Authorization",
+            "Proxy-Foo",
+            "WWW-Authenticate",
+            "Cookie",
+            "Set-Cookie",
+            "X-Forwarded-For",
+            "Forwarded",
+            "Range",
+            "If-Match",
+            "Max-Forwards",
+            "Cache-Control",
+            "Vary",
+            "a_b",
+            "x.forwarded.for",
+        ] {
+            assert!(!may_trail(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_digits_alone() {
+        let table: [(&[u8], _); 7] = [
+            (b"0", Some(0)),
+            (b"007", Some(7)),
+            (b"99999999999999999999", Some(u64::MAX)),
+            (b"", None),
+            (b"+1", None),
+            (b"-1", None),
+            (b"1 ", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(number(text), expected, "{text:?}");
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Heads: found without being parsed twice, tokenised, and refused where two parsers could disagree.
 //!
 //! The rules are those of RFC 9112 sections 2.2, 3 and 5 without their leniencies: one SP in the request line, CRLF
-//! and nothing else as a line end, no folding, no blank around a name, no control bytes.
+//! and nothing else as a line end, no folding, no blank around a name, no control bytes. One leniency can be asked
+//! for: a bare LF as a line end in requests. A bare CR is refused everywhere.
 
 use std::mem::MaybeUninit;
 
-/// Fields that one head may have whatever the limits say.
+/// Fields that one head may have whatever the limits say: there is room for no more.
 pub const MAX_FIELDS: usize = 128;
+/// Fields that a response may have. (Envoy: 100, HAProxy: 101)
+pub const MAX_RESPONSE_FIELDS: usize = 100;
 
 /// Name and value as they stood, the value without blanks around it.
 pub type Field<'b> = httparse::Header<'b>;
@@ -94,6 +97,8 @@ pub enum Fault {
     Trace,
     /// An expectation other than `100-continue`.
     Expectation,
+    /// A field's name has an underscore, and the listener refuses those.
+    Underscore,
     /// The request came through this homing before.
     Loop,
 }
@@ -105,6 +110,8 @@ pub struct Search {
     seen: usize,
     /// Where the present line begins.
     line: usize,
+    /// Whether a bare LF ends a line too.
+    bare_lf: bool,
 }
 
 /// Looks for the end of a head in `bytes`, of which `search` remembers what was seen before.
@@ -112,14 +119,15 @@ pub struct Search {
 /// Returns the head's length, or `None` when more bytes are needed.
 ///
 /// # Errors
-/// A line ends in a bare LF.
+/// A line ends in a bare LF, unless `search` is one that takes it for a line end.
 pub fn find_end(bytes: &[u8], search: &mut Search) -> Result<Option<usize>, Fault> {
     // Most heads come whole and alone: look at the last line first, then check the line ends in one pass.
     for lf in memchr::memchr_iter(b'\n', &bytes[search.seen..]).map(|i| i + search.seen) {
-        if lf == 0 || bytes[lf - 1] != b'\r' {
+        let has_cr = lf > search.line && bytes[lf - 1] == b'\r';
+        if !has_cr && !search.bare_lf {
             return Err(Fault::LineEnd);
         }
-        if lf == search.line + 1 && search.line > 0 {
+        if lf == search.line + usize::from(has_cr) && search.line > 0 {
             return Ok(Some(lf + 1));
         }
         search.line = lf + 1;
@@ -129,6 +137,23 @@ pub fn find_end(bytes: &[u8], search: &mut Search) -> Result<Option<usize>, Faul
 }
 
 impl Search {
+    /// A search that has seen nothing. `bare_lf` says whether a bare LF ends a line (RFC 9112 section 2.2 lets a
+    /// recipient choose); [`Search::default`] does not take it for one.
+    #[must_use]
+    pub const fn new(bare_lf: bool) -> Self {
+        Self { seen: 0, line: 0, bare_lf }
+    }
+
+    /// How many bytes of a blank line stand at the front of `bytes`: its line end, or 0 if there is none.
+    #[must_use]
+    pub const fn blank_line(self, bytes: &[u8]) -> usize {
+        match bytes {
+            [b'\r', b'\n', ..] => 2,
+            [b'\n', ..] if self.bare_lf => 1,
+            _ => 0,
+        }
+    }
+
     /// Whether the request line is still incomplete.
     #[must_use]
     pub const fn in_first_line(self) -> bool {
@@ -143,14 +168,14 @@ impl Search {
 pub fn parse_request<'h, 'b>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Result<RequestHead<'h, 'b>, Fault> {
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, room) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Err(Fault::Field),
-        Err(httparse::Error::Version) => return Err(version_fault(bytes)),
+        Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
+        // Whoever finds another end than ours would take the rest for a body.
+        Ok(_) => return Err(Fault::Field),
+        Err(httparse::Error::Version) => return Err(version_fault(first_line(bytes))),
         Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyFields),
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::Field),
-        Err(httparse::Error::NewLine | httparse::Error::Status | httparse::Error::Token) => {
-            return Err(Fault::StartLine);
-        }
+        Err(httparse::Error::NewLine) => return Err(check_first_line(bytes).err().unwrap_or(Fault::Field)),
+        Err(httparse::Error::Status | httparse::Error::Token) => return Err(Fault::StartLine),
     }
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
         return Err(Fault::StartLine);
@@ -164,7 +189,7 @@ pub fn parse_request<'h, 'b>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Result<
 /// Parses a response head that [`find_end`] found whole.
 ///
 /// # Errors
-/// It is malformed.
+/// It is malformed, or has more than [`MAX_RESPONSE_FIELDS`].
 pub fn parse_response<'h, 'b>(
     bytes: &'b [u8],
     room: &'h mut Room<'b>,
@@ -172,11 +197,14 @@ pub fn parse_response<'h, 'b>(
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
     match config.parse_response_with_uninit_headers(&mut response, bytes, room) {
-        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
         Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyFields),
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::Field),
         Err(httparse::Error::Version) => return Err(Fault::Version),
-        Ok(httparse::Status::Partial) | Err(_) => return Err(Fault::StartLine),
+        Ok(_) | Err(_) => return Err(Fault::StartLine),
+    }
+    if response.headers.len() > MAX_RESPONSE_FIELDS {
+        return Err(Fault::TooManyFields);
     }
     let (Some(status @ 100..=999), Some(version)) = (response.code, response.version) else {
         return Err(Fault::StartLine);
@@ -190,8 +218,7 @@ const fn version_of(minor: u8) -> Version {
 }
 
 /// 505 is for a version; anything else at the end of a request line is just malformed.
-fn version_fault(bytes: &[u8]) -> Fault {
-    let line = bytes.split(|&b| b == b'\r').next().unwrap_or_default();
+fn version_fault(line: &[u8]) -> Fault {
     let mut words = line.split(|&b| b == b' ');
     match (words.next(), words.next(), words.next(), words.next()) {
         (Some(_), Some(_), Some([b'H', b'T', b'T', b'P', b'/', a, b'.', b]), None)
@@ -209,11 +236,20 @@ fn version_fault(bytes: &[u8]) -> Fault {
 /// # Errors
 /// The first line is whole and ends in no version.
 pub fn check_first_line(bytes: &[u8]) -> Result<(), Fault> {
-    let Some(lf) = memchr::memchr(b'\n', bytes) else { return Ok(()) };
-    match &bytes[..lf] {
-        [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b'\r'] => Ok(()),
+    if memchr::memchr(b'\n', bytes).is_none() {
+        return Ok(());
+    }
+    match first_line(bytes) {
+        line if memchr::memchr(b'\r', line).is_some() => Err(Fault::StartLine),
+        [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1'] => Ok(()),
         line => Err(version_fault(line)),
     }
+}
+
+/// The first line without its end.
+fn first_line(bytes: &[u8]) -> &[u8] {
+    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -237,6 +273,44 @@ mod tests {
             if first.is_none() {
                 assert_eq!(find_end(text, &mut search).unwrap(), Some(27), "cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn a_bare_lf_ends_a_line_only_where_it_was_asked_for() {
+        let table: [(&[u8], Option<usize>); 9] = [
+            (b"GET / HTTP/1.1\nHost: a\n\nBODY", Some(24)),
+            (b"GET / HTTP/1.1\r\nHost: a\n\r\nBODY", Some(26)),
+            (b"GET / HTTP/1.1\nHost: a\r\n\nBODY", Some(25)),
+            (b"GET / HTTP/1.1\nHost: a\nX: \r\n\nBODY", Some(29)),
+            (b"GET / HTTP/1.1\n\n\n", Some(16)),
+            (b"GET / HTTP/1.1\nHost: a\n", None),
+            (b"GET / HTTP/1.1\nHost: a\n\r", None),
+            (b"GET / HTTP/1.1\nHost: a\r\r\n", None),
+            (b"GET / HTTP/1.1\rHost: a\r\r", None),
+        ];
+        for (text, end) in table {
+            let mut search = Search::new(true);
+            let in_pieces = (0..=text.len()).find_map(|n| find_end(&text[..n], &mut search).unwrap());
+            assert_eq!(in_pieces, end, "{text:?}");
+            assert_eq!(find_end(text, &mut Search::new(true)), Ok(end), "{text:?}");
+            let is_strict = find_end(text, &mut Search::default());
+            assert_eq!(is_strict, if text.ends_with(b"\r\r") { Ok(None) } else { Err(Fault::LineEnd) });
+            if let Some(end) = end {
+                assert!(parse_request(&text[..end], &mut room()).is_ok(), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_has_a_hundred_fields_at_most() {
+        for (fields, expected) in
+            [(0, Ok(0)), (100, Ok(100)), (101, Err(Fault::TooManyFields)), (200, Err(Fault::TooManyFields))]
+        {
+            let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(fields));
+            let mut room = room();
+            let parsed = parse_response(text.as_bytes(), &mut room).map(|head| head.fields.len());
+            assert_eq!(parsed, expected);
         }
     }
 

@@ -194,7 +194,8 @@ async fn active(worker: &Rc<Worker>, mut client: Client) -> Option<Client> {
 
 async fn wait_for_head(worker: &Rc<Worker>, client: &mut Client) -> Waited {
     let listener = Arc::clone(&client.door.listener);
-    let mut search = Search::default();
+    let mut search = Search::new(listener.bare_lf);
+    let mut has_skipped = false;
     let mut began = client.served == 0 || !client.held.is_empty();
     client.deadline.set(if began { listener.timeouts.head } else { PARK });
     poll_fn(|cx| {
@@ -204,8 +205,14 @@ async fn wait_for_head(worker: &Rc<Worker>, client: &mut Client) -> Waited {
                     began = true;
                     client.deadline.set(listener.timeouts.head);
                 }
-                if search.in_first_line() && client.held.data().starts_with(b"\r\n") {
-                    client.held.consume(2); // One blank line before a request (RFC 9112 section 2.2).
+                let blank = search.blank_line(client.held.data());
+                if search.in_first_line() && blank > 0 {
+                    // One blank line before a request (RFC 9112 section 2.2).
+                    if std::mem::replace(&mut has_skipped, true) {
+                        return Poll::Ready(Waited::Refused(Refusal::Fault(Fault::StartLine).answer()));
+                    }
+                    client.held.consume(blank);
+                    search = Search::new(listener.bare_lf);
                     continue;
                 }
                 match look(client, &mut search, listener.limits.head, listener.limits.target) {

@@ -54,7 +54,7 @@ impl Exchange<'_> {
             return self.tunnel(lease, answer).await;
         }
         let sink = if answer.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
-        let trailers = if self.request.trailers { Trailers::Pass } else { Trailers::Drop };
+        let trailers = Trailers::asked(self.request.trailers);
         let out = std::mem::take(&mut answer.out);
         let head_len = out.len() as u64;
         let mut download = Pump::new(out, answer.source, sink, trailers);

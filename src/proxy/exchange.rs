@@ -161,7 +161,7 @@ impl Exchange<'_> {
     fn upload(&mut self) -> Pump {
         let sink = if self.request.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let head = std::mem::take(&mut self.request.head);
-        Pump::new(head, self.request.framing, sink, Trailers::Pass)
+        Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers))
     }
 
     fn begin_visit(&self, choice: Choice) -> Option<Visit> {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
 use crate::message::chunked::{Decoder, Step};
-use crate::message::field::{self, Name};
+use crate::message::field;
 use crate::message::framing::Framing;
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
@@ -75,6 +75,14 @@ pub enum Trailers {
     Pass,
     /// None.
     Drop,
+}
+
+impl Trailers {
+    /// Those of one exchange: they pass, either way, only if its request had `TE: trailers` (RFC 9110 section 6.5.1).
+    #[must_use]
+    pub const fn asked(te_trailers: bool) -> Self {
+        if te_trailers { Self::Pass } else { Self::Drop }
+    }
 }
 
 #[derive(Debug)]
@@ -361,9 +369,8 @@ fn write_chunk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether a trailer may be passed on: framing, routing, identity and cookies are never taken from behind a body.
-/// (RFC 9110 section 6.5.1)
+/// Whether a trailer line may be passed on.
 fn is_trailer(line: &[u8]) -> bool {
     let name = line.split(|&b| b == b':').next().unwrap_or_default();
-    std::str::from_utf8(name).is_ok_and(|name| Name::of(name) == Name::Other && !field::is_alias(name))
+    std::str::from_utf8(name).is_ok_and(field::may_trail)
 }

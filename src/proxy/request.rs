@@ -15,7 +15,7 @@ use super::worker::{View, Worker};
 use crate::affinity::key::KeyFacts;
 use crate::affinity::{Pin, Session, Why};
 use crate::base::hash::{combine, hash64};
-use crate::message::field::{self, Name};
+use crate::message::field::{self, Name, Underscores};
 use crate::message::framing::{ConnectionOptions, Framing, Lengths};
 use crate::message::head::{self, Fault, MAX_FIELDS, RequestHead, Version};
 use crate::message::host;
@@ -124,6 +124,8 @@ impl Verb {
 pub enum Refusal {
     /// It is malformed or not served.
     Fault(Fault),
+    /// It asks what the last recipient that its `Max-Forwards` allows can do, and that is homing.
+    LastHop,
     /// No route is for it.
     NoRoute,
 }
@@ -136,6 +138,7 @@ pub(super) struct Fields<'b> {
     pub(super) host: Option<&'b [u8]>,
     upgrade: bool,
     pub(super) te_trailers: bool,
+    is_last_hop: bool,
     pub(super) expects: bool,
     has_cookie: bool,
     forwarded_for: usize,
@@ -153,6 +156,9 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
     let fields = inspect(&head, asker.listener, worker.pseudonym()).map_err(Refusal::Fault)?;
     let framing = fields.lengths.of_request(head.version).map_err(Refusal::Fault)?;
     let place = Place::of(&head, fields.host).map_err(Refusal::Fault)?;
+    if fields.is_last_hop {
+        return Err(Refusal::LastHop);
+    }
     let path = match place.target {
         "*" => "/", // The server as a whole is what serves its root.
         target => target.split('?').next().unwrap_or_default(),
@@ -209,8 +215,8 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
         user_agent: 0..0,
         referer: 0..0,
     };
-    let writer =
-        Writer { worker, asker, head: &head, fields: &fields, is_trusted, rules: &route.request_headers };
+    let rules = &route.request_headers;
+    let writer = Writer { worker, asker, head: &head, fields: &fields, framing, is_trusted, rules };
     writer.write(&mut request, &place);
     Ok(request)
 }
@@ -244,6 +250,7 @@ fn inspect<'b>(
         host: None,
         upgrade: false,
         te_trailers: false,
+        is_last_hop: false,
         expects: false,
         has_cookie: false,
         forwarded_for: 0,
@@ -257,6 +264,9 @@ fn inspect<'b>(
         let name = Name::of(f.name);
         *slot = name;
         match name {
+            Name::Other if listener.underscores == Underscores::Refuse && field::has_underscore(f.name) => {
+                return Err(Fault::Underscore);
+            }
             Name::Other => {}
             Name::Host if seen.host.is_some() => return Err(Fault::Host),
             Name::Host => seen.host = Some(f.value),
@@ -271,6 +281,9 @@ fn inspect<'b>(
                     return Err(Fault::Expectation);
                 }
                 seen.expects = true;
+            }
+            Name::MaxForwards if head.method == "OPTIONS" => {
+                seen.is_last_hop |= field::number(f.value) == Some(0);
             }
             Name::Cookie => seen.has_cookie = true,
             Name::ForwardedFor => seen.forwarded_for += 1,

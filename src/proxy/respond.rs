@@ -19,7 +19,7 @@ pub struct Own {
     pub status: u16,
     /// The stable word for the reason.
     pub reason: &'static str,
-    /// The reason for people.
+    /// The reason for people; an answer without it has no body.
     pub text: &'static str,
 }
 
@@ -54,7 +54,7 @@ impl Passing<'_> {
     /// Appends the head as the client will see it.
     pub fn write(&self, head: &ResponseHead<'_, '_>, options: ConnectionOptions, out: &mut Vec<u8>) {
         write_status(out, head.status, head.reason);
-        let mut has_date = false;
+        let mut has_date = self.rules.set.iter().any(|(name, _)| name == "date");
         for f in head.fields {
             let name = Name::of(f.name);
             match name {
@@ -72,16 +72,17 @@ impl Passing<'_> {
                 Name::CacheControl if self.private => continue,
                 Name::SetCookie => {
                     let cookie = self.request.pool.pool.cookie.as_ref();
-                    if cookie.is_some_and(|c| c.is_own_set_cookie(f.value)) {
+                    if let Some(cookie) = cookie.filter(|c| c.is_own_set_cookie(f.value)) {
+                        self.collided(cookie.name());
                         continue;
                     }
                 }
-                Name::Date => has_date = true,
                 _ => {}
             }
             if options.nominates && !name.resists_nomination() && is_nominated(head.fields, f.name) {
                 continue;
             }
+            has_date |= name == Name::Date;
             let is_ruled = |n: &String| n.eq_ignore_ascii_case(f.name);
             if self.rules.remove.iter().any(is_ruled) || self.rules.set.iter().any(|(n, _)| is_ruled(n)) {
                 continue;
@@ -113,6 +114,19 @@ impl Passing<'_> {
             write_field(out, name, value.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// The application's own cookie of our name was left out: it would unseat the session.
+    fn collided(&self, cookie: &str) {
+        let pool = &self.request.pool;
+        if !pool.collided.replace(true) {
+            let pool = &*pool.pool.name;
+            tracing::warn!(
+                pool,
+                cookie,
+                "the application sets a cookie of this name, which is left out: rename one"
+            );
+        }
     }
 
     fn write_framing(&self, status: u16, out: &mut Vec<u8>) {
@@ -171,11 +185,17 @@ impl Own {
     ) {
         let status = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_GATEWAY);
         let phrase = status.canonical_reason().unwrap_or_default();
-        let body = format!("{} {phrase}: {} ({})\n", self.status, self.text, self.reason);
+        let body = match self.text {
+            "" => String::new(),
+            text => format!("{} {phrase}: {text} ({})\n", self.status, self.reason),
+        };
         write_status(out, self.status, phrase);
-        out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n");
+        if !body.is_empty() {
+            out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
+        }
+        out.extend_from_slice(b"Cache-Control: no-store\r\n");
         write_length(out, body.len() as u64);
-        if self.status == 405 {
+        if self.status == 405 || *self == LAST_HOP {
             out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
         }
         if self.status == 503 {
@@ -227,8 +247,12 @@ pub const NO_ANSWER: Own = own(504, "backend_timeout", "the backend did not answ
 /// The chunked coding of the request's body is broken.
 pub const BAD_BODY: Own = own(400, "chunked", "the body's chunked coding is malformed");
 
-/// The reasons with which requests are refused before a pool is found.
+/// What homing can do itself, for who asks with `OPTIONS` and `Max-Forwards: 0`. (RFC 9110 section 7.6.2)
+pub const LAST_HOP: Own = own(200, "max_forwards", "");
+
+/// The reasons with which requests are answered before a pool is found.
 pub const REFUSALS: &[&str] = &[
+    "max_forwards",
     "no_route",
     "request_timeout",
     "request_line",
@@ -249,6 +273,7 @@ pub const REFUSALS: &[&str] = &[
     "connect",
     "trace",
     "expectation",
+    "underscore",
     "loop",
 ];
 
@@ -257,6 +282,7 @@ impl Refusal {
     #[must_use]
     pub const fn answer(self) -> Own {
         match self {
+            Self::LastHop => LAST_HOP,
             Self::NoRoute => own(404, "no_route", "no route is for this host and path"),
             Self::Fault(fault) => of_fault(fault),
         }
@@ -295,6 +321,7 @@ const fn of_fault(fault: Fault) -> Own {
         Fault::Connect => own(405, "connect", "CONNECT is not served"),
         Fault::Trace => own(405, "trace", "TRACE is not served"),
         Fault::Expectation => own(417, "expectation", "the only expectation served is 100-continue"),
+        Fault::Underscore => own(400, "underscore", "a header field's name has an underscore"),
         Fault::Loop => own(508, "loop", "the request came through this homing before"),
     }
 }

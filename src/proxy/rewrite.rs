@@ -7,9 +7,9 @@ use super::request::{Asker, Fields, Place, Request};
 use super::request_id;
 use super::worker::Worker;
 use crate::affinity::cookie::Stripped;
-use crate::message::field::{self, Name};
+use crate::message::field::{self, Name, Underscores};
 use crate::message::framing::{Framing, is_nominated};
-use crate::message::head::{Field, RequestHead};
+use crate::message::head::{Field, RequestHead, Version};
 use crate::route::HeaderRules;
 
 /// Writes the head for the backend.
@@ -18,6 +18,7 @@ pub(super) struct Writer<'a, 'b> {
     pub(super) asker: &'a Asker<'a>,
     pub(super) head: &'a RequestHead<'a, 'b>,
     pub(super) fields: &'a Fields<'b>,
+    pub(super) framing: Framing,
     pub(super) is_trusted: bool,
     pub(super) rules: &'a HeaderRules,
 }
@@ -29,8 +30,10 @@ impl Writer<'_, '_> {
         for part in [self.head.method, " ", place.target, " HTTP/1.1\r\nHost: "] {
             out.extend_from_slice(part.as_bytes());
         }
-        request.host = out.len()..out.len() + place.host.len();
-        out.extend_from_slice(place.host.as_bytes());
+        let host = self.rules.set.iter().find(|(name, _)| name == "host");
+        let host = host.map_or(place.host, |(_, value)| value.as_str());
+        request.host = out.len()..out.len() + host.len();
+        out.extend_from_slice(host.as_bytes());
         out.extend_from_slice(b"\r\n");
         for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
             let start = out.len() + f.name.len() + 2;
@@ -38,7 +41,8 @@ impl Writer<'_, '_> {
                 _ if self.is_dropped(f, *name) => continue,
                 Name::Cookie => self.write_cookie(f, request, &mut out),
                 Name::MaxForwards if self.head.method == "OPTIONS" => {
-                    let n: u32 = std::str::from_utf8(f.value).ok().and_then(|v| v.parse().ok()).unwrap_or(1);
+                    // One that is no number tells nothing to anybody: it is left out.
+                    let Some(n) = field::number(f.value) else { continue };
                     write_field(&mut out, f.name, n.saturating_sub(1).to_string().as_bytes());
                 }
                 Name::UserAgent => {
@@ -53,12 +57,15 @@ impl Writer<'_, '_> {
             }
         }
         self.write_framing(request, &mut out);
+        let ours = out.len();
         self.write_client(place, request.client, &mut out);
-        out.extend_from_slice(self.worker.via());
-        if self.asker.listener.request_id {
+        self.write_via(&mut out);
+        self.drop_ruled(ours, &mut out);
+        if self.asker.listener.request_id && !self.is_ruled(b"x-request-id") {
             request.id = self.write_id(&mut out);
         }
-        for (name, value) in self.rules.set.iter().chain(&self.rules.add) {
+        let set = self.rules.set.iter().filter(|(name, _)| name != "host");
+        for (name, value) in set.chain(&self.rules.add) {
             write_field(&mut out, name, value.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
@@ -87,7 +94,9 @@ impl Writer<'_, '_> {
             Name::ForwardedOther | Name::Forwarded | Name::RequestId if !self.is_trusted => {
                 return true;
             }
+            Name::Trailer if !self.fields.te_trailers || self.framing != Framing::Chunked => return true,
             Name::Other if field::is_alias(f.name) => return true,
+            Name::Other if self.drops_underscores() && field::has_underscore(f.name) => return true,
             _ => {}
         }
         if self.fields.options.nominates
@@ -96,8 +105,30 @@ impl Writer<'_, '_> {
         {
             return true;
         }
-        let is_ruled = |n: &String| n.eq_ignore_ascii_case(f.name);
-        self.rules.remove.iter().any(is_ruled) || self.rules.set.iter().any(|(n, _)| is_ruled(n))
+        self.is_ruled(f.name.as_bytes())
+    }
+
+    /// Whether the route removes or sets this field.
+    fn is_ruled(&self, name: &[u8]) -> bool {
+        let is = |n: &String| n.as_bytes().eq_ignore_ascii_case(name);
+        self.rules.remove.iter().any(is) || self.rules.set.iter().any(|(n, _)| is(n))
+    }
+
+    /// Takes out the lines from `start` on that the route removes or sets: what we vouch for is no exception.
+    fn drop_ruled(&self, start: usize, out: &mut Vec<u8>) {
+        if self.rules.remove.is_empty() && self.rules.set.is_empty() {
+            return;
+        }
+        let ours = out.split_off(start);
+        for line in ours.split_inclusive(|&b| b == b'\n') {
+            if !self.is_ruled(line.split(|&b| b == b':').next().unwrap_or_default()) {
+                out.extend_from_slice(line);
+            }
+        }
+    }
+
+    fn drops_underscores(&self) -> bool {
+        self.asker.listener.underscores != Underscores::Pass
     }
 
     /// Writes what the request is called, and says where.
@@ -138,6 +169,16 @@ impl Writer<'_, '_> {
             (true, _) => out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
             (false, true) => out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n"),
             (false, false) => {}
+        }
+    }
+
+    fn write_via(&self, out: &mut Vec<u8>) {
+        let received = match self.head.version {
+            Version::Http10 => "1.0",
+            Version::Http11 => "1.1",
+        };
+        for part in ["Via: ", received, " ", self.worker.pseudonym(), "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Each worker keeps its own idle connections per backend, last in first out, and closes them before their backend
 //! would. A [`Lease`] counts itself in the backend's load until it is dropped.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use super::retry::Budget;
 use super::worker::Worker;
 use crate::backend::{Backend, BackendIx};
 use crate::message::head::{self, Fault, ResponseHead, Search};
-use crate::net::buffer::Buffer;
+use crate::net::buffer::{BLOCK, Buffer};
 use crate::net::connect::{connect, is_our_own};
 use crate::net::stream::Stream;
 use crate::pool::Pool;
@@ -24,7 +24,7 @@ use crate::pool::standing::Standing;
 use crate::snapshot::reports::Owed;
 
 /// Longest response head: what fits into the buffer.
-const MAX_HEAD: usize = 60 * 1024;
+const MAX_HEAD: usize = BLOCK;
 
 /// One worker's view of a pool.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct PoolView {
     pub owed: Rc<Owed>,
     /// What may be sent again.
     pub budget: Rc<Budget>,
+    /// Whether the application was seen to set a cookie of our name: it is told once per worker.
+    pub collided: Rc<Cell<bool>>,
 }
 
 /// One worker's side of a backend.
@@ -227,12 +229,11 @@ impl Lease {
         loop {
             if !self.held.is_empty() {
                 match head::find_end(self.held.data(), &mut self.search) {
-                    Ok(Some(end)) if end > MAX_HEAD => return Poll::Ready(Err(NoHead::Malformed)),
                     Ok(Some(end)) => {
                         self.search = Search::default();
                         return Poll::Ready(Ok(end));
                     }
-                    Ok(None) if self.held.len() > MAX_HEAD => return Poll::Ready(Err(NoHead::Malformed)),
+                    Ok(None) if self.held.len() >= MAX_HEAD => return Poll::Ready(Err(NoHead::Malformed)),
                     Ok(None) => {}
                     Err(_) => return Poll::Ready(Err(NoHead::Malformed)),
                 }

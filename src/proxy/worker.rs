@@ -82,7 +82,6 @@ pub struct Worker {
     record: Record,
     rng: RefCell<fastrand::Rng>,
     view: RefCell<Rc<View>>,
-    via: Vec<u8>,
     date: RefCell<Rc<str>>,
     unix: Cell<UnixSeconds>,
     began: Instant,
@@ -119,7 +118,6 @@ impl Worker {
             record: Record::new(shared.metrics.shard(index), logger),
             rng: RefCell::new(rng),
             view: RefCell::new(Rc::new(view)),
-            via: format!("Via: 1.1 {}\r\n", shared.pseudonym).into_bytes(),
             date: RefCell::new("".into()),
             unix: Cell::new(UnixSeconds::now()),
             began: Instant::now(),
@@ -260,12 +258,6 @@ impl Worker {
         &self.shared.pseudonym
     }
 
-    /// The `Via` line for requests.
-    #[must_use]
-    pub fn via(&self) -> &[u8] {
-        &self.via
-    }
-
     /// Connections open, over all workers.
     pub(super) fn open(&self) -> &AtomicU32 {
         &self.shared.open
@@ -322,6 +314,7 @@ impl View {
                         members: members.collect(),
                         owed: Rc::new(Owed::new(pool.members.len())),
                         budget: Rc::new(Budget::default()),
+                        collided: Rc::default(),
                     }
                 }
             };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::cidr::PrefixSet;
+use crate::message::field::Underscores;
 use crate::net::listen::ListenAddress;
 use crate::pool::Pool;
 use crate::pool::standing::Standing;
@@ -65,6 +66,10 @@ pub struct Listener {
     pub timeouts: ClientTimeouts,
     /// What the end of a client's sending side means while its request is in flight.
     pub half_close: HalfClose,
+    /// Whether a bare LF ends a line of a request's head, as CRLF does. What goes on has CRLF.
+    pub bare_lf: bool,
+    /// What becomes of fields whose name has an underscore.
+    pub underscores: Underscores,
     /// Whether answers carry `X-Homing-Affinity` with the reason for the choice.
     pub affinity_header: bool,
     /// Connections at once on this listener; 0 is no limit of its own.

@@ -15,6 +15,8 @@ pub(crate) enum Does {
     Answer,
     /// Answers with these bytes and keeps the connection.
     Bytes(Vec<u8>),
+    /// Answers with these bytes, one at a time, and keeps the connection.
+    ByteByByte(Vec<u8>),
     /// Answers with these bytes and closes.
     BytesThenClose(Vec<u8>),
     /// Closes without an answer.
@@ -175,10 +177,12 @@ impl Shared {
                 self.more(connection, &mut held)?;
             }
             if head.contains("transfer-encoding: chunked") {
-                while !(held.ends_with(b"\r\n\r\n") && held[end..].windows(3).any(|w| w == b"0\r\n")) {
+                whole = loop {
+                    if let Some(n) = chunked_end(&held[end..]) {
+                        break end + n;
+                    }
                     self.more(connection, &mut held)?;
-                }
-                whole = held.len();
+                };
             }
             self.requests.lock().push(held.drain(..whole).collect());
             self.act(connection)?;
@@ -208,6 +212,10 @@ impl Shared {
                 connection.write_all(answer.as_bytes()).ok()
             }
             Does::Bytes(bytes) => connection.write_all(&bytes).ok(),
+            Does::ByteByByte(bytes) => {
+                connection.set_nodelay(true).ok()?;
+                bytes.iter().try_for_each(|b| connection.write_all(std::slice::from_ref(b))).ok()
+            }
             Does::BytesThenClose(bytes) => {
                 let _ = connection.write_all(&bytes);
                 let _ = connection.shutdown(std::net::Shutdown::Both);
@@ -231,5 +239,27 @@ impl Shared {
         let n = connection.read(&mut piece).ok().filter(|n| *n > 0)?;
         held.extend_from_slice(&piece[..n]);
         Some(())
+    }
+}
+
+/// Where a body in the chunked coding ends, if all of it is there. The coding is as homing writes it: no extensions.
+fn chunked_end(body: &[u8]) -> Option<usize> {
+    let line_end = |from: usize| Some(from + body.get(from..)?.windows(2).position(|w| w == b"\r\n")? + 2);
+    let mut at = 0;
+    loop {
+        let data = line_end(at)?;
+        let size = std::str::from_utf8(&body[at..data - 2]).unwrap();
+        at = data;
+        match usize::from_str_radix(size, 16).unwrap() {
+            0 => break,
+            size => at += size + 2,
+        }
+    }
+    loop {
+        let line = at;
+        at = line_end(line)?;
+        if at == line + 2 {
+            return Some(at);
+        }
     }
 }
