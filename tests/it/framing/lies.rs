@@ -89,7 +89,8 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
 
 /// Answers whose body breaks off or whose coding is broken, and what of it may be seen. It never ends well.
 pub(super) const CUT: &[(&str, &str)] = &[
-    // A smaller one would be waited for, and be a 502.
+    ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
     (
         "HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\nhi",
         "HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\nhi",
@@ -138,7 +139,7 @@ fn an_answer_that_breaks_off_or_is_coded_wrongly_never_looks_whole() {
         for word in ["POST", "GET", "TE", "1.0"] {
             let (came, is_reset) = all(homing.address, request(word).as_bytes());
             // A small answer is waited for where it can be asked for again: nothing of it was seen yet.
-            if word != "POST" && answer.contains("Content-Length") {
+            if word != "POST" && answer.contains("Content-Length: 5\r\n") {
                 assert!(came.starts_with(b"HTTP/1.1 502 Bad Gateway\r\n") && !is_reset, "{word} {answer:?}");
                 continue;
             }
