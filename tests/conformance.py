@@ -39,8 +39,6 @@ DIFFERS = [
      "what does not come is waited for, and then it is a 408 (RFC 9110 section 15.5.9)"),
     (r"httpd-strict: httpd-strict-(39|41|49): 408",
      "the head has no end: the rest is waited for, and then it is a 408; nothing is passed on"),
-    (r"http11probe: MAL-LONG-METHOD: 414",
-     "a first line too long is a 414, whichever of its parts is too long (RFC 9112 section 3: 501 for the method)"),
     (r"(COMP-HTTP12-VERSION|httpd-strict-1[34]): 505",
      "HTTP/1.0 and HTTP/1.1 are served; another version is a 505 (RFC 9110 section 15.6.6), not taken for one of them"),
     (r"httpd-strict: httpd-strict-(11|19|20|21): (400|505)",

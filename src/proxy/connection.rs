@@ -56,6 +56,9 @@ pub struct Client {
     pub has_ended: bool,
 }
 
+/// Room for a method, blanks and the version beside the target, bytes.
+const LONGEST_METHOD: usize = 64;
+
 /// What waiting for a head came to.
 enum Waited {
     /// A whole head of this length is held.
@@ -249,16 +252,21 @@ fn look(client: &Client, search: &mut Search, max: usize, max_target: usize) -> 
     if found.unwrap_or(data.len()) > max {
         // However its bytes arrived, what is too long is told by where the first line ends.
         let line = memchr::memchr(b'\n', data).unwrap_or(data.len());
-        return Err(if line > max_target + 64 { Fault::TargetTooLong } else { Fault::HeadTooLong });
+        return Err(if line > max_target + LONGEST_METHOD { of_long_line(data) } else { Fault::HeadTooLong });
     }
     if found.is_none() {
         check_first_line(data)?;
     }
-    // Longest method, blanks and version beside the target itself.
-    if found.is_none() && search.in_first_line() && data.len() > max_target + 64 {
-        return Err(Fault::TargetTooLong);
+    if found.is_none() && search.in_first_line() && data.len() > max_target + LONGEST_METHOD {
+        return Err(of_long_line(data));
     }
     Ok(found)
+}
+
+/// Whether it is the target that makes a first line too long, or a word that is no method.
+fn of_long_line(line: &[u8]) -> Fault {
+    let method = line.iter().take(LONGEST_METHOD).position(|&b| b == b' ');
+    if method.is_some() { Fault::TargetTooLong } else { Fault::StartLine }
 }
 
 /// Closes so that the client can read the last answer: ends our side, and reads a little of what still comes.

@@ -173,6 +173,7 @@ fn what_is_too_large_is_refused_with_its_own_status() {
     for (sent, status, reason) in [
         (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", long(8192)), 414, "target_length"),
         (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", long(100_000)), 414, "target_length"),
+        (format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", long(100_000)), 400, "request_line"),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", long(16_384)), 431, "field_length"),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {}\r\n\r\n", long(16_384)), 431, "field_length"),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", long(100_000)), 431, "head_length"),
