@@ -127,16 +127,16 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn drops_underscores(&self) -> bool {
-        self.asker.listener.underscores != Underscores::Pass
-    }
-
     /// Writes what the request is called, and says where.
     fn write_id(&self, out: &mut Vec<u8>) -> Range<usize> {
         let kept = self.fields.request_id.filter(|id| self.is_trusted && request_id::is_sane(id));
         write_field(out, "X-Request-Id", kept.unwrap_or(self.asker.id));
         let end = out.len() - 2;
         end - kept.map_or(self.asker.id.len(), <[u8]>::len)..end
+    }
+
+    fn drops_underscores(&self) -> bool {
+        self.asker.listener.underscores != Underscores::Pass
     }
 
     fn write_cookie(&self, f: &Field<'_>, request: &Request, out: &mut Vec<u8>) {
@@ -172,6 +172,7 @@ impl Writer<'_, '_> {
         }
     }
 
+    /// How the request came to us, for who looks for a loop. (RFC 9110 section 7.6.3)
     fn write_via(&self, out: &mut Vec<u8>) {
         let received = match self.head.version {
             Version::Http10 => "1.0",

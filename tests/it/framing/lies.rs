@@ -89,7 +89,8 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
 
 /// Answers whose body breaks off or whose coding is broken, and what of it may be seen. It never ends well.
 pub(super) const CUT: &[(&str, &str)] = &[
-    // A smaller one would be waited for, and be a 502.
+    ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
     (
         "HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\nhi",
         "HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\nhi",
@@ -135,26 +136,23 @@ fn an_answer_that_breaks_off_or_is_coded_wrongly_never_looks_whole() {
     let homing = homing(&[&a]).pool("max_fails = 0\n").run();
     for (answer, most) in CUT {
         a.does(Does::BytesThenClose(answer.as_bytes().to_vec()));
-        for word in ["GET", "TE"] {
+        for word in ["POST", "GET", "TE", "1.0"] {
             let (came, is_reset) = all(homing.address, request(word).as_bytes());
+            // A small answer is waited for where it can be asked for again: nothing of it was seen yet.
+            if word != "POST" && answer.contains("Content-Length: 5\r\n") {
+                assert!(came.starts_with(b"HTTP/1.1 502 Bad Gateway\r\n") && !is_reset, "{word} {answer:?}");
+                continue;
+            }
             assert!(is_reset, "{word} {answer:?} ended as if it were whole: {came:?}");
+            if word == "1.0" {
+                continue;
+            }
             // What the reset left to be read is the front of what may be seen.
             let head = format!("{}\r\nConnection", most.split_once("\r\n\r\n").unwrap().0);
             let text = String::from_utf8(came).unwrap();
             assert!(text.starts_with(&head) || head.starts_with(&text), "{word} {answer:?}: {text:?}");
             assert!(!text.ends_with("\r\n0\r\n\r\n"), "{word} {answer:?}: {text:?}");
         }
-    }
-}
-
-#[test]
-fn an_answer_to_http_1_0_that_breaks_off_is_a_reset() {
-    let a = backend("a");
-    let homing = homing(&[&a]).pool("max_fails = 0\n").run();
-    for (answer, _) in CUT {
-        a.does(Does::BytesThenClose(answer.as_bytes().to_vec()));
-        let (came, is_reset) = all(homing.address, request("1.0").as_bytes());
-        assert!(is_reset, "{answer:?} ended as if it were whole: {came:?}");
     }
 }
 
