@@ -83,8 +83,7 @@ impl Passing<'_> {
                 continue;
             }
             has_date |= name == Name::Date;
-            let is_ruled = |n: &String| n.eq_ignore_ascii_case(f.name);
-            if self.rules.remove.iter().any(is_ruled) || self.rules.set.iter().any(|(n, _)| is_ruled(n)) {
+            if self.is_ruled(f.name) {
                 continue;
             }
             write_field(out, f.name, f.value);
@@ -104,7 +103,7 @@ impl Passing<'_> {
         if let Some(pin) = self.pin {
             write_field(out, "Set-Cookie", pin);
         }
-        if !self.id.is_empty() {
+        if !self.id.is_empty() && !self.is_ruled("x-request-id") {
             write_field(out, "X-Request-Id", self.id);
         }
         if let Some(why) = self.affinity {
@@ -127,6 +126,12 @@ impl Passing<'_> {
                 "the application sets a cookie of this name, which is left out: rename one"
             );
         }
+    }
+
+    /// Whether the route removes or sets this field.
+    fn is_ruled(&self, name: &str) -> bool {
+        let is = |n: &String| n.eq_ignore_ascii_case(name);
+        self.rules.remove.iter().any(is) || self.rules.set.iter().any(|(n, _)| is(n))
     }
 
     fn write_framing(&self, status: u16, out: &mut Vec<u8>) {

@@ -164,3 +164,17 @@ fn without_request_ids_nobody_is_told_one() {
     assert_eq!(names(&a, &reply), (vec![], vec!["of-the-backend".to_owned()]));
     assert_eq!(names(&a, &homing.send("GET / HTTP/1.1\r\n\r\n")).1, Vec::<String>::new());
 }
+
+#[test]
+fn a_route_may_say_otherwise_of_the_name_that_clients_are_told() {
+    let a = backend("a");
+    for (rules, told) in
+        [("set = { x-request-id = \"1\" }", vec!["1"]), ("remove = [\"X-Request-Id\"]", vec![])]
+    {
+        let route = format!("\n[[route]]\npool = \"app\"\nresponse_headers = {{ {rules} }}\n");
+        let homing = homing(&[&a]).with(&route).run();
+        a.answers("HTTP/1.1 200 OK\r\nX-Request-Id: of-the-backend\r\nContent-Length: 0\r\n\r\n");
+        let (sent, answered) = names(&a, &get(&homing, ""));
+        assert_eq!((sent[0].len(), answered), (32, told.into_iter().map(str::to_owned).collect()), "{rules}");
+    }
+}

@@ -214,6 +214,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("set = { X-Real-IP = \"1\" }, remove = [\"x-forwarded-port\"]", &["x-real-ip: 1", "X-Forwarded-Port"]),
     ("remove = [\"via\", \"X-Forwarded-For\"]", &["Via", "X-Forwarded-For", "X-Forwarded-Proto: http"]),
     ("set = { x-user = \"1\" }", &["x-user: 1"]),
+    ("set = { x-request-id = \"1\" }", &["x-request-id: 1"]),
+    ("remove = [\"x-request-id\"]", &["X-Request-Id"]),
 ];
 
 #[test]
