@@ -6,7 +6,6 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, ready};
-use std::time::Duration;
 
 use super::exchange::{Exchange, Stop, write_all};
 use super::forward::{Broken, Pump, Waits};
@@ -18,16 +17,10 @@ use super::upstream::{Lease, NoHead};
 use crate::message::field::Name;
 use crate::message::framing::is_nominated;
 use crate::message::head::{self, Field, Version};
-use crate::net::buffer::BLOCK;
 use crate::telemetry::reasons::UpstreamError;
 
 /// Informational answers that one request may have (RFC 9110 section 15.2 sets no bound).
 const MAX_INFORMATIONAL: u32 = 16;
-
-/// Largest body that is waited for before anything of its answer is passed on.
-const SMALL: usize = 16 * 1024;
-/// How long it is waited for: what is sent at once is here by then, and what is not is passed on as it comes.
-const GATHER: Duration = Duration::from_millis(100);
 
 /// A failed try.
 pub(super) struct Failed {
@@ -164,45 +157,6 @@ impl Exchange<'_> {
         }
     }
 
-    /// Waits a little for a small answer to be whole: while nothing of it was passed on, a request whose backend breaks
-    /// can be tried again. (nginx: postpone_output, which waits too)
-    pub(super) async fn gather(
-        &mut self,
-        upload: &Pump,
-        lease: &mut Lease,
-        end: usize,
-    ) -> Result<Result<(), Failed>, Stop> {
-        let head = lease.held.data().get(..end).unwrap_or_default();
-        let may_retry = self.request.is_idempotent && !self.request.to_head && upload.is_done();
-        let small = announced(head).filter(|n| may_retry && *n <= SMALL.min(BLOCK - end));
-        let Some(whole) = small.map(|n| end + n) else { return Ok(Ok(())) };
-        if lease.held.len() >= whole {
-            return Ok(Ok(()));
-        }
-        let delivers = self.delivers();
-        let client = &mut *self.client;
-        client.deadline.set(GATHER);
-        poll_fn(|cx| {
-            while lease.held.len() < whole {
-                match lease.held.poll_fill(&mut lease.stream, cx) {
-                    Poll::Ready(Ok(1..)) => {}
-                    Poll::Ready(Ok(0) | Err(_)) => {
-                        return Poll::Ready(Ok(Err(Failed::new(Stage::BeforeHead, UpstreamError::BodyCut))));
-                    }
-                    Poll::Pending => {
-                        if client.poll_gone(cx, delivers).is_ready() {
-                            return Poll::Ready(Err(Stop::Gone("client.request")));
-                        }
-                        ready!(client.deadline.poll());
-                        break;
-                    }
-                }
-            }
-            Poll::Ready(Ok(Ok(())))
-        })
-        .await
-    }
-
     /// Passes an informational answer on to a client that can read it. False if it is malformed.
     async fn inform(&mut self, lease: &mut Lease, end: usize) -> Result<bool, Stop> {
         let mut out = Vec::new();
@@ -224,17 +178,6 @@ impl Exchange<'_> {
         }
         Ok(true)
     }
-}
-
-/// How long the body is that this head seems to announce. Only a hint: what counts is read with the whole head.
-fn announced(head: &[u8]) -> Option<usize> {
-    if matches!(status_of(head), None | Some(100..=199 | 204 | 304)) {
-        return None;
-    }
-    let value = head.get(memchr::memmem::find(head, b"ontent-")?..)?;
-    let value = value.get(memchr::memmem::find(value, b"ength:")? + 6..)?.trim_ascii_start();
-    let digits = value.iter().take(6).take_while(|b| b.is_ascii_digit());
-    Some(digits.fold(0, |n, b| n * 10 + usize::from(b - b'0')))
 }
 
 /// The status in a response's first line, or nothing if that is no status line.

@@ -3,10 +3,13 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
+use super::ask::Failed;
 use super::exchange::{Exchange, Next, Stop, write_all};
 use super::forward::{Broken, Pump, Sink, Trailers, Waits};
 use super::respond::{self, Passing};
+use super::retry::Stage;
 use super::tunnel::{self, End};
 use super::upstream::Lease;
 use super::visits::Visit;
@@ -14,9 +17,23 @@ use crate::affinity::caching::Pinning;
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, Lengths};
 use crate::message::head::{self, Version};
+use crate::net::buffer::BLOCK;
 use crate::pool::choose::Choice;
 use crate::route::HeaderRules;
 use crate::telemetry::reasons::UpstreamError;
+
+/// Largest body that is waited for before anything of its answer is passed on.
+const SMALL: u64 = 16 * 1024;
+/// How long it is waited for: what is sent at once is here by then, and what is not is passed on as it comes.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// Why an answer is not passed on, now.
+enum Unfit {
+    /// It is malformed.
+    Malformed,
+    /// So many bytes of it should be held first, head and body.
+    Partial(usize),
+}
 
 /// An answer on its way.
 struct Answer {
@@ -37,10 +54,18 @@ impl Exchange<'_> {
         end: usize,
         choice: Choice,
         mut visit: Option<Visit>,
-    ) -> Result<Next, Stop> {
+    ) -> Result<Result<Next, Failed>, Stop> {
         self.story.first_byte = Some(self.story.began.elapsed());
         let member = Rc::clone(&lease.member);
-        let Ok(mut answer) = self.rewrite(&lease, end, choice, upload) else {
+        let may_retry = self.request.is_idempotent && upload.is_done();
+        let mut rewritten = self.rewrite(&lease, end, choice, upload, may_retry);
+        if let Err(Unfit::Partial(whole)) = rewritten {
+            if let Err(failed) = self.gather(&mut lease, whole).await? {
+                return Ok(Err(failed));
+            }
+            rewritten = self.rewrite(&lease, end, choice, upload, false);
+        }
+        let Ok(mut answer) = rewritten else {
             self.failed(&member, UpstreamError::BadResponse);
             return Err(Stop::Answer(respond::BAD_ANSWER));
         };
@@ -51,7 +76,7 @@ impl Exchange<'_> {
         }
         lease.held.consume(end);
         if answer.is_tunnel {
-            return self.tunnel(lease, answer).await;
+            return self.tunnel(lease, answer).await.map(Ok);
         }
         let sink = if answer.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let trailers = Trailers::asked(self.request.trailers);
@@ -69,12 +94,13 @@ impl Exchange<'_> {
                     let pool = Rc::clone(&self.request.pool);
                     lease.keep(self.worker, &pool);
                 }
-                Ok(match (answer.keep && upload.is_done(), upload.is_done() && self.client.held.is_empty()) {
+                let is_quiet = upload.is_done() && self.client.held.is_empty();
+                Ok(Ok(match (answer.keep && upload.is_done(), is_quiet) {
                     (true, _) => Next::Request,
                     // Nothing more is on its way, so the close alone ends it: no shutdown, no lingering.
                     (false, true) => Next::Over,
                     (false, false) => Next::Close,
-                })
+                }))
             }
             Err(end) => {
                 if end == "backend.body" {
@@ -87,25 +113,68 @@ impl Exchange<'_> {
         }
     }
 
-    /// Builds the head for the client and writes the pin, if one is due.
-    fn rewrite(&mut self, lease: &Lease, end: usize, choice: Choice, upload: &Pump) -> Result<Answer, ()> {
+    /// Waits a little for a small answer to be whole: while nothing of it was passed on, a request whose backend breaks
+    /// can be tried again. (nginx: postpone_output, which waits too)
+    async fn gather(&mut self, lease: &mut Lease, whole: usize) -> Result<Result<(), Failed>, Stop> {
+        let delivers = self.delivers();
+        let client = &mut *self.client;
+        client.deadline.set(GATHER);
+        poll_fn(|cx| {
+            while lease.held.len() < whole {
+                match lease.held.poll_fill(&mut lease.stream, cx) {
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(Ok(0) | Err(_)) => {
+                        return Poll::Ready(Ok(Err(Failed::new(Stage::BeforeHead, UpstreamError::BodyCut))));
+                    }
+                    Poll::Pending => {
+                        if client.poll_gone(cx, delivers).is_ready() {
+                            return Poll::Ready(Err(Stop::Gone("client.request")));
+                        }
+                        ready!(client.deadline.poll());
+                        break;
+                    }
+                }
+            }
+            Poll::Ready(Ok(Ok(())))
+        })
+        .await
+    }
+
+    /// Builds the head for the client and writes the pin, if one is due; if it `gathers`, not before a small answer is
+    /// whole.
+    fn rewrite(
+        &mut self,
+        lease: &Lease,
+        end: usize,
+        choice: Choice,
+        upload: &Pump,
+        gathers: bool,
+    ) -> Result<Answer, Unfit> {
         let mut room = head::room();
-        let head = lease.parse(end, &mut room).map_err(|_| ())?;
+        let head = lease.parse(end, &mut room).map_err(|_| Unfit::Malformed)?;
         let (mut lengths, mut options) = (Lengths::default(), ConnectionOptions::default());
         let mut switches = false;
         for f in head.fields {
             match Name::of(f.name) {
                 Name::Connection => options.note(f.value),
                 Name::Upgrade => switches |= f.value.eq_ignore_ascii_case(b"websocket"),
-                name => lengths.note(name, f.value).map_err(|_| ())?,
+                name => lengths.note(name, f.value).map_err(|_| Unfit::Malformed)?,
             }
         }
         let request = &self.request;
         let is_tunnel = head.status == 101;
         if is_tunnel && !switches {
-            return Err(()); // To something else than what was asked for.
+            return Err(Unfit::Malformed); // To something else than what was asked for.
         }
-        let source = lengths.of_response(head.version, head.status, request.to_head).map_err(|_| ())?;
+        let source = lengths.of_response(head.version, head.status, request.to_head);
+        let source = source.map_err(|_| Unfit::Malformed)?;
+        if let Framing::Length(n @ ..=SMALL) = source
+            && let whole = end + n as usize
+            && gathers
+            && (lease.held.len() + 1..=BLOCK).contains(&whole)
+        {
+            return Err(Unfit::Partial(whole));
+        }
         let framing = match (source, request.version) {
             (Framing::UntilClose, Version::Http11) => Framing::Chunked,
             (Framing::Chunked, Version::Http10) => Framing::UntilClose,

@@ -109,8 +109,8 @@ impl Exchange<'_> {
                 Err(NoLease::Timeout) => Failed::new(Stage::ConnectTimeout, UpstreamError::ConnectTimeout),
                 Err(NoLease::Refused(e)) => Failed::new(Stage::Connect, refusal_of(&e)),
                 Ok(mut lease) => match self.ask(upload, &mut lease).await? {
-                    Ok(end) => match self.gather(upload, &mut lease, end).await? {
-                        Ok(()) => return self.pass_on(upload, lease, end, choice, visit).await,
+                    Ok(end) => match self.pass_on(upload, lease, end, choice, visit).await? {
+                        Ok(next) => return Ok(next),
                         Err(failed) => failed,
                     },
                     Err(failed) => failed,
