@@ -2,6 +2,8 @@
 
 mod backend;
 mod client;
+mod process;
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,6 +18,7 @@ use homing::strategy::Registry;
 
 pub(crate) use backend::{Backend, Does, backend};
 pub(crate) use client::{Client, Reply, exchange, get, open, read_reply};
+pub(crate) use process::Process;
 
 /// Long enough for anything that happens at all, short enough to fail in one's lifetime.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -155,6 +158,6 @@ pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < LIMIT, "it did not come about in {LIMIT:?}");
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(1));
     }
 }
