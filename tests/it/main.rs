@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod attacks;
 mod caps;
 mod cookie_affinity;
 mod failover;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Backend, Does, Process};
+use crate::harness::{Backend, Does, Process, pause};
 
 /// What happens to one backend, or to the program itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +138,4 @@ impl Fault {
 
 fn status(line: &str) -> Does {
     Does::Bytes(format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n").into_bytes())
-}
-
-/// Lets the load go on for a while.
-pub(super) fn pause(lasts: Duration) {
-    let until = std::time::Instant::now() + lasts;
-    while let Some(left) = until.checked_duration_since(std::time::Instant::now()) {
-        std::thread::park_timeout(left);
-    }
 }

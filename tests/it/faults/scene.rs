@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::fault::{Fault, pause};
+use super::fault::Fault;
 use super::session::Session;
 use super::streams;
 use super::tally::Tally;
-use crate::harness::{Backend, Does, Process, backend, homing, until};
+use crate::harness::{Backend, Does, Process, backend, homing, pause, until};
 
 const SESSIONS: usize = 40;
 /// Sessions whose home is the one that is struck: enough to be sure that somebody feels it.

@@ -4,10 +4,10 @@ use std::io::{ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::fault::{Fault, pause};
+use super::fault::Fault;
 use super::scene::Watch;
 use super::tally::Tally;
-use crate::harness::{Client, LIMIT, Reply, read_reply};
+use crate::harness::{Client, LIMIT, Reply, pause, read_reply};
 
 /// Between two requests of a session.
 const PACE: Duration = Duration::from_millis(25);

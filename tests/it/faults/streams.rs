@@ -4,10 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::fault::pause;
 use super::scene::Watch;
 use super::tally::Tally;
-use crate::harness::{Reply, open, read_reply};
+use crate::harness::{Reply, open, pause, read_reply};
 
 /// Between two messages in a tunnel.
 const PACE: Duration = Duration::from_millis(20);

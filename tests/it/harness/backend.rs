@@ -10,7 +10,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::serve;
+use super::{pause, serve};
+
+/// Connections that may wait to be accepted: a burst must not be slowed down by its backend.
+const BACKLOG: i32 = 4_096;
 
 /// What a backend does with a request.
 #[derive(Clone, Debug)]
@@ -80,7 +83,11 @@ pub(crate) fn backend(name: &'static str) -> Backend {
 
 impl Backend {
     fn on(name: &'static str, address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(BACKLOG).unwrap();
+        let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             name,
@@ -179,7 +186,7 @@ impl Backend {
     /// Comes back on the same port.
     pub(crate) fn revive(&mut self) {
         let socket = self.reserved.take().expect("it has crashed");
-        socket.listen(128).unwrap();
+        socket.listen(BACKLOG).unwrap();
         self.start(socket.into());
     }
 }
@@ -258,8 +265,8 @@ impl Shared {
             }
             Does::BytesThenClose(bytes) => write(connection, &bytes).and(Err(End::Close)),
             Does::BytesThenReset(bytes) => write(connection, &bytes).and(Err(End::Reset)),
-            Does::Drip(pause) => serve::answer(self.name, "").iter().try_for_each(|byte| {
-                std::thread::park_timeout(pause);
+            Does::Drip(pace) => serve::answer(self.name, "").iter().try_for_each(|byte| {
+                pause(pace);
                 write(connection, &[*byte])
             }),
             Does::Echo(early) => serve::echo(connection, early),

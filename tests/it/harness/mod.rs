@@ -153,6 +153,14 @@ pub(crate) fn client_at(homing: &Homing, home: &str) -> Client {
     (0..100).find_map(|_| served(homing.client())).unwrap_or_else(|| panic!("no new session goes to {home}"))
 }
 
+/// Lets what goes on go on for a while: to pace a load, never to wait for a state.
+pub(crate) fn pause(lasts: Duration) {
+    let until = Instant::now() + lasts;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+}
+
 /// Waits until `condition` holds, within the limit.
 pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let began = Instant::now();

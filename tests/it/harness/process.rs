@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -15,6 +16,8 @@ use super::{Setup, until};
 /// Descriptors that a process is given where a test does not care.
 const DESCRIPTORS: u32 = 16_384;
 
+/// Clock ticks a second in `/proc` (USER_HZ, the same on every architecture we know).
+const TICKS: u32 = 100;
 /// Lines kept of what it says, to be shown for a test that fails.
 const LINES: usize = 50;
 
@@ -78,6 +81,19 @@ impl Process {
     /// Memory in use, in KiB.
     pub(crate) fn memory(&self) -> u64 {
         self.status("VmRSS:")
+    }
+
+    /// The most memory that was ever in use, in KiB.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// Processor time used so far.
+    pub(crate) fn busy(&self) -> Duration {
+        let stat = self.proc("stat");
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        let ticks: u32 = [11, 12].map(|i| fields[i].parse::<u32>().unwrap()).iter().sum();
+        Duration::from_secs(1) * ticks / TICKS
     }
 
     /// Descriptors that are open.

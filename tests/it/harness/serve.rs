@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::backend::{End, write};
+use super::pause;
 
 /// Between two events of a stream.
 const EVENT: Duration = Duration::from_millis(20);
@@ -55,7 +56,7 @@ fn events(name: &str, connection: &mut TcpStream) -> Result<(), End> {
     for n in 0_u64.. {
         let event = format!("data: {n}\n\n");
         write(connection, format!("{:x}\r\n{event}\r\n", event.len()).as_bytes())?;
-        std::thread::park_timeout(EVENT);
+        pause(EVENT);
     }
     Ok(())
 }

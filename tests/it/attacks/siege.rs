@@ -1,0 +1,105 @@
+//! A program under attack, and the honest clients beside the attackers.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Backend, Client, Does, Process, backend, homing, pause};
+
+/// Requests that warm it up: after them, what it uses is what it keeps.
+const WARM_UP: usize = 200;
+/// Between two requests of an honest client.
+const PACE: Duration = Duration::from_millis(5);
+/// How long an attack lasts at least.
+const LASTS: Duration = Duration::from_secs(1);
+/// Connections of an attack that is about their number.
+const MANY: usize = 3_000;
+/// Descriptors left to the test itself.
+const RESERVE: usize = 400;
+/// A program under attack.
+pub(super) struct Siege {
+    homing: Process,
+    backends: [Backend; 2],
+    open: usize,
+}
+
+/// What the honest saw.
+#[derive(Default)]
+struct Served {
+    requests: u64,
+    slowest: Duration,
+}
+
+impl Siege {
+    /// A program that is warm, with these keys of its listener.
+    pub(super) fn set(listener: &str) -> Self {
+        let backends = [backend("a"), backend("b")];
+        backends.iter().for_each(|b| b.does(Does::Serve));
+        let homing = homing(&[&backends[0], &backends[1]]).cookie().listener(listener).spawn();
+        for _ in 0..WARM_UP {
+            assert_eq!(Client::new(homing.address).get("/").status, 200);
+        }
+        let open = homing.open();
+        Self { homing, backends, open }
+    }
+
+    /// Attacks again and again, for a second at least, while two honest clients are served, and checks that the memory of it all stays within `bound` KiB.
+    pub(super) fn under(&self, name: &str, bound: u64, mut attack: impl FnMut(SocketAddr)) {
+        let before = self.homing.memory();
+        let address = self.homing.address;
+        let over = AtomicBool::new(false);
+        let served = std::thread::scope(|scope| {
+            let honest = [(); 2].map(|()| scope.spawn(|| be_honest(address, &over)));
+            let mut attacks = || {
+                let began = Instant::now();
+                while began.elapsed() < LASTS {
+                    attack(address);
+                }
+            };
+            let attacked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut attacks));
+            over.store(true, Ordering::Relaxed);
+            let served = honest.map(|thread| thread.join().unwrap());
+            attacked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            served
+        });
+        let peak = self.homing.peak();
+        let growth = peak.saturating_sub(before);
+        self.until_as_before();
+        println!(
+            "{name}: {} honest requests served, the slowest in {:?}; memory {before} KiB, at most {growth} KiB more",
+            served.iter().map(|s| s.requests).sum::<u64>(),
+            served.iter().map(|s| s.slowest).max().unwrap(),
+        );
+        assert!(growth <= bound, "{name}: {growth} KiB more, at most {bound}");
+        self.backends.iter().for_each(|b| drop(b.take_requests()));
+    }
+
+    /// Waits until nothing of an attack is left open.
+    pub(super) fn until_as_before(&self) {
+        self.homing.until_open(self.open + 8);
+    }
+
+    /// How many connections an attack may open, as far as there are descriptors.
+    pub(super) fn room(&self) -> usize {
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+        let line = limits.lines().find(|l| l.starts_with("Max open files")).unwrap();
+        let soft = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(usize::MAX);
+        // Of the program's own, half are for its backends.
+        MANY.min(soft.saturating_sub(RESERVE) / 2)
+    }
+}
+
+/// Asks and is answered until it is over.
+fn be_honest(address: SocketAddr, over: &AtomicBool) -> Served {
+    let mut client = Client::new(address);
+    let mut served = Served::default();
+    while !over.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let reply = client.get("/");
+        assert_eq!(reply.status, 200, "{}", reply.head);
+        served.requests += 1;
+        served.slowest = served.slowest.max(began.elapsed());
+        pause(PACE);
+    }
+    served
+}
