@@ -10,6 +10,8 @@ use crate::harness::{self, until};
 
 /// The receive buffer of a client that means to read slowly; the kernel doubles it.
 const SMALL_WINDOW: usize = 8 * 1024;
+/// The largest segment of an ordinary network. That of the loopback makes the kernel hold megabytes for each.
+const SEGMENT: u32 = 1_460;
 /// What is kept of an answer: enough for its status.
 const KEPT: usize = 64;
 
@@ -33,6 +35,7 @@ impl Horde {
         let connect = |_| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             socket.set_recv_buffer_size(SMALL_WINDOW).unwrap();
+            socket.set_tcp_mss(SEGMENT).unwrap();
             socket.connect(&address.into()).unwrap();
             Attacker::new(socket.into())
         };
