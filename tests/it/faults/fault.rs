@@ -11,6 +11,8 @@ pub(super) enum Fault {
     Killed,
     /// Nothing listens, and connections end after their next answer, as at an orderly exit.
     Refusing,
+    /// Gone, and not even the kernel answers for it.
+    Vanished,
     /// Gone and back, again and again.
     Flapping,
     /// The kernel accepts for it, and it does nothing.
@@ -47,7 +49,7 @@ pub(super) enum Cost {
 }
 
 /// Every fault but a restart, in the order of a soak.
-pub(super) const OF_BACKENDS: [Fault; 12] = [
+pub(super) const OF_BACKENDS: [Fault; 13] = [
     Fault::Killed,
     Fault::HalfAHead,
     Fault::Resetting,
@@ -57,6 +59,7 @@ pub(super) const OF_BACKENDS: [Fault; 12] = [
     Fault::Hanging,
     Fault::Flapping,
     Fault::ResettingWithin,
+    Fault::Vanished,
     Fault::Dripping,
     Fault::Answering503,
     Fault::Stopped,
@@ -75,6 +78,7 @@ impl Fault {
         match self {
             Self::Killed
             | Self::Refusing
+            | Self::Vanished
             | Self::Flapping
             | Self::Resetting
             | Self::Closing
@@ -106,6 +110,12 @@ impl Fault {
             Self::Refusing => {
                 backend.refuse();
                 during(backend, Does::AnswerThenClose, lasts);
+                backend.revive();
+            }
+            // Connecting is given up twice before a session moves.
+            Self::Vanished => {
+                backend.vanish();
+                pause(lasts * 2);
                 backend.revive();
             }
             Self::Flapping => {

@@ -33,6 +33,11 @@ fn a_refusing_backend_costs_no_request() {
 }
 
 #[test]
+fn a_backend_that_vanished_costs_no_request() {
+    drive(Fault::Vanished);
+}
+
+#[test]
 fn a_flapping_backend_costs_no_request() {
     drive(Fault::Flapping);
 }

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::fault::Fault;
-use super::session::Session;
+use super::session::{self, Session};
 use super::streams;
 use super::tally::Tally;
 use crate::harness::{Backend, Does, Process, backend, homing, pause, until};
 
 const SESSIONS: usize = 40;
+/// Those who come again and again as new visitors.
+const VISITORS: usize = 2;
 /// Sessions whose home is the one that is struck: enough to be sure that somebody feels it.
 const STRUCK: usize = 10;
 /// The load before a fault and after it.
@@ -82,6 +84,7 @@ impl Scene {
         std::thread::scope(|scope| {
             let watch = &watch;
             let running: Vec<_> = sessions.iter_mut().map(|s| scope.spawn(|| s.run(watch))).collect();
+            let visitors = [(); VISITORS].map(|()| scope.spawn(|| session::visit(watch)));
             let streams = streamed.iter().flat_map(|cookie| {
                 [
                     scope.spawn(|| streams::events(cookie, watch)),
@@ -96,7 +99,7 @@ impl Scene {
             *watch.healed.lock() = Some(Instant::now());
             pause(AFTER);
             watch.over.store(true, Ordering::Relaxed);
-            for thread in running.into_iter().chain(streams) {
+            for thread in running.into_iter().chain(visitors).chain(streams) {
                 tally += thread.join().unwrap();
             }
         });

@@ -60,6 +60,9 @@ impl Session {
             let began = Instant::now();
             let reply = self.ask(watch.address, is_post);
             tally.sent += 1;
+            if self.home != watch.target {
+                tally.slowest = tally.slowest.max(began.elapsed());
+            }
             match reply.filter(|r| r.status == 200 && !r.is_cut) {
                 Some(reply) => self.settle(&reply, began, watch, &mut tally),
                 None => self.failed(is_post, began, watch, &mut tally),
@@ -117,6 +120,25 @@ impl Session {
         self.kept = Some(stream).filter(|_| !ends);
         Some(reply)
     }
+}
+
+/// Comes as a new visitor again and again until the round is over. Who meets the fault is counted as if at home there.
+pub(super) fn visit(watch: &Watch) -> Tally {
+    let mut tally = Tally::default();
+    while !watch.is_over() {
+        let began = Instant::now();
+        let reply = TcpStream::connect(watch.address).ok().map(|mut stream| {
+            stream.set_read_timeout(Some(LIMIT)).unwrap();
+            let _ = stream.write_all(Client::new(watch.address).bytes("GET", "/").as_bytes());
+            read_reply(&mut stream, &mut Vec::new(), true)
+        });
+        tally.sent += 1;
+        if reply.is_none_or(|r| r.status != 200 || r.is_cut) {
+            *(if watch.is_after(began) { &mut tally.after } else { &mut tally.at_home }) += 1;
+        }
+        pause(PACE);
+    }
+    tally
 }
 
 /// Whether a kept connection is still open, as far as one can know.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::AddAssign;
+use std::time::Duration;
 
 use super::fault::{Cost, Fault};
 
@@ -35,6 +36,8 @@ pub(super) struct Tally {
     pub(super) cut: u64,
     /// What came by them, in events and echoes.
     pub(super) events: u64,
+    /// The longest time that a request took whose home was healthy. It has no bar: it is the machine's, too.
+    pub(super) slowest: Duration,
 }
 
 impl Tally {
@@ -72,12 +75,12 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, at_home, posts, elsewhere, after, moved, needless, returned, duplicated, .. } = self;
-        let Self { streams, cut, events, .. } = self;
+        let Self { streams, cut, events, slowest, .. } = self;
         write!(
             f,
             "sent {sent}, failed at home {at_home} (POST {posts}), elsewhere {elsewhere}, afterwards {after}; moved \
              {moved}, without need {needless}, returned {returned}; duplicated {duplicated}; streams {streams} \
-             ({events} events), cut {cut}"
+             ({events} events), cut {cut}; slowest elsewhere {slowest:.0?}"
         )
     }
 }
@@ -96,5 +99,6 @@ impl AddAssign for Tally {
         self.streams += more.streams;
         self.cut += more.cut;
         self.events += more.events;
+        self.slowest = self.slowest.max(more.slowest);
     }
 }

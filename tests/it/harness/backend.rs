@@ -64,6 +64,8 @@ pub(crate) struct Backend {
     thread: Option<std::thread::JoinHandle<()>>,
     /// While crashed: the port is bound and nobody listens, so that it refuses and no other test is given it.
     reserved: Option<Socket>,
+    /// While vanished: the connections that fill its queue.
+    fill: Vec<TcpStream>,
 }
 
 struct Shared {
@@ -98,7 +100,15 @@ impl Backend {
             accepted: AtomicUsize::default(),
             connections: Mutex::default(),
         });
-        let mut this = Self { name, address, shared, stopped: Arc::default(), thread: None, reserved: None };
+        let mut this = Self {
+            name,
+            address,
+            shared,
+            stopped: Arc::default(),
+            thread: None,
+            reserved: None,
+            fill: Vec::new(),
+        };
         this.start(listener);
         this
     }
@@ -183,9 +193,18 @@ impl Backend {
         self.reserved = Some(socket);
     }
 
+    /// Crashes so that connecting is not even refused: its queue is full, and nobody takes anything out of it.
+    pub(crate) fn vanish(&mut self) {
+        self.crash();
+        self.reserved.as_ref().unwrap().listen(0).unwrap();
+        let waits = || TcpStream::connect_timeout(&self.address, Duration::from_millis(100)).ok();
+        self.fill = std::iter::from_fn(waits).collect();
+    }
+
     /// Comes back on the same port.
     pub(crate) fn revive(&mut self) {
         let socket = self.reserved.take().expect("it has crashed");
+        self.fill.clear();
         socket.listen(BACKLOG).unwrap();
         self.start(socket.into());
     }
