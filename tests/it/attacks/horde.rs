@@ -83,6 +83,13 @@ impl Horde {
         });
     }
 
+    /// Reads a few bytes on every connection.
+    pub(super) fn sip(&mut self, bytes: usize) {
+        for attacker in &mut self.0 {
+            attacker.sip(bytes);
+        }
+    }
+
     /// How many were told something that begins so.
     pub(super) fn count(&self, beginning: &str) -> usize {
         self.0.iter().filter(|a| a.said.starts_with(beginning.as_bytes())).count()
@@ -95,17 +102,23 @@ impl Attacker {
         Self { stream, said: Vec::new(), is_over: false }
     }
 
+    /// Reads all that there is.
     fn read(&mut self) {
-        let mut piece = [0; 16 * 1024];
-        while !self.is_over {
-            match self.stream.read(&mut piece) {
-                Ok(n @ 1..) => {
-                    let room = KEPT.saturating_sub(self.said.len());
-                    self.said.extend_from_slice(&piece[..n.min(room)]);
-                }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return,
-                Ok(0) | Err(_) => self.is_over = true,
+        while self.sip(16 * 1024) {}
+    }
+
+    /// Reads so many bytes at most. False: there are none now.
+    fn sip(&mut self, bytes: usize) -> bool {
+        let mut piece = vec![0; bytes];
+        match self.stream.read(&mut piece) {
+            Ok(n @ 1..) => {
+                let room = KEPT.saturating_sub(self.said.len());
+                self.said.extend_from_slice(&piece[..n.min(room)]);
+                return true;
             }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => self.is_over = true,
         }
+        false
     }
 }

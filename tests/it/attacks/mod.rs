@@ -57,6 +57,32 @@ fn slow_readers() {
 }
 
 #[test]
+fn readers_of_a_few_bytes_at_a_time() {
+    let siege = Siege::set("");
+    siege.under("readers of a few bytes", MEMORY_OF_SLOW_READERS, |address| {
+        let mut horde = Horde::with_small_windows(address, 300);
+        horde.send("GET /large/1000000 HTTP/1.1\r\nHost: test\r\n\r\n");
+        for _ in 0..50 {
+            horde.sip(100);
+            pause(DRIP);
+        }
+        assert_eq!(horde.count("HTTP/1.1 200"), 300);
+    });
+}
+
+#[test]
+fn tunnels_that_are_flooded_and_not_read() {
+    let siege = Siege::set("");
+    siege.under("flooded tunnels", MEMORY, |address| {
+        let mut horde = Horde::with_small_windows(address, 200);
+        horde.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        let flood = "x".repeat(64 * 1024);
+        (0..50).for_each(|_| horde.send(&flood));
+        horde.leave(true);
+    });
+}
+
+#[test]
 fn heads_that_do_not_end() {
     let siege = Siege::set("timeouts = { head = \"1s\" }\n");
     siege.under("heads of 128 KiB", MEMORY, |address| {
@@ -117,6 +143,45 @@ fn chunks_of_one_byte() {
             stream.write_all((head + &body).as_bytes()).unwrap();
             let reply = read_reply(&mut stream, &mut Vec::new(), true);
             assert_eq!((reply.body.len(), reply.is_cut), (CHUNKS, false));
+        }
+    });
+}
+
+#[test]
+fn chunks_that_come_one_by_one() {
+    let siege = Siege::set("");
+    siege.under("chunks one by one", MEMORY, |address| {
+        let mut horde = Horde::new(address, 200);
+        horde
+            .send("POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for _ in 0..50 {
+            horde.send("1\r\nx\r\n");
+            pause(DRIP);
+        }
+        horde.send("0\r\n\r\n");
+        horde.until_over();
+        assert_eq!(horde.count("HTTP/1.1 200"), 200);
+    });
+}
+
+#[test]
+fn storms_of_nonsense() {
+    let siege = Siege::set("");
+    siege.under("nonsense", MEMORY, |address| {
+        for bytes in [
+            "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+            "CONNECT test:443 HTTP/1.1\r\nHost: test:443\r\n\r\n",
+            "\r\n\r\n\r\n\r\n",
+        ] {
+            let mut horde = Horde::new(address, 100);
+            horde.send(bytes);
+            horde.end_sides();
+            horde.until_over();
+            assert_eq!(horde.count("HTTP/1.1 200"), 0, "{bytes:?}");
         }
     });
 }
