@@ -23,7 +23,9 @@ pub(super) enum Fault {
     Dripping,
     /// It resets instead of answering.
     Resetting,
-    /// It resets in the middle of an answer's body.
+    /// It resets in the middle of a small answer's body.
+    ResettingWithinSmall,
+    /// It resets in the middle of an answer's body that is too large to be held back until it is whole.
     ResettingWithin,
     /// It closes what it accepts.
     Closing,
@@ -49,7 +51,7 @@ pub(super) enum Cost {
 }
 
 /// Every fault but a restart, in the order of a soak.
-pub(super) const OF_BACKENDS: [Fault; 13] = [
+pub(super) const OF_BACKENDS: [Fault; 14] = [
     Fault::Killed,
     Fault::HalfAHead,
     Fault::Resetting,
@@ -61,6 +63,7 @@ pub(super) const OF_BACKENDS: [Fault; 13] = [
     Fault::ResettingWithin,
     Fault::Vanished,
     Fault::Dripping,
+    Fault::ResettingWithinSmall,
     Fault::Answering503,
     Fault::Stopped,
 ];
@@ -70,8 +73,6 @@ const FLAPS: u32 = 5;
 const FLAP: Duration = Duration::from_millis(150);
 /// Before each byte of one that drips: slow, and within the time that an answer may take.
 const DRIP: Duration = Duration::from_millis(5);
-/// Half an answer.
-const HALF: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf of it";
 
 impl Fault {
     pub(super) fn costs(self) -> Cost {
@@ -81,6 +82,7 @@ impl Fault {
             | Self::Vanished
             | Self::Flapping
             | Self::Resetting
+            | Self::ResettingWithinSmall
             | Self::Closing
             | Self::HalfAHead => Cost::Moves,
             Self::Stopped
@@ -131,7 +133,8 @@ impl Fault {
             Self::Hanging => during(backend, Does::Hold, lasts * 2),
             Self::Dripping => during(backend, Does::Drip(DRIP), lasts),
             Self::Resetting => during(backend, Does::BytesThenReset(Vec::new()), lasts),
-            Self::ResettingWithin => during(backend, Does::BytesThenReset(HALF.to_vec()), lasts),
+            Self::ResettingWithinSmall => during(backend, Does::BytesThenReset(beginning(1_000)), lasts),
+            Self::ResettingWithin => during(backend, Does::BytesThenReset(beginning(100_000)), lasts),
             Self::Closing => during(backend, Does::CloseOnAccept, lasts),
             Self::HalfAHead => {
                 during(backend, Does::BytesThenClose(b"HTTP/1.1 200 OK\r\nX-Ha".to_vec()), lasts)
@@ -144,6 +147,11 @@ impl Fault {
             }
         }
     }
+}
+
+/// The beginning of an answer of this length.
+fn beginning(length: usize) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nand so it begins").into_bytes()
 }
 
 fn status(line: &str) -> Does {

@@ -63,7 +63,12 @@ fn a_backend_that_resets_before_it_answers_costs_no_request() {
 }
 
 #[test]
-fn a_backend_that_resets_within_its_answers_keeps_its_sessions() {
+fn a_backend_that_resets_within_small_answers_costs_no_request() {
+    drive(Fault::ResettingWithinSmall);
+}
+
+#[test]
+fn a_backend_that_resets_within_large_answers_keeps_its_sessions() {
     drive(Fault::ResettingWithin);
 }
 

@@ -59,7 +59,7 @@ impl Tally {
         }
         let is_felt = match costs {
             Cost::Moves => self.moved > 0,
-            Cost::Fails => self.at_home > 0,
+            Cost::Fails => self.at_home > 0 || fault == Fault::Restart,
             Cost::Nothing => true,
         };
         let missed = bars.iter().filter(|(_, count, most)| count > most);
