@@ -131,6 +131,31 @@ fn deep_pipelines() {
 }
 
 #[test]
+fn crowds_of_visitors_with_forged_pins() {
+    const VISITORS: usize = 2_000;
+    let siege = Siege::set("");
+    siege.under("crowds of visitors", MEMORY, |address| {
+        let mut stream = open(address);
+        let mut sender = stream.try_clone().unwrap();
+        let forged = "A".repeat(90);
+        let request = |n| {
+            format!(
+                "GET /{n} HTTP/1.1\r\nHost: test\r\nUser-Agent: {n}\r\nAccept-Language: {n}\r\n\
+                 Cookie: srv={n}{forged}; session={n}; srv={forged}{n}\r\n\r\n"
+            )
+        };
+        let requests: String = (0..VISITORS).map(request).collect();
+        let sending = std::thread::spawn(move || sender.write_all(requests.as_bytes()).unwrap());
+        let mut held = Vec::new();
+        for n in 0..VISITORS {
+            let reply = read_reply(&mut stream, &mut held, true);
+            assert_eq!((reply.status, reply.field("set-cookie").is_some()), (200, true), "visitor {n}");
+        }
+        sending.join().unwrap();
+    });
+}
+
+#[test]
 fn chunks_of_one_byte() {
     const CHUNKS: usize = 20_000;
     let siege = Siege::set("");
