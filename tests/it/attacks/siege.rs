@@ -45,7 +45,7 @@ impl Siege {
 
     /// Attacks again and again, for a second at least, while two honest clients are served, and checks that the memory of it all stays within `bound` KiB.
     pub(super) fn under(&self, name: &str, bound: u64, mut attack: impl FnMut(SocketAddr)) {
-        let before = self.homing.memory();
+        let (before, busy) = (self.homing.memory(), self.homing.busy());
         let address = self.homing.address;
         let over = AtomicBool::new(false);
         let served = std::thread::scope(|scope| {
@@ -65,10 +65,12 @@ impl Siege {
         let peak = self.homing.peak();
         let growth = peak.saturating_sub(before);
         self.until_as_before();
+        let requests: u64 = served.iter().map(|s| s.requests).sum();
+        let slowest = served.iter().map(|s| s.slowest).max().unwrap();
+        let busy = self.homing.busy() - busy;
         println!(
-            "{name}: {} honest requests served, the slowest in {:?}; memory {before} KiB, at most {growth} KiB more",
-            served.iter().map(|s| s.requests).sum::<u64>(),
-            served.iter().map(|s| s.slowest).max().unwrap(),
+            "{name}: {requests} honest requests served, the slowest in {slowest:.0?}; memory {before} KiB, at most \
+             {growth} KiB more; processor time {busy:.0?}"
         );
         assert!(growth <= bound, "{name}: {growth} KiB more, at most {bound}");
         self.backends.iter().for_each(|b| drop(b.take_requests()));
@@ -89,14 +91,19 @@ impl Siege {
     }
 }
 
-/// Asks and is answered until it is over.
+/// Asks for this and that, and is answered, until it is over.
 fn be_honest(address: SocketAddr, over: &AtomicBool) -> Served {
     let mut client = Client::new(address);
     let mut served = Served::default();
     while !over.load(Ordering::Relaxed) {
         let began = Instant::now();
-        let reply = client.get("/");
-        assert_eq!(reply.status, 200, "{}", reply.head);
+        let (method, path, length) = match served.requests % 4 {
+            0 => ("POST", "/", 1),
+            1 => ("GET", "/large/200000", 200_000),
+            _ => ("GET", "/", 1),
+        };
+        let reply = client.request(method, path);
+        assert_eq!((reply.status, reply.body.len()), (200, length), "{method} {path}: {}", reply.head);
         served.requests += 1;
         served.slowest = served.slowest.max(began.elapsed());
         pause(PACE);
