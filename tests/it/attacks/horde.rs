@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::harness::{self, until};
+use crate::harness::{self, descriptors, until};
 
 /// The receive buffer of a client that means to read slowly; the kernel doubles it.
 const SMALL_WINDOW: usize = 8 * 1024;
@@ -26,12 +26,12 @@ struct Attacker {
 }
 
 impl Horde {
-    pub(super) fn new(address: SocketAddr, count: usize) -> Self {
-        Self((0..count).map(|_| Attacker::new(TcpStream::connect(address).unwrap())).collect())
+    pub(super) fn new(address: SocketAddr, count: u32) -> Self {
+        Self((0..count.min(room())).map(|_| Attacker::new(TcpStream::connect(address).unwrap())).collect())
     }
 
     /// With receive buffers that are soon full.
-    pub(super) fn with_small_windows(address: SocketAddr, count: usize) -> Self {
+    pub(super) fn with_small_windows(address: SocketAddr, count: u32) -> Self {
         let connect = |_| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             socket.set_recv_buffer_size(SMALL_WINDOW).unwrap();
@@ -39,7 +39,7 @@ impl Horde {
             socket.connect(&address.into()).unwrap();
             Attacker::new(socket.into())
         };
-        Self((0..count).map(connect).collect())
+        Self((0..count.min(room())).map(connect).collect())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -94,6 +94,12 @@ impl Horde {
     pub(super) fn count(&self, beginning: &str) -> usize {
         self.0.iter().filter(|a| a.said.starts_with(beginning.as_bytes())).count()
     }
+}
+
+/// How many connections one horde may open: each may have an end at a backend in this process too, and other tests
+/// run beside this one.
+fn room() -> u32 {
+    descriptors() / 8
 }
 
 impl Attacker {

@@ -30,7 +30,7 @@ fn slow_heads() {
         let mut horde = Horde::new(address, 400);
         horde.drip("GET / HTTP/1.1\r\nHost: test\r\nX-Slow: ", DRIP);
         horde.until_over();
-        assert_eq!(horde.count("HTTP/1.1 408"), 400);
+        assert_eq!(horde.count("HTTP/1.1 408"), horde.len());
     });
 }
 
@@ -42,7 +42,7 @@ fn slow_bodies() {
         horde.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n");
         horde.drip(&"x".repeat(50), DRIP);
         horde.until_over();
-        assert_eq!(horde.count("HTTP/1.1 408"), 300);
+        assert_eq!(horde.count("HTTP/1.1 408"), horde.len());
     });
 }
 
@@ -66,7 +66,7 @@ fn readers_of_a_few_bytes_at_a_time() {
             horde.sip(100);
             pause(DRIP);
         }
-        assert_eq!(horde.count("HTTP/1.1 200"), 300);
+        assert_eq!(horde.count("HTTP/1.1 200"), horde.len());
     });
 }
 
@@ -90,14 +90,14 @@ fn heads_that_do_not_end() {
         horde.send("GET / HTTP/1.1\r\nHost: test\r\n");
         (0..128).for_each(|n| horde.send(&format!("X-{n}: {}\r\n", "x".repeat(1_000))));
         horde.until_over();
-        assert_eq!(horde.count("HTTP/1.1 431"), 100);
+        assert_eq!(horde.count("HTTP/1.1 431"), horde.len());
     });
     siege.under("heads just below their limit", MEMORY, |address| {
         let mut horde = Horde::new(address, 400);
         horde.send("GET / HTTP/1.1\r\nHost: test\r\n");
         horde.send(&format!("X-A: {0}\r\nX-B: {0}\r\n", "x".repeat(15_000)));
         horde.until_over();
-        assert_eq!(horde.count("HTTP/1.1 408"), 400);
+        assert_eq!(horde.count("HTTP/1.1 408"), horde.len());
     });
 }
 
@@ -108,7 +108,7 @@ fn thousands_of_fields() {
         let mut horde = Horde::new(address, 200);
         horde.send(&format!("GET / HTTP/1.1\r\nHost: test\r\n{}\r\n", "a:b\r\n".repeat(5_000)));
         horde.until_over();
-        assert_eq!(horde.count("HTTP/1.1 431"), 200);
+        assert_eq!(horde.count("HTTP/1.1 431"), horde.len());
     });
 }
 
@@ -185,7 +185,7 @@ fn chunks_that_come_one_by_one() {
         }
         horde.send("0\r\n\r\n");
         horde.until_over();
-        assert_eq!(horde.count("HTTP/1.1 200"), 200);
+        assert_eq!(horde.count("HTTP/1.1 200"), horde.len());
     });
 }
 
@@ -236,8 +236,8 @@ fn connections_that_come_and_go() {
 fn hordes_of_the_idle() {
     let siege = Siege::set("timeouts = { head = \"3s\", idle = \"3s\" }\n");
     siege.under("idle connections", MEMORY, |address| {
-        let mut silent = Horde::new(address, siege.room() / 2);
-        let mut served = Horde::new(address, siege.room() / 2);
+        let mut silent = Horde::new(address, 1_500);
+        let mut served = Horde::new(address, 1_500);
         served.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
         silent.until_over();
         served.until_over();

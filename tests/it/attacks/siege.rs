@@ -12,10 +12,7 @@ const WARM_UP: usize = 200;
 const PACE: Duration = Duration::from_millis(5);
 /// How long an attack lasts at least.
 const LASTS: Duration = Duration::from_secs(1);
-/// Connections of an attack that is about their number.
-const MANY: usize = 3_000;
-/// Descriptors left to the test itself.
-const RESERVE: usize = 400;
+
 /// A program under attack.
 pub(super) struct Siege {
     homing: Process,
@@ -79,15 +76,6 @@ impl Siege {
     /// Waits until nothing of an attack is left open.
     pub(super) fn until_as_before(&self) {
         self.homing.until_open(self.open + 8);
-    }
-
-    /// How many connections an attack may open, as far as there are descriptors.
-    pub(super) fn room(&self) -> usize {
-        let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
-        let line = limits.lines().find(|l| l.starts_with("Max open files")).unwrap();
-        let soft = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(usize::MAX);
-        // Of the program's own, half are for its backends.
-        MANY.min(soft.saturating_sub(RESERVE) / 2)
     }
 }
 

@@ -18,7 +18,7 @@ use homing::strategy::Registry;
 
 pub(crate) use backend::{Backend, Does, backend};
 pub(crate) use client::{Client, Reply, exchange, get, open, read_reply};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, descriptors};
 
 /// Long enough for anything that happens at all, short enough to fail in one's lifetime.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);

@@ -49,6 +49,7 @@ impl Setup {
 
     /// Starts the program with so many descriptors, or with as many as we have ourselves.
     pub(crate) fn spawn_with(&self, descriptors: u32) -> Process {
+        raise_limit();
         let files = tempfile::tempdir().unwrap();
         write_private(&files.path().join("cookie.key"), &"5a".repeat(32));
         std::fs::write(files.path().join("config.toml"), self.toml()).unwrap();
@@ -124,6 +125,23 @@ impl Drop for Process {
         if std::thread::panicking() {
             self.said.lock().iter().for_each(|line| println!("homing: {line}"));
         }
+    }
+}
+
+/// Descriptors that this process itself may have open.
+pub(crate) fn descriptors() -> u32 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|l| l.starts_with("Max open files")).unwrap();
+    line.split_whitespace().nth(3).unwrap().parse().unwrap_or(u32::MAX)
+}
+
+/// Clients and backends are both in this process, so that it needs as many descriptors as the program. Where they
+/// cannot be had, hordes are smaller.
+fn raise_limit() {
+    if descriptors() < DESCRIPTORS {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.arg(format!("--pid={}", std::process::id())).arg(format!("--nofile={DESCRIPTORS}:"));
+        let _ = prlimit.stderr(Stdio::null()).status();
     }
 }
 
