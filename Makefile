@@ -2,18 +2,20 @@
 
 CARGO ?= cargo
 TARGET ?= admission
-SECONDS ?= 60
 FOLDER ?= corpora
+fuzz: SECONDS ?= 60
+soak: SECONDS ?= 600
 # The allocator is C and built with make; curl is for people, who try what they have built.
 NEEDS := cc make curl
 PACKAGES := gcc libc6-dev make curl
 
-.PHONY: help test setup check fuzz conformance
+.PHONY: help test setup check soak fuzz conformance
 
 help:
 	@echo "make test                     set up what is missing, then run every test"
 	@echo "make setup                    set up what is missing"
 	@echo "make check                    formatting, lints and documentation"
+	@echo "make soak SECONDS=..          drive every fault against a release build, for so long"
 	@echo "make fuzz TARGET=.. SECONDS=..  fuzz one target: $(patsubst fuzz/corpus/%,%,$(wildcard fuzz/corpus/*))"
 	@echo "make conformance FOLDER=..    send recorded odd messages through homing, and explain what differs"
 
@@ -38,6 +40,9 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+
+soak: setup
+	HOMING_SOAK_SECONDS=$(SECONDS) $(CARGO) test --release --locked --test it a_soak_leaves_no_trace -- --nocapture
 
 fuzz:
 	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=$(SECONDS)

@@ -106,6 +106,7 @@ impl Exchange<'_> {
             self.story.tries += 1;
             let failed = match self.lease(&member, seat, tries.reuse).await {
                 Err(NoLease::Exhausted(_)) => return Err(Stop::Answer(respond::EXHAUSTED)),
+                Err(NoLease::Gone) => return Err(Stop::Gone("client.request")),
                 Err(NoLease::Timeout) => Failed::new(Stage::ConnectTimeout, UpstreamError::ConnectTimeout),
                 Err(NoLease::Refused(e)) => Failed::new(Stage::Connect, refusal_of(&e)),
                 Ok(mut lease) => match self.ask(upload, &mut lease).await? {
@@ -175,7 +176,8 @@ impl Exchange<'_> {
         let began = Instant::now();
         let pool = Rc::clone(&self.request.pool);
         let reuse = if self.request.upgrade { Reuse::No } else { reuse };
-        let lease = upstream::lease(self.worker, &pool, member, seat, reuse, &self.client.deadline).await;
+        let delivers = self.delivers();
+        let lease = upstream::lease(self.worker, &pool, member, seat, reuse, self.client, delivers).await;
         self.story.backend = Some(member.ix);
         if let Ok(lease) = &lease {
             self.worker.record().sent(pool.ix, member.ix, lease.reused);

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::clock::Deadline;
+use super::connection::Client;
 use super::retry::Budget;
 use super::worker::Worker;
 use crate::backend::{Backend, BackendIx};
@@ -105,6 +105,8 @@ impl Drop for Seat {
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum NoLease {
+    /// The client left meanwhile.
+    Gone,
     /// It did not accept in time.
     Timeout,
     /// It did not accept.
@@ -162,7 +164,8 @@ impl Member {
     }
 }
 
-/// A connection to `member`'s backend, kept or new, on a seat there.
+/// A connection to `member`'s backend, kept or new, on a seat there; given up when `client` is gone, as
+/// [`Client::poll_gone`] understands it.
 ///
 /// # Errors
 /// Why there is none. Not cancel-safe in what it counts: dropping the future gives everything back.
@@ -172,18 +175,19 @@ pub async fn lease(
     member: &Rc<Member>,
     seat: Seat,
     reuse: Reuse,
-    deadline: &Deadline,
+    client: &mut Client,
+    delivers: bool,
 ) -> Result<Lease, NoLease> {
     let backend = &member.backend;
     let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
     let kept = if reuse == Reuse::No { None } else { member.kept(worker.clock.now(), idle, reuse) };
     let (stream, reused) = match kept {
         Some(stream) => (stream, true),
-        None => match dial(pool, backend, deadline).await {
+        None => match dial(pool, backend, client, delivers).await {
             Err(NoLease::Exhausted(_)) => {
                 // What waits for a next request has descriptors and ports that this one needs.
                 worker.release_idle();
-                (dial(pool, backend, deadline).await?, false)
+                (dial(pool, backend, client, delivers).await?, false)
             }
             dialled => (dialled?, false),
         },
@@ -192,21 +196,30 @@ pub async fn lease(
     Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default(), seat })
 }
 
-async fn dial(pool: &PoolView, backend: &Backend, deadline: &Deadline) -> Result<Stream, NoLease> {
+async fn dial(
+    pool: &PoolView,
+    backend: &Backend,
+    client: &mut Client,
+    delivers: bool,
+) -> Result<Stream, NoLease> {
     let mut connecting = Box::pin(connect(&backend.address));
-    deadline.set(pool.pool.timeouts.connect);
-    let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => deadline.poll().map(|()| None),
+    client.deadline.set(pool.pool.timeouts.connect);
+    let dialled = poll_fn(|cx| {
+        if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
+            return Poll::Ready(connected.map_err(|e| match is_our_own(&e) {
+                true => NoLease::Exhausted(e),
+                false => NoLease::Refused(e),
+            }));
+        }
+        // Who leaves must not wait here: a backend that accepts nothing would gather them.
+        if client.poll_gone(cx, delivers).is_ready() {
+            return Poll::Ready(Err(NoLease::Gone));
+        }
+        client.deadline.poll().map(|()| Err(NoLease::Timeout))
     });
-    let connected = connected.await;
-    deadline.clear();
-    match connected {
-        None => Err(NoLease::Timeout),
-        Some(Ok(stream)) => Ok(stream),
-        Some(Err(e)) if is_our_own(&e) => Err(NoLease::Exhausted(e)),
-        Some(Err(e)) => Err(NoLease::Refused(e)),
-    }
+    let dialled = dialled.await;
+    client.deadline.clear();
+    dialled
 }
 
 impl Lease {

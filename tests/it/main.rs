@@ -1,12 +1,15 @@
 //! Behaviour over real sockets: one file per behaviour, through the harness.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "what was counted is shown")]
 
 mod harness;
 
+mod attacks;
 mod caps;
 mod cookie_affinity;
 mod failover;
+mod faults;
 mod framing;
 mod lost;
 mod placement;

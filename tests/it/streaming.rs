@@ -182,6 +182,18 @@ fn a_client_that_leaves_takes_its_request_with_it() {
 }
 
 #[test]
+fn a_client_that_leaves_while_its_backend_is_dialled_takes_its_request_with_it() {
+    let mut a = backend("a");
+    a.vanish();
+    let homing = homing(&[&a]).with("\n[pool.timeouts]\nconnect = \"60s\"\n").run();
+    let stream = open(homing.address);
+    (&stream).write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    homing.until("/api/v1/pools", |text| text.contains("\"in_flight\":1"));
+    drop(stream);
+    homing.until("/api/v1/pools", |text| text.contains("\"in_flight\":0"));
+}
+
+#[test]
 fn a_client_that_said_close_and_ended_its_side_still_gets_its_answer() {
     let a = backend("a");
     let homing = homing(&[&a]).run();

@@ -1,32 +1,58 @@
 //! A backend that does as it is told and remembers what it was sent.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::{pause, serve};
+
+/// Connections that may wait to be accepted: a burst must not be slowed down by its backend.
+const BACKLOG: i32 = 4_096;
 
 /// What a backend does with a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Does {
     /// Answers 200 with its name in `X-Backend` and in the body.
     Answer,
+    /// The same, says that the connection ends, and closes it.
+    AnswerThenClose,
     /// Answers with these bytes and keeps the connection.
     Bytes(Vec<u8>),
     /// Answers with these bytes, one at a time, and keeps the connection.
     ByteByByte(Vec<u8>),
     /// Answers with these bytes and closes.
     BytesThenClose(Vec<u8>),
+    /// Answers with these bytes and resets the connection.
+    BytesThenReset(Vec<u8>),
     /// Closes without an answer.
     Close,
     /// Closes so often without an answer, and answers from then on.
     CloseThenAnswer(u32),
+    /// Closes what it accepts before a byte is read.
+    CloseOnAccept,
+    /// As `Answer`, a byte at a time with this pause before each.
+    Drip(Duration),
     /// Says nothing until it is told to do something else.
     Hold,
+    /// Reads nothing and accepts nothing, as a process that was stopped: the kernel goes on accepting for it.
+    Stop,
     /// Answers 101 with `early` behind it and then echoes.
     Echo(&'static [u8]),
+    /// What the path asks for: streams, tunnels, large and finely cut answers, and else as `Answer`.
+    Serve,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Close,
+    Reset,
 }
 
 /// A running backend.
@@ -38,6 +64,8 @@ pub(crate) struct Backend {
     thread: Option<std::thread::JoinHandle<()>>,
     /// While crashed: the port is bound and nobody listens, so that it refuses and no other test is given it.
     reserved: Option<Socket>,
+    /// While vanished: the connections that fill its queue.
+    fill: Vec<TcpStream>,
 }
 
 struct Shared {
@@ -46,7 +74,8 @@ struct Shared {
     changed: Condvar,
     requests: Mutex<Vec<Vec<u8>>>,
     ended: Mutex<usize>,
-    connections: Mutex<Vec<TcpStream>>,
+    accepted: AtomicUsize,
+    connections: Mutex<HashMap<usize, TcpStream>>,
 }
 
 /// A backend that answers 200.
@@ -56,7 +85,11 @@ pub(crate) fn backend(name: &'static str) -> Backend {
 
 impl Backend {
     fn on(name: &'static str, address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(BACKLOG).unwrap();
+        let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             name,
@@ -64,9 +97,18 @@ impl Backend {
             changed: Condvar::new(),
             requests: Mutex::default(),
             ended: Mutex::default(),
+            accepted: AtomicUsize::default(),
             connections: Mutex::default(),
         });
-        let mut this = Self { name, address, shared, stopped: Arc::default(), thread: None, reserved: None };
+        let mut this = Self {
+            name,
+            address,
+            shared,
+            stopped: Arc::default(),
+            thread: None,
+            reserved: None,
+            fill: Vec::new(),
+        };
         this.start(listener);
         this
     }
@@ -81,9 +123,14 @@ impl Backend {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                shared.connections.lock().push(connection.try_clone().unwrap());
+                shared.wait_while(|does| matches!(does, Does::Stop));
+                if matches!(*shared.does.lock(), Does::CloseOnAccept) {
+                    continue;
+                }
+                let id = shared.accepted.fetch_add(1, Ordering::Relaxed);
+                shared.connections.lock().insert(id, connection.try_clone().unwrap());
                 let shared = Arc::clone(&shared);
-                std::thread::spawn(move || shared.serve(connection));
+                std::thread::spawn(move || shared.serve(id, connection));
             }
         }));
         is_ready.recv().unwrap();
@@ -105,6 +152,11 @@ impl Backend {
         self.shared.requests.lock().clone()
     }
 
+    /// The same, and forgets them.
+    pub(crate) fn take_requests(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.shared.requests.lock())
+    }
+
     /// The last request as text, without what differs from run to run.
     pub(crate) fn last(&self) -> String {
         String::from_utf8_lossy(&self.requests().pop().unwrap_or_default()).into_owned()
@@ -117,13 +169,19 @@ impl Backend {
 
     /// Closes the connections that are open, and goes on listening.
     pub(crate) fn hang_up(&self) {
-        for connection in self.shared.connections.lock().drain(..) {
-            let _ = connection.shutdown(std::net::Shutdown::Both);
+        for (_, connection) in self.shared.connections.lock().drain() {
+            let _ = connection.shutdown(Shutdown::Both);
         }
     }
 
     /// Crashes: nothing listens any more, and every connection is over.
     pub(crate) fn crash(&mut self) {
+        self.refuse();
+        self.hang_up();
+    }
+
+    /// Nothing listens any more; connections go on.
+    pub(crate) fn refuse(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
@@ -133,13 +191,21 @@ impl Backend {
         socket.set_reuse_address(true).unwrap();
         socket.bind(&self.address.into()).unwrap();
         self.reserved = Some(socket);
-        self.hang_up();
+    }
+
+    /// Crashes so that connecting is not even refused: its queue is full, and nobody takes anything out of it.
+    pub(crate) fn vanish(&mut self) {
+        self.crash();
+        self.reserved.as_ref().unwrap().listen(0).unwrap();
+        let waits = || TcpStream::connect_timeout(&self.address, Duration::from_millis(100)).ok();
+        self.fill = std::iter::from_fn(waits).collect();
     }
 
     /// Comes back on the same port.
     pub(crate) fn revive(&mut self) {
         let socket = self.reserved.take().expect("it has crashed");
-        socket.listen(128).unwrap();
+        self.fill.clear();
+        socket.listen(BACKLOG).unwrap();
         self.start(socket.into());
     }
 }
@@ -154,13 +220,19 @@ impl Drop for Backend {
 }
 
 impl Shared {
-    fn serve(&self, mut connection: TcpStream) {
-        self.requests_of(&mut connection);
-        let _ = connection.shutdown(std::net::Shutdown::Both);
+    fn serve(&self, id: usize, mut connection: TcpStream) {
+        let end = self.requests_of(&mut connection).err();
+        // A reset is a close without a farewell, of every handle.
+        let _ = match end {
+            Some(End::Reset) => SockRef::from(&connection).set_linger(Some(Duration::ZERO)),
+            Some(End::Close) | None => connection.shutdown(Shutdown::Both),
+        };
+        self.connections.lock().remove(&id);
+        drop(connection);
         *self.ended.lock() += 1;
     }
 
-    fn requests_of(&self, connection: &mut TcpStream) -> Option<()> {
+    fn requests_of(&self, connection: &mut TcpStream) -> Result<(), End> {
         let mut held = Vec::new();
         loop {
             let end = loop {
@@ -185,61 +257,63 @@ impl Shared {
                 };
             }
             self.requests.lock().push(held.drain(..whole).collect());
-            self.act(connection)?;
+            self.act(&head, connection)?;
         }
     }
 
-    fn act(&self, connection: &mut TcpStream) -> Option<()> {
+    fn act(&self, head: &str, connection: &mut TcpStream) -> Result<(), End> {
+        self.wait_while(|does| matches!(does, Does::Hold | Does::Stop));
         let mut does = self.does.lock();
-        while matches!(*does, Does::Hold) {
-            self.changed.wait(&mut does);
-        }
         let what = does.clone();
         if let Does::CloseThenAnswer(times) = what {
             *does = if times > 1 { Does::CloseThenAnswer(times - 1) } else { Does::Answer };
         }
         drop(does);
         match what {
-            Does::Hold => None,
-            Does::Close | Does::CloseThenAnswer(_) => {
-                let _ = connection.shutdown(std::net::Shutdown::Both);
-                None
+            Does::Hold | Does::Stop | Does::Close | Does::CloseThenAnswer(_) | Does::CloseOnAccept => {
+                Err(End::Close)
             }
-            Does::Answer => {
-                let n = self.name;
-                let answer =
-                    format!("HTTP/1.1 200 OK\r\nX-Backend: {n}\r\nContent-Length: {}\r\n\r\n{n}", n.len());
-                connection.write_all(answer.as_bytes()).ok()
+            Does::Answer => write(connection, &serve::answer(self.name, "")),
+            Does::AnswerThenClose => {
+                write(connection, &serve::answer(self.name, "Connection: close\r\n")).and(Err(End::Close))
             }
-            Does::Bytes(bytes) => connection.write_all(&bytes).ok(),
+            Does::Bytes(bytes) => write(connection, &bytes),
             Does::ByteByByte(bytes) => {
-                connection.set_nodelay(true).ok()?;
-                bytes.iter().try_for_each(|b| connection.write_all(std::slice::from_ref(b))).ok()
+                connection.set_nodelay(true).unwrap();
+                bytes.chunks(1).try_for_each(|byte| write(connection, byte))
             }
-            Does::BytesThenClose(bytes) => {
-                let _ = connection.write_all(&bytes);
-                let _ = connection.shutdown(std::net::Shutdown::Both);
-                None
-            }
-            Does::Echo(early) => {
-                let head =
-                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-                connection.write_all(&[head, early].concat()).ok()?;
-                let mut piece = [0; 1024];
-                loop {
-                    let n = connection.read(&mut piece).ok().filter(|n| *n > 0)?;
-                    connection.write_all(&piece[..n]).ok()?;
-                }
-            }
+            Does::BytesThenClose(bytes) => write(connection, &bytes).and(Err(End::Close)),
+            Does::BytesThenReset(bytes) => write(connection, &bytes).and(Err(End::Reset)),
+            Does::Drip(pace) => serve::answer(self.name, "").iter().try_for_each(|byte| {
+                pause(pace);
+                write(connection, &[*byte])
+            }),
+            Does::Echo(early) => serve::echo(connection, early),
+            Does::Serve => serve::serve(self.name, head, connection),
         }
     }
 
-    fn more(&self, connection: &mut TcpStream, held: &mut Vec<u8>) -> Option<()> {
-        let mut piece = [0; 16 * 1024];
-        let n = connection.read(&mut piece).ok().filter(|n| *n > 0)?;
-        held.extend_from_slice(&piece[..n]);
-        Some(())
+    /// Waits as long as what it does is this.
+    fn wait_while(&self, condition: impl Fn(&Does) -> bool) {
+        let mut does = self.does.lock();
+        while condition(&does) {
+            self.changed.wait(&mut does);
+        }
     }
+
+    fn more(&self, connection: &mut TcpStream, held: &mut Vec<u8>) -> Result<(), End> {
+        let mut piece = [0; 16 * 1024];
+        self.wait_while(|does| matches!(does, Does::Stop));
+        let n = connection.read(&mut piece).ok().filter(|n| *n > 0).ok_or(End::Close)?;
+        self.wait_while(|does| matches!(does, Does::Stop));
+        held.extend_from_slice(&piece[..n]);
+        Ok(())
+    }
+}
+
+/// Writes all of it, or the connection is over.
+pub(super) fn write(connection: &mut TcpStream, bytes: &[u8]) -> Result<(), End> {
+    connection.write_all(bytes).map_err(|_| End::Close)
 }
 
 /// Where a body in the chunked coding ends, if all of it is there. The coding is as homing writes it: no extensions.

@@ -2,6 +2,8 @@
 
 mod backend;
 mod client;
+mod process;
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,6 +18,7 @@ use homing::strategy::Registry;
 
 pub(crate) use backend::{Backend, Does, backend};
 pub(crate) use client::{Client, Reply, exchange, get, open, read_reply};
+pub(crate) use process::{Process, descriptors};
 
 /// Long enough for anything that happens at all, short enough to fail in one's lifetime.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -150,11 +153,19 @@ pub(crate) fn client_at(homing: &Homing, home: &str) -> Client {
     (0..100).find_map(|_| served(homing.client())).unwrap_or_else(|| panic!("no new session goes to {home}"))
 }
 
+/// Lets what goes on go on for a while: to pace a load, never to wait for a state.
+pub(crate) fn pause(lasts: Duration) {
+    let until = Instant::now() + lasts;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+}
+
 /// Waits until `condition` holds, within the limit.
 pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < LIMIT, "it did not come about in {LIMIT:?}");
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(1));
     }
 }
