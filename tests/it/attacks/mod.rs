@@ -79,6 +79,7 @@ fn tunnels_that_are_flooded_and_not_read() {
         let flood = "x".repeat(64 * 1024);
         (0..50).for_each(|_| horde.send(&flood));
         horde.leave(true);
+        siege.until_as_before();
     });
 }
 
