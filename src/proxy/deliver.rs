@@ -289,12 +289,13 @@ impl Exchange<'_> {
     }
 
     async fn tunnel(&mut self, lease: Lease, answer: Answer) -> Result<Next, Stop> {
-        let idle = self.request.pool.pool.timeouts.tunnel;
+        let timeouts = self.request.pool.pool.timeouts;
+        let write = self.client.door.listener.timeouts.write;
         write_all(self.client, &answer.out).await.map_err(|()| Stop::Gone("client.response"))?;
         let (mut stream, mut held, _seat) = lease.into_tunnel();
-        let client = End { stream: &mut self.client.stream, held: &mut self.client.held };
-        let backend = End { stream: &mut stream, held: &mut held };
-        let (up, down) = tunnel::run(client, backend, &self.client.deadline, idle).await;
+        let client = End { stream: &mut self.client.stream, held: &mut self.client.held, write };
+        let backend = End { stream: &mut stream, held: &mut held, write: timeouts.write };
+        let (up, down) = tunnel::run(client, backend, &self.client.deadline, timeouts.tunnel).await;
         self.story.bytes_in = up;
         self.story.bytes_out = down + answer.out.len() as u64;
         Ok(Next::Over)

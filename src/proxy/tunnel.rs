@@ -1,7 +1,8 @@
 //! What is no longer HTTP: bytes both ways after a 101 that was asked for.
 //!
 //! A tunnel holds its seat in the backend's load and no view. It ends when both sides have ended, when either breaks,
-//! or when no byte moved for the pool's `tunnel` time.
+//! or when no byte moved for the pool's `tunnel` time; or for the time for writing, if bytes wait that a side does not
+//! take: behind them the end of the other side would not be seen. (nginx: send_timeout)
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 
 use super::clock::Deadline;
-use super::forward::{Pump, Sink, Trailers};
+use super::forward::{Pump, Sink, Trailers, Waits};
 use crate::message::framing::Framing;
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
@@ -26,6 +27,8 @@ pub struct End<'a> {
     pub stream: &'a mut Stream,
     /// Bytes that came early.
     pub held: &'a mut Buffer,
+    /// How long it may take nothing of what waits for it.
+    pub write: Duration,
 }
 
 /// Moves bytes both ways until the tunnel ends; returns how many went (to the backend, to the client).
@@ -60,7 +63,15 @@ pub async fn run(client: End<'_>, backend: End<'_>, deadline: &Deadline, idle: D
         }
         if seen != up.progress + down.progress {
             seen = up.progress + down.progress;
-            deadline.set(if up_open && down_open { idle } else { idle.min(HALF_OPEN) });
+            let blocked = |pump: &Pump, is_open: bool| is_open && pump.waits_for == Waits::Write;
+            let mut time = if up_open && down_open { idle } else { idle.min(HALF_OPEN) };
+            if blocked(&up, up_open) {
+                time = time.min(backend.write);
+            }
+            if blocked(&down, down_open) {
+                time = time.min(client.write);
+            }
+            deadline.set(time);
         }
         deadline.poll()
     })

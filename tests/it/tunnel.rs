@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use crate::harness::{Does, backend, homing, open, read_reply};
+use crate::harness::{Does, backend, homing, open, read_reply, until};
 
 const ASK: &str =
     "GET /ws HTTP/1.1\r\nHost: t\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -56,4 +56,24 @@ fn an_upgrade_that_is_declined_is_an_ordinary_answer() {
     let a = backend("a");
     let homing = homing(&[&a]).run();
     assert_eq!(homing.send(ASK).text(), "a");
+}
+
+#[test]
+fn a_tunnel_that_is_blocked_ends_with_the_time_for_writing() {
+    let stuck = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let pool = format!("backends = [\"{}\"]", stuck.local_addr().unwrap());
+    let timeouts = "\n[pool.timeouts]\nwrite = \"200ms\"\ntunnel = \"1h\"\n";
+    let homing = homing(&[]).pool(&pool).with(timeouts).run();
+    let mut stream = open(homing.address);
+    stream.write_all(ASK.as_bytes()).unwrap();
+    let (mut backend, _) = stuck.accept().unwrap();
+    backend
+        .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .unwrap();
+    assert_eq!(read_reply(&mut stream, &mut Vec::new(), true).status, 101);
+    // The backend reads nothing more, so that the client's bytes fill everything up to its own socket.
+    stream.set_nonblocking(true).unwrap();
+    let flood = vec![b'x'; 64 * 1024];
+    until(|| stream.write(&flood).is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock));
+    homing.until("/api/v1/pools", |text| text.contains("\"in_flight\":0"));
 }
