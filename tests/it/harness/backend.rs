@@ -62,10 +62,10 @@ pub(crate) struct Backend {
     shared: Arc<Shared>,
     stopped: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
-    /// While crashed: the port is bound and nobody listens, so that it refuses and no other test is given it.
-    reserved: Option<Socket>,
-    /// While vanished: the connections that fill its queue.
-    fill: Vec<TcpStream>,
+    /// Bound for as long as the backend lives, so that no other test is given its port while it does not listen.
+    _reserved: Socket,
+    /// While vanished: a socket that nobody accepts from, and the connections that fill its queue.
+    full: Option<(Socket, Vec<TcpStream>)>,
 }
 
 struct Shared {
@@ -85,12 +85,8 @@ pub(crate) fn backend(name: &'static str) -> Backend {
 
 impl Backend {
     fn on(name: &'static str, address: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_reuse_address(true).unwrap();
-        socket.bind(&address.into()).unwrap();
-        socket.listen(BACKLOG).unwrap();
-        let listener = TcpListener::from(socket);
-        let address = listener.local_addr().unwrap();
+        let reserved = bound(address);
+        let address = reserved.local_addr().unwrap().as_socket().unwrap();
         let shared = Arc::new(Shared {
             name,
             does: Mutex::new(Does::Answer),
@@ -106,14 +102,17 @@ impl Backend {
             shared,
             stopped: Arc::default(),
             thread: None,
-            reserved: None,
-            fill: Vec::new(),
+            _reserved: reserved,
+            full: None,
         };
-        this.start(listener);
+        this.start();
         this
     }
 
-    fn start(&mut self, listener: TcpListener) {
+    fn start(&mut self) {
+        let socket = bound(self.address);
+        socket.listen(BACKLOG).unwrap();
+        let listener = TcpListener::from(socket);
         self.stopped = Arc::default();
         let (shared, stopped) = (Arc::clone(&self.shared), Arc::clone(&self.stopped));
         let (ready, is_ready) = mpsc::channel();
@@ -187,26 +186,22 @@ impl Backend {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_reuse_address(true).unwrap();
-        socket.bind(&self.address.into()).unwrap();
-        self.reserved = Some(socket);
     }
 
     /// Crashes so that connecting is not even refused: its queue is full, and nobody takes anything out of it.
     pub(crate) fn vanish(&mut self) {
         self.crash();
-        self.reserved.as_ref().unwrap().listen(0).unwrap();
+        let socket = bound(self.address);
+        socket.listen(0).unwrap();
         let waits = || TcpStream::connect_timeout(&self.address, Duration::from_millis(100)).ok();
-        self.fill = std::iter::from_fn(waits).collect();
+        self.full = Some((socket, std::iter::from_fn(waits).collect()));
     }
 
     /// Comes back on the same port.
     pub(crate) fn revive(&mut self) {
-        let socket = self.reserved.take().expect("it has crashed");
-        self.fill.clear();
-        socket.listen(BACKLOG).unwrap();
-        self.start(socket.into());
+        assert!(self.thread.is_none(), "it has crashed");
+        self.full = None;
+        self.start();
     }
 }
 
@@ -309,6 +304,14 @@ impl Shared {
         held.extend_from_slice(&piece[..n]);
         Ok(())
     }
+}
+
+/// A socket that is bound to `address`, beside others that do not listen.
+fn bound(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket
 }
 
 /// Writes all of it, or the connection is over.
