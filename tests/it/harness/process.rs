@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use socket2::Socket;
 use tempfile::TempDir;
 
+use super::backend::bound;
 use super::{Setup, until};
 
 /// Descriptors that a process is given where a test does not care.
@@ -29,6 +31,8 @@ pub(crate) struct Process {
     files: TempDir,
     descriptors: u32,
     said: Said,
+    /// Bound for as long as this lives, so that no other test is given its ports while it is started again.
+    _reserved: [Socket; 2],
 }
 
 /// The last lines that a process said.
@@ -52,10 +56,15 @@ impl Setup {
         raise_limit();
         let files = tempfile::tempdir().unwrap();
         write_private(&files.path().join("cookie.key"), &"5a".repeat(32));
-        std::fs::write(files.path().join("config.toml"), self.toml()).unwrap();
+        let reserved = [(); 2].map(|()| bound("127.0.0.1:0".parse().unwrap()));
+        let text = reserved.iter().fold(self.toml(), |text, socket| {
+            let address = socket.local_addr().unwrap().as_socket().unwrap();
+            text.replacen("\"127.0.0.1:0\"", &format!("\"{address}\""), 1)
+        });
+        std::fs::write(files.path().join("config.toml"), text).unwrap();
         let said = Said::default();
         let (child, address, admin) = start(files.path(), descriptors, &said);
-        Process { address, admin, child, files, descriptors, said }
+        Process { address, admin, child, files, descriptors, said, _reserved: reserved }
     }
 }
 
@@ -68,12 +77,6 @@ impl Process {
 
     /// Starts it again after it was killed, on the same ports and with the same files.
     pub(crate) fn start_again(&mut self) {
-        let path = self.files.path().join("config.toml");
-        let mut text = std::fs::read_to_string(&path).unwrap();
-        for known in [self.admin, self.address] {
-            text = text.replacen("\"127.0.0.1:0\"", &format!("\"{known}\""), 1);
-        }
-        std::fs::write(&path, text).unwrap();
         let (child, address, admin) = start(self.files.path(), self.descriptors, &self.said);
         assert_eq!((address, admin), (self.address, self.admin));
         self.child = child;
