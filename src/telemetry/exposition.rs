@@ -139,7 +139,9 @@ impl Text<'_> {
         let counters: [(_, _, Of<PoolShard>); 6] = [
             ("homing_request_bytes_total", "Bytes of request bodies received.", |s| &s.bytes_in),
             ("homing_response_bytes_total", "Bytes of response bodies sent.", |s| &s.bytes_out),
-            ("homing_upstream_retries_total", "Requests tried again, elsewhere or once more at home.", |s| &s.retries),
+            ("homing_upstream_retries_total", "Requests tried again, elsewhere or once more at home.", |s| {
+                &s.retries
+            }),
             ("homing_upstream_replays_total", "Requests sent again after a stale connection.", |s| {
                 &s.replays
             }),
