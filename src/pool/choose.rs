@@ -211,14 +211,19 @@ impl Question<'_> {
         }
     }
 
+    /// The second choice among those with room; where all are full, a place in the queue of whom it would have been.
     fn second(&self, session: u64, lost: u64, why: Why) -> Decision {
         let members = &self.pool.members;
-        let among = |group| {
-            let candidates = Candidates::new(group, &self.standing.open, self.tried);
+        let among = |group, room| {
+            let candidates = Candidates::new(group, &self.standing.open, self.tried).with(room);
             rendezvous::second_choice(session, lost, &candidates)
         };
-        let backend = among(members.primaries()).or_else(|| among(members.backups()));
-        backend.map_or(Decision::Nobody, |backend| Decision::Go(Choice { backend, why }))
+        let find = |room| among(members.primaries(), room).or_else(|| among(members.backups(), room));
+        if let Some(backend) = find(Room::Needed) {
+            return Decision::Go(Choice { backend, why });
+        }
+        let full = if self.patience.room { find(Room::Whatever) } else { None };
+        full.map_or(Decision::Nobody, |backend| Decision::Queue(Choice { backend, why }))
     }
 }
 

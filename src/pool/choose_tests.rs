@@ -89,7 +89,7 @@ const ALL: Patience = Patience { room: true, home: true };
 fn a_lost_home_is_waited_for_refused_or_left_as_the_pool_says() {
     let (rebind, strict, wait) = (OnLost::Rebind, OnLost::Strict, OnLost::Wait(SECOND));
     let (no_room, no_home) = (Patience { room: false, ..ALL }, Patience { home: false, ..ALL });
-    let table: [Row; 16] = [
+    let table: [Row; 19] = [
         (rebind, &[], &[], &[], ALL, "go pinned a"),
         (strict, &[], &[], &[], ALL, "go pinned a"),
         (wait, &[], &[], &[], ALL, "go pinned a"),
@@ -104,6 +104,9 @@ fn a_lost_home_is_waited_for_refused_or_left_as_the_pool_says() {
         (rebind, &[], &[], &[0], no_room, "go full"),
         (strict, &[], &[], &[0], no_room, "refuse full"),
         (wait, &[], &[], &[0], no_room, "go full"),
+        (rebind, &[0], &[], &[1, 2], ALL, "queue down"),
+        (rebind, &[0], &[], &[1, 2], no_room, "nobody"),
+        (rebind, &[], &[0], &[1, 2], ALL, "queue unreachable"),
         (rebind, &[0, 1, 2], &[], &[], ALL, "nobody"),
         (wait, &[0, 1, 2], &[], &[], no_home, "nobody"),
     ];

@@ -49,7 +49,9 @@ impl Standing {
         };
         let mut open = of(|a, b| a.is_open() && b.weight > 0);
         let mut serving = of(|a, _| a.is_serving());
-        let panics = panic == Panic::Serve && open.is_empty();
+        // Who is only ejected is better than who is down: ejections end first. (see `control/state.rs`)
+        let closed = || of(|a, b| Availability { ejected: false, ..a }.is_open() && b.weight > 0).is_empty();
+        let panics = panic == Panic::Serve && open.is_empty() && closed();
         if panics {
             open = of(|a, b| a.admin == AdminState::Ready && a.health == Health::Down && b.weight > 0);
             serving = of(|a, _| a.admin != AdminState::Maint);
@@ -108,6 +110,11 @@ mod tests {
         assert!(standing(&[DOWN, maint], Panic::Refuse).open.is_empty());
         let one_up = standing(&[DOWN, Availability::default()], Panic::Serve);
         assert!(!one_up.panics && !one_up.serving.contains(BackendIx(0)));
+        let ejected = Availability { ejected: true, ..Availability::default() };
+        assert!(
+            standing(&[DOWN, ejected], Panic::Serve).open.is_empty(),
+            "checks did not close the ejected one"
+        );
     }
 
     #[test]

@@ -292,7 +292,7 @@ impl Exchange<'_> {
         let timeouts = self.request.pool.pool.timeouts;
         let write = self.client.door.listener.timeouts.write;
         write_all(self.client, &answer.out).await.map_err(|()| Stop::Gone("client.response"))?;
-        let (mut stream, mut held, _seat) = lease.into_tunnel();
+        let (mut stream, mut held) = lease.into_tunnel();
         let client = End { stream: &mut self.client.stream, held: &mut self.client.held, write };
         let backend = End { stream: &mut stream, held: &mut held, write: timeouts.write };
         let (up, down) = tunnel::run(client, backend, &self.client.deadline, timeouts.tunnel).await;
