@@ -37,7 +37,8 @@ pub(super) struct Tries {
 pub(super) struct Place {
     pub(super) choice: Choice,
     pub(super) member: Rc<Member>,
-    pub(super) seat: Seat,
+    /// Counts it there for as long as this is kept.
+    pub(super) _seat: Seat,
 }
 
 impl Tries {
@@ -82,7 +83,7 @@ impl Exchange<'_> {
             };
             if let Some(seat) = seat {
                 self.story.why = choice.why;
-                return Ok(Place { choice, member: Rc::clone(member), seat });
+                return Ok(Place { choice, member: Rc::clone(member), _seat: seat });
             }
         }
     }

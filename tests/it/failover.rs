@@ -98,7 +98,7 @@ fn a_get_whose_backend_breaks_before_it_answers_is_served_elsewhere() {
 fn a_small_put_whose_body_came_later_is_sent_again() {
     let (a, b) = (backend("a"), backend("b"));
     let homing = homing(&[&a, &b]).cookie().run();
-    let mut client = client_at(&homing, "a");
+    let client = client_at(&homing, "a");
     a.hang_up();
     let (opened, n) = (a.opened(), 1000);
     a.does(Does::Close);
