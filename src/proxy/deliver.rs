@@ -291,7 +291,7 @@ impl Exchange<'_> {
     async fn tunnel(&mut self, lease: Lease, answer: Answer) -> Result<Next, Stop> {
         let idle = self.request.pool.pool.timeouts.tunnel;
         write_all(self.client, &answer.out).await.map_err(|()| Stop::Gone("client.response"))?;
-        let (mut stream, mut held, _seat) = lease.into_tunnel();
+        let (mut stream, mut held) = lease.into_tunnel();
         let client = End { stream: &mut self.client.stream, held: &mut self.client.held };
         let backend = End { stream: &mut stream, held: &mut held };
         let (up, down) = tunnel::run(client, backend, &self.client.deadline, idle).await;

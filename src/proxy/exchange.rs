@@ -15,7 +15,7 @@ use super::request::{self, Asker, Request};
 use super::respond::{self, Own};
 use super::retry::{self, Again, Stage, Tried};
 use super::story::Story;
-use super::upstream::{self, Lease, Member, NoLease, Reuse, Seat};
+use super::upstream::{self, Lease, Member, NoLease, Reuse};
 use super::visits::Visit;
 use super::worker::{View, Worker};
 use crate::affinity::Why;
@@ -100,11 +100,15 @@ impl Exchange<'_> {
     async fn run(&mut self, upload: &mut Pump) -> Result<Next, Stop> {
         let mut tries = Tries::new(self.request.is_idempotent);
         self.request.pool.budget.earn();
+        let mut kept = None;
         loop {
-            let Place { choice, member, seat } = self.place(&mut tries).await?;
+            let Place { choice, member, seat } = match kept.take() {
+                Some(place) => place,
+                None => self.place(&mut tries).await?,
+            };
             let visit = self.begin_visit(choice);
             self.story.tries += 1;
-            let failed = match self.lease(&member, seat, tries.reuse).await {
+            let failed = match self.lease(&member, tries.reuse).await {
                 Err(NoLease::Exhausted(_)) => return Err(Stop::Answer(respond::EXHAUSTED)),
                 Err(NoLease::Gone) => return Err(Stop::Gone("client.request")),
                 Err(NoLease::Timeout) => Failed::new(Stage::ConnectTimeout, UpstreamError::ConnectTimeout),
@@ -124,7 +128,11 @@ impl Exchange<'_> {
             }
             match self.again(&failed, choice, &mut tries, upload) {
                 Again::No => return Err(Stop::Answer(failed.own)),
-                Again::Fresh => tries.reuse = Reuse::No,
+                Again::Fresh => {
+                    tries.reuse = Reuse::No;
+                    // Others may wait for the seat: the backend would be full, and the session would move.
+                    kept = Some(Place { choice, member, seat });
+                }
                 Again::Elsewhere => {
                     tries.failed.insert(choice.backend);
                     self.story.lost = Some(failed.own);
@@ -172,12 +180,12 @@ impl Exchange<'_> {
         self.worker.visits.begin(self.request.visit, choice.backend)
     }
 
-    async fn lease(&mut self, member: &Rc<Member>, seat: Seat, reuse: Reuse) -> Result<Lease, NoLease> {
+    async fn lease(&mut self, member: &Rc<Member>, reuse: Reuse) -> Result<Lease, NoLease> {
         let began = Instant::now();
         let pool = Rc::clone(&self.request.pool);
         let reuse = if self.request.upgrade { Reuse::No } else { reuse };
         let delivers = self.delivers();
-        let lease = upstream::lease(self.worker, &pool, member, seat, reuse, self.client, delivers).await;
+        let lease = upstream::lease(self.worker, &pool, member, reuse, self.client, delivers).await;
         self.story.backend = Some(member.ix);
         if let Ok(lease) = &lease {
             self.worker.record().sent(pool.ix, member.ix, lease.reused);

@@ -1,7 +1,8 @@
 //! Connections to backends: lease, send, response. How one is driven, nobody else knows.
 //!
 //! Each worker keeps its own idle connections per backend, last in first out, and closes them before their backend
-//! would. A [`Lease`] counts itself in the backend's load until it is dropped.
+//! would. A [`Seat`] counts one request in the backend's load until it is dropped; it is held for as long as a
+//! [`Lease`] is wanted, so that one that has to be made anew keeps its place.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -75,7 +76,6 @@ pub struct Lease {
     /// Whether it served a request before.
     pub reused: bool,
     search: Search,
-    seat: Seat,
 }
 
 /// A place in the backend's load, given back on drop.
@@ -164,16 +164,15 @@ impl Member {
     }
 }
 
-/// A connection to `member`'s backend, kept or new, on a seat there; given up when `client` is gone, as
+/// A connection to `member`'s backend, kept or new, for who has a seat there; given up when `client` is gone, as
 /// [`Client::poll_gone`] understands it.
 ///
 /// # Errors
-/// Why there is none. Not cancel-safe in what it counts: dropping the future gives everything back.
+/// Why there is none.
 pub async fn lease(
     worker: &Rc<Worker>,
     pool: &PoolView,
     member: &Rc<Member>,
-    seat: Seat,
     reuse: Reuse,
     client: &mut Client,
     delivers: bool,
@@ -193,7 +192,7 @@ pub async fn lease(
         },
     };
     let held = Buffer::new(&worker.blocks);
-    Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default(), seat })
+    Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default() })
 }
 
 async fn dial(
@@ -233,8 +232,8 @@ impl Lease {
 
     /// The connection's parts, for a tunnel.
     #[must_use]
-    pub fn into_tunnel(self) -> (Stream, Buffer, Seat) {
-        (self.stream, self.held, self.seat)
+    pub fn into_tunnel(self) -> (Stream, Buffer) {
+        (self.stream, self.held)
     }
 
     /// Reads until a whole head is held, and returns its length.

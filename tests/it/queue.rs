@@ -75,6 +75,29 @@ fn who_has_waited_long_enough_or_finds_the_queue_full_moves() {
 }
 
 #[test]
+fn who_is_sent_again_to_its_home_keeps_its_place() {
+    let (a, b, homing) = full("");
+    let mut clients = occupied(&a, &homing, 3);
+    let (came, others) = (a.requests().len(), b.requests().len());
+    let mut post = clients.remove(0);
+    let post = std::thread::spawn(move || post.request("POST", "/"));
+    until(|| a.requests().len() == came + 1);
+    let waiting = [1, 2].map(|n| {
+        let waiting = request(clients.remove(0), "/");
+        until_waiting(&homing, n);
+        waiting
+    });
+    // The first that waited is broken off; its second try must not find the backend full of who came after it.
+    a.does(Does::CloseThenAnswer(2));
+    assert_eq!(post.join().unwrap().status, 502);
+    for reply in waiting {
+        let reply = reply.join().unwrap();
+        assert_eq!((reply.served_by(), reply.why()), ("a".to_owned(), "pinned".to_owned()));
+    }
+    assert_eq!(b.requests().len(), others);
+}
+
+#[test]
 fn who_goes_away_leaves_the_queue() {
     let (a, _b, homing) = full("");
     let mut clients = occupied(&a, &homing, 2);
