@@ -80,12 +80,14 @@ pub(super) fn read(table: Option<Table<'_>>, pool: &str, scope: &Scope<'_>) -> A
 
 /// `"rebind"`, `"strict"` or `{ wait = "5s" }`
 fn on_lost(item: &Item<'_>) -> Option<OnLost> {
-    if item.value.is_str() {
-        return item.choice(&[("rebind", OnLost::Rebind), ("strict", OnLost::Strict)]);
-    }
-    if !item.value.is_table() {
-        item.refuse("must be \"rebind\", \"strict\" or { wait = \"5s\" }");
-        return None;
+    match item.value.as_str() {
+        Some("rebind") => return Some(OnLost::Rebind),
+        Some("strict") => return Some(OnLost::Strict),
+        _ if item.value.is_table() => {}
+        _ => {
+            item.refuse("must be \"rebind\", \"strict\" or { wait = \"5s\" }");
+            return None;
+        }
     }
     let table = item.table(Title::Inline("on_lost"))?;
     let wait = table.required("wait", "how long a request waits for its backend, as in { wait = \"5s\" }");

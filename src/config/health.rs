@@ -38,6 +38,15 @@ pub(super) fn read(table: Table<'_>) -> Check {
     {
         item.refuse("the answer to HEAD has no body: must be method = \"GET\"");
     }
+    let overlaps = |(from, to): &(u16, u16)| http.expect.iter().any(|(a, b)| from <= b && a <= to);
+    if let Some(item) = table.get("drain").filter(|_| http.drain.iter().any(overlaps)) {
+        let message = item.sentence(&"expect has it too: a backend that answers so takes no new sessions");
+        table.report.warning(
+            item.span(),
+            message,
+            "a status that only a backend to be drained answers, as in 404",
+        );
+    }
     let check = Check {
         probe: if path.is_some() { Probe::Http(http) } else { Probe::Tcp },
         interval: table.duration("interval", defaults::INTERVAL),

@@ -128,7 +128,7 @@ impl<'a> Item<'a> {
 
     /// One of these words.
     pub(super) fn choice<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
-        let text = self.text()?;
+        let text = self.value.as_str().unwrap_or_default();
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
