@@ -237,7 +237,7 @@ impl PoolState {
     /// Those that came back and are to start slowly.
     fn ramps(&self) -> impl Iterator<Item = Ramp> {
         self.members.iter().zip(self.pool.members.iter()).filter_map(|(member, (backend, it))| {
-            let seconds = u32::try_from(it.slow_start.as_secs()).unwrap_or(u32::MAX);
+            let seconds = u32::try_from(it.slow_start.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
             (seconds > 0).then_some(Ramp { backend, since: member.back?, seconds })
         })
     }
