@@ -3,7 +3,8 @@
 //! A browser sends several requests before it has the first cookie; each would make a session of its own. So a new
 //! session leaves its choice under (pool, client address, User-Agent) until the head of its answer was sent, and
 //! for 1 s more for requests that were on their way by then: the first ones on connections that were open already.
-//! A later visit from the same address, by whomever, is spread as any other.
+//! A later visit from the same address, by whomever, is spread as any other. And so are all while one has waited for
+//! its answer for longer than 1 s: a backend that hangs must not draw in everybody behind one address.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ use crate::backend::BackendIx;
 const MOST: usize = 65_536;
 /// How long an entry is kept after the head of its answer was sent.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long a visit without an answer is followed.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 /// The map that workers share.
 #[derive(Debug, Default)]
@@ -34,6 +37,7 @@ struct Map {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     backend: BackendIx,
+    began: Instant,
     in_flight: u32,
     answered: Option<Instant>,
 }
@@ -53,13 +57,13 @@ impl Visits {
         let map = self.map.lock();
         let entry = map.entries.get(&key)?;
         let follows = match entry.answered {
-            None => true,
+            None => !entry.is_overdue(),
             Some(at) => at.elapsed() < LINGER && opened.is_some_and(|opened| opened <= at),
         };
         follows.then_some(entry.backend)
     }
 
-    /// A first request goes to `backend`.
+    /// A first request goes to `backend`; `None` if nobody is to follow it.
     #[must_use]
     pub fn begin(self: &Arc<Self>, key: u64, backend: BackendIx) -> Option<Visit> {
         let mut map = self.map.lock();
@@ -71,8 +75,11 @@ impl Visits {
         if map.entries.len() >= MOST {
             return None;
         }
-        let new = Entry { backend, in_flight: 0, answered: None };
+        let new = Entry { backend, began: now, in_flight: 0, answered: None };
         let entry = map.entries.entry(key).or_insert(new);
+        if entry.is_overdue() {
+            return None;
+        }
         if entry.in_flight == 0 || entry.backend != backend {
             *entry = Entry { in_flight: entry.in_flight, ..new };
         }
@@ -90,6 +97,12 @@ impl Visits {
         if entry.in_flight == 0 && entry.answered.is_none() {
             map.entries.remove(&key);
         }
+    }
+}
+
+impl Entry {
+    fn is_overdue(&self) -> bool {
+        self.in_flight > 0 && self.answered.is_none() && self.began.elapsed() >= OVERDUE
     }
 }
 
@@ -121,6 +134,19 @@ mod tests {
         assert_eq!(visits.follow(7, Some(before)), Some(BackendIx(2)), "it was on its way");
         assert_eq!(visits.follow(7, Some(Instant::now())), None, "it came after the answer");
         assert_eq!(visits.follow(7, None), None, "its connection had served others");
+    }
+
+    #[test]
+    fn a_visit_that_gets_no_answer_is_not_followed_for_long() {
+        let visits = Arc::new(Visits::default());
+        let hangs = visits.begin(7, BackendIx(2)).unwrap();
+        visits.map.lock().entries.get_mut(&7).unwrap().began -= OVERDUE;
+        assert_eq!(visits.follow(7, None), None);
+        assert!(visits.begin(7, BackendIx(1)).is_none() && visits.begin(7, BackendIx(2)).is_none());
+        assert_eq!(visits.follow(7, None), None, "nor is who came after it");
+        drop(hangs);
+        let _next = visits.begin(7, BackendIx(1)).unwrap();
+        assert_eq!(visits.follow(7, None), Some(BackendIx(1)));
     }
 
     #[test]
