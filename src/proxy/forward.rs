@@ -15,7 +15,8 @@ use crate::message::framing::Framing;
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
 
-/// Up to this many bytes are copied behind a head so that both leave in one write: cheaper than a vectored one.
+/// A head and what is copied behind it, bytes at most: both leave in one write, which is cheaper than a vectored one,
+/// and can be sent again.
 const JOIN: usize = 16 * 1024;
 
 /// One direction of an exchange.
@@ -213,7 +214,6 @@ impl Pump {
 
     /// Turns bytes held into bytes pending where they must be copied: chunked on either side, or few behind a head.
     fn encode(&mut self, held: &mut Buffer) -> Result<(), Broken> {
-        let room = JOIN.saturating_sub(self.pending.len() - self.written);
         match (&mut self.source, self.sink) {
             (Source::Ended, _) => {}
             (Source::Chunked(_), _) => self.decode(held)?,
@@ -228,7 +228,9 @@ impl Pump {
             }
             (Source::Length(_) | Source::UntilClose, Sink::Plain) => {
                 let n = self.available(held);
-                if self.written < self.pending.len() && n > 0 && n <= room {
+                let room = JOIN.saturating_sub(self.pending.len());
+                // As long as everything is held, the head written or not: a short body can be sent again with it.
+                if !self.pending.is_empty() && !self.has_taken && (1..=room).contains(&n) {
                     self.pending.extend_from_slice(&held.data()[..n]);
                     self.took(n);
                     held.consume(n);

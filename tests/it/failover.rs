@@ -1,8 +1,10 @@
 //! A crash moves only that backend's sessions, once; nothing is sent twice that must not be.
 
+use std::io::Write;
+
 use homing::config::Environment;
 
-use crate::harness::{Backend, Client, Does, backend, client_at, get, homing, until};
+use crate::harness::{Backend, Client, Does, backend, client_at, get, homing, open, read_reply, until};
 
 fn three() -> [Backend; 3] {
     [backend("a"), backend("b"), backend("c")]
@@ -90,6 +92,24 @@ fn a_get_whose_backend_breaks_before_it_answers_is_served_elsewhere() {
     a.does(Does::Close);
     let reply = client.get("/");
     assert_eq!((reply.served_by(), reply.why()), ("b".to_owned(), "unreachable".to_owned()));
+}
+
+#[test]
+fn a_small_put_whose_body_came_later_is_sent_again() {
+    let (a, b) = (backend("a"), backend("b"));
+    let homing = homing(&[&a, &b]).cookie().run();
+    let client = client_at(&homing, "a");
+    a.hang_up();
+    let (opened, n) = (a.opened(), 1000);
+    a.does(Does::Close);
+    let head = client.bytes("PUT", "/").replace("\r\n\r\n", &format!("\r\nContent-Length: {n}\r\n\r\n"));
+    let mut stream = open(homing.address);
+    stream.write_all(head.as_bytes()).unwrap();
+    until(|| a.opened() > opened);
+    stream.write_all(&vec![b'x'; n]).unwrap();
+    let reply = read_reply(&mut stream, &mut Vec::new(), true);
+    assert_eq!((reply.status, reply.served_by()), (200, "b".to_owned()));
+    assert!(b.requests().pop().unwrap().ends_with(&[b"\r\n\r\n", &*vec![b'x'; n]].concat()));
 }
 
 #[test]

@@ -162,6 +162,11 @@ impl Backend {
         String::from_utf8_lossy(&self.requests().pop().unwrap_or_default()).into_owned()
     }
 
+    /// Connections that it accepted.
+    pub(crate) fn opened(&self) -> usize {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
     /// Connections that ended.
     pub(crate) fn ended(&self) -> usize {
         *self.shared.ended.lock()
