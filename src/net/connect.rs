@@ -25,6 +25,6 @@ pub async fn connect(address: &Address) -> io::Result<Stream> {
 /// nothing about the backend.
 #[must_use]
 pub fn is_our_own(error: &io::Error) -> bool {
-    // EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL, EACCES, EPERM
-    matches!(error.raw_os_error(), Some(24 | 23 | 12 | 105 | 99 | 13 | 1))
+    // EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL
+    matches!(error.raw_os_error(), Some(24 | 23 | 12 | 105 | 99))
 }

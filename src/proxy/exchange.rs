@@ -102,14 +102,13 @@ impl Exchange<'_> {
         self.request.pool.budget.earn();
         let mut kept = None;
         loop {
-            let place = match kept.take() {
+            let Place { choice, member, seat } = match kept.take() {
                 Some(place) => place,
                 None => self.place(&mut tries).await?,
             };
-            let Place { choice, ref member, .. } = place;
             let visit = self.begin_visit(choice);
             self.story.tries += 1;
-            let failed = match self.lease(member, tries.reuse).await {
+            let failed = match self.lease(&member, tries.reuse).await {
                 Err(NoLease::Exhausted(_)) => return Err(Stop::Answer(respond::EXHAUSTED)),
                 Err(NoLease::Gone) => return Err(Stop::Gone("client.request")),
                 Err(NoLease::Timeout) => Failed::new(Stage::ConnectTimeout, UpstreamError::ConnectTimeout),
@@ -125,13 +124,14 @@ impl Exchange<'_> {
             if matches!(failed.stage, Stage::Stale { .. }) {
                 self.story.replays += 1;
             } else {
-                self.failed(member, failed.how);
+                self.failed(&member, failed.how);
             }
             match self.again(&failed, choice, &mut tries, upload) {
                 Again::No => return Err(Stop::Answer(failed.own)),
                 Again::Fresh => {
                     tries.reuse = Reuse::No;
-                    kept = Some(place); // Others may wait for its seat, and would send it elsewhere.
+                    // Others may wait for the seat: the backend would be full, and the session would move.
+                    kept = Some(Place { choice, member, seat });
                 }
                 Again::Elsewhere => {
                     tries.failed.insert(choice.backend);

@@ -37,8 +37,8 @@ pub(super) struct Tries {
 pub(super) struct Place {
     pub(super) choice: Choice,
     pub(super) member: Rc<Member>,
-    /// Counts it there for as long as this is kept.
-    pub(super) _seat: Seat,
+    /// Counts it there for as long as it is kept.
+    pub(super) seat: Seat,
 }
 
 impl Tries {
@@ -83,7 +83,7 @@ impl Exchange<'_> {
             };
             if let Some(seat) = seat {
                 self.story.why = choice.why;
-                return Ok(Place { choice, member: Rc::clone(member), _seat: seat });
+                return Ok(Place { choice, member: Rc::clone(member), seat });
             }
         }
     }
@@ -122,8 +122,8 @@ impl Exchange<'_> {
         let is_full =
             pool.pool.members.iter().any(|(ix, b)| pool.standing.open.contains(ix) && !b.has_room());
         Stop::Answer(match self.story.lost {
+            _ if is_full => respond::FULL,
             Some(own) => own,
-            None if is_full => respond::FULL,
             None => respond::NO_BACKEND,
         })
     }
