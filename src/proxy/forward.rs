@@ -187,7 +187,8 @@ impl Pump {
                 continue;
             }
             self.waits_for = Waits::Read;
-            match ready!(held.poll_fill(from, cx)) {
+            let coming = if let Source::Length(left) = self.source { left } else { 0 };
+            match ready!(held.poll_fill_of(coming, from, cx)) {
                 Ok(0) => self.end_of_stream()?,
                 Ok(n) => self.progress += n as u64,
                 Err(_) => return Poll::Ready(Err(Broken::Sender)),

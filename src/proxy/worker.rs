@@ -111,7 +111,7 @@ impl Worker {
         let worker = Self {
             index,
             clock: Rc::default(),
-            blocks: Rc::default(),
+            blocks: Rc::new(Blocks::new(view.snapshot.plan.workers)),
             opened: RefCell::new(OpenedCache::new(ENTRIES, rng.u64(..))),
             nonces: RefCell::default(),
             visits: Arc::clone(&shared.visits),
@@ -170,6 +170,7 @@ impl Worker {
         if self.unix.replace(unix) != unix || self.date.borrow().is_empty() {
             *self.date.borrow_mut() = httpdate::fmt_http_date(SystemTime::now()).into();
         }
+        self.blocks.tick();
         let view = Rc::clone(&self.view.borrow());
         for pool in &view.pools {
             let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);

@@ -30,6 +30,46 @@ fn large_bodies_arrive_as_they_were_sent() {
 }
 
 #[test]
+fn a_large_body_that_breaks_off_is_a_reset_for_who_reads_it_and_no_request_for_who_gets_it() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    let half = pattern(1_000_000);
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n";
+    a.does(Does::BytesThenClose([head.as_bytes(), &half].concat()));
+    let reply = homing.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert!(reply.is_cut && half.starts_with(&reply.body), "{} bytes", reply.body.len());
+    let (before, ended) = (a.requests().len(), a.ended());
+    let mut stream = open(homing.address);
+    let head = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2000000\r\n\r\n";
+    stream.write_all(&[head.as_bytes(), &half].concat()).unwrap();
+    drop(stream);
+    until(|| a.ended() > ended);
+    assert_eq!(a.requests().len(), before);
+}
+
+#[test]
+fn many_large_bodies_at_once_do_not_mix() {
+    let a = backend("a");
+    let homing = homing(&[&a]).run();
+    let body = pattern(3_000_000);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    a.answers([head.as_bytes(), &body].concat());
+    std::thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| {
+                let mut stream = open(homing.address);
+                let mut held = Vec::new();
+                for _ in 0..2 {
+                    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+                    let reply = read_reply(&mut stream, &mut held, true);
+                    assert!(reply.body == body && !reply.is_cut);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn chunked_bodies_are_coded_anew() {
     let a = backend("a");
     let homing = homing(&[&a]).run();
