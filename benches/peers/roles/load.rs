@@ -174,23 +174,18 @@ impl Load {
     fn open_all(&mut self) -> Result<()> {
         let limit = Instant::now() + OPENING_LIMIT;
         let mut unopened = std::mem::take(&mut self.idle);
-        while self.busy() > 0 || !unopened.is_empty() {
-            while self.busy() < OPENING
-                && let Some(i) = unopened.pop()
+        while let Some(i) = unopened.pop() {
+            self.begin(i, Instant::now());
+            while self.visitors.len() - self.idle.len() - unopened.len() >= OPENING && Instant::now() < limit
             {
-                self.begin(i, Instant::now());
+                self.turn(limit)?;
             }
-            self.turn(limit)?;
-            if Instant::now() > limit || self.tally.errors >= ERRORS {
+            if Instant::now() >= limit || self.tally.errors >= ERRORS {
                 self.tally.errors += unopened.len() as u64;
-                break;
+                self.idle.append(&mut unopened);
             }
         }
         self.finish_all()
-    }
-
-    fn busy(&self) -> usize {
-        self.visitors.len() - self.idle.len()
     }
 
     /// Waits for what is under way; what does not come is an error.

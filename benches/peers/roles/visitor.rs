@@ -51,6 +51,7 @@ enum State {
 }
 
 /// How it stands with a visitor after its turn.
+#[derive(Clone, Copy)]
 pub(crate) enum Step {
     Waits,
     /// The answer to the request of that time is whole.
