@@ -9,12 +9,16 @@ soak: SECONDS ?= 600
 NEEDS := cc make curl
 PACKAGES := gcc libc6-dev make curl
 
-.PHONY: help test setup check soak fuzz conformance
+# callgrind counts instructions, strace system calls.
+BENCH_NEEDS := valgrind strace
+
+.PHONY: help test setup check soak fuzz conformance bench-gate
 
 help:
 	@echo "make test                     set up what is missing, then run every test"
 	@echo "make setup                    set up what is missing"
 	@echo "make check                    formatting, lints and documentation"
+	@echo "make bench-gate ROWS=.. UPDATE=1  instructions per request against benches/budget.toml, or that file written"
 	@echo "make soak SECONDS=..          drive every fault against a release build, for so long"
 	@echo "make fuzz TARGET=.. SECONDS=..  fuzz one target: $(patsubst fuzz/corpus/%,%,$(wildcard fuzz/corpus/*))"
 	@echo "make conformance FOLDER=..    send recorded odd messages through homing, and explain what differs"
@@ -40,6 +44,19 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+
+bench-gate: setup
+	@missing=""; for tool in $(BENCH_NEEDS); do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+			echo "bench-gate: installing$$missing"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+		else \
+			echo "bench-gate: missing:$$missing (Debian, Ubuntu: sudo apt-get install$$missing)" >&2; \
+			exit 1; \
+		fi; \
+	fi
+	$(CARGO) bench --locked --bench gate -- $(if $(ROWS),--rows $(ROWS)) $(if $(UPDATE),--update)
 
 soak: setup
 	HOMING_SOAK_SECONDS=$(SECONDS) $(CARGO) test --release --locked --test it a_soak_leaves_no_trace -- --nocapture

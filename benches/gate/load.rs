@@ -1,0 +1,213 @@
+//! Backends with one answer each, and clients that send the next request when they have the answer to the last.
+//!
+//! Everything is a task of one thread, and the number of requests is fixed: the program's work is the same in every
+//! run, but for how many events it finds at once.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+
+use anyhow::{Context as _, ensure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+/// Clients at once, each with a connection.
+pub(crate) const CONNECTIONS: usize = 64;
+/// Addresses of 127.0.0.0/8 that they come from.
+const SOURCES: usize = 60;
+const BACKENDS: usize = 3;
+/// Room for a head, and what comes with it.
+const ROOM: usize = 64 * 1024;
+const ASK_UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+const UPGRADE: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+/// What clients ask for.
+#[derive(Clone, Copy)]
+pub(crate) struct Work {
+    /// Bytes of an answer, or of a message in a tunnel.
+    pub(crate) answer: usize,
+    /// Whether each request brings the cookie that the first answer set.
+    pub(crate) is_returning: bool,
+    /// Whether each request has a connection of its own.
+    pub(crate) is_closing: bool,
+    /// Whether connections become tunnels, in which messages come back.
+    pub(crate) is_tunnel: bool,
+}
+
+/// One end of a connection.
+struct Peer {
+    stream: TcpStream,
+    room: Vec<u8>,
+}
+
+/// What came: a head, and how much of its body came with it.
+struct Head {
+    text: String,
+    beyond: usize,
+}
+
+impl Work {
+    /// A request without anything.
+    pub(crate) const GET: Self = Self { answer: 0, is_returning: false, is_closing: false, is_tunnel: false };
+
+    fn request(self, cookie: Option<&str>) -> Vec<u8> {
+        let cookie = cookie.map(|c| format!("Cookie: {c}\r\n")).unwrap_or_default();
+        let connection = match self {
+            Self { is_tunnel: true, .. } => ASK_UPGRADE,
+            Self { is_closing: true, .. } => "Connection: close\r\n",
+            _ => "",
+        };
+        format!(
+            "GET /s/{} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gate\r\nAccept: */*\r\n{cookie}{connection}\r\n",
+            self.answer
+        )
+        .into_bytes()
+    }
+}
+
+/// Sockets of the backends, and where they are.
+pub(crate) fn listeners(runtime: &Runtime) -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let bind = |_| runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let listeners = (0..BACKENDS).map(bind).collect::<Result<Vec<_>, _>>()?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    Ok((listeners, addresses))
+}
+
+/// Sends so many requests on each connection; they all have to be answered as they should.
+pub(crate) async fn drive(
+    listeners: Vec<TcpListener>,
+    to: SocketAddr,
+    work: Work,
+    rounds: usize,
+) -> anyhow::Result<()> {
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nServer: gate\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{}",
+        work.answer,
+        "x".repeat(work.answer)
+    );
+    let answer: Rc<[u8]> = answer.into_bytes().into();
+    for listener in listeners {
+        tokio::task::spawn_local(backend(listener, Rc::clone(&answer)));
+    }
+    let mut clients = JoinSet::new();
+    for number in 0..CONNECTIONS {
+        let last = u8::try_from(1 + number % SOURCES)?;
+        clients.spawn_local(client(Ipv4Addr::new(127, 0, 0, last), to, work, rounds));
+    }
+    while let Some(ended) = clients.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// Its connections end as they like.
+async fn backend(listener: TcpListener, answer: Rc<[u8]>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::task::spawn_local(answers(stream, Rc::clone(&answer)));
+    }
+}
+
+/// Answers every head; requests have no body.
+async fn answers(stream: TcpStream, answer: Rc<[u8]>) -> anyhow::Result<()> {
+    let mut peer = Peer::new(stream)?;
+    loop {
+        let head = peer.head().await?;
+        if head.text.to_ascii_lowercase().contains("\r\nupgrade:") {
+            peer.stream.write_all(UPGRADE).await?;
+            return peer.echo().await;
+        }
+        peer.stream.write_all(&answer).await?;
+    }
+}
+
+async fn client(from: Ipv4Addr, to: SocketAddr, work: Work, rounds: usize) -> anyhow::Result<()> {
+    let mut peer = Peer::connect(from, to).await?;
+    let mut request = work.request(None);
+    if work.is_tunnel {
+        peer.stream.write_all(&request).await?;
+        let head = peer.head().await?;
+        ensure!(head.text.starts_with("HTTP/1.1 101 "), "not a tunnel: {}", head.text);
+        return peer.send_and_await(work.answer, rounds).await;
+    }
+    for round in 0..rounds {
+        if work.is_closing && round > 0 {
+            peer = Peer::connect(from, to).await?;
+        }
+        peer.stream.write_all(&request).await?;
+        let head = peer.head().await?;
+        ensure!(head.text.starts_with("HTTP/1.1 200 "), "round {round}: {}", head.text);
+        peer.discard(work.answer.saturating_sub(head.beyond)).await?;
+        if work.is_returning && round == 0 {
+            let cookie = head.field("set-cookie").context("no cookie was set")?;
+            request = work.request(cookie.split(';').next());
+        }
+        ensure!(round == 0 || !work.is_returning || head.field("set-cookie").is_none(), "set again");
+    }
+    Ok(())
+}
+
+impl Peer {
+    fn new(stream: TcpStream) -> anyhow::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, room: vec![0; ROOM] })
+    }
+
+    async fn connect(from: Ipv4Addr, to: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        Self::new(socket.connect(to).await?)
+    }
+
+    /// A whole head.
+    async fn head(&mut self) -> anyhow::Result<Head> {
+        let mut len = 0;
+        loop {
+            let read = self.stream.read(self.room.get_mut(len..).unwrap_or_default()).await?;
+            ensure!(read > 0, "closed within a head");
+            len += read;
+            let got = self.room.get(..len).unwrap_or_default();
+            if let Some(at) = memchr::memmem::find(got, b"\r\n\r\n") {
+                let (head, body) = got.split_at(at + 4);
+                return Ok(Head { text: String::from_utf8(head.to_vec())?, beyond: body.len() });
+            }
+        }
+    }
+
+    async fn discard(&mut self, mut left: usize) -> anyhow::Result<()> {
+        while left > 0 {
+            let room = self.room.len().min(left);
+            let read = self.stream.read(self.room.get_mut(..room).unwrap_or_default()).await?;
+            ensure!(read > 0, "closed within a body");
+            left -= read;
+        }
+        Ok(())
+    }
+
+    async fn echo(&mut self) -> anyhow::Result<()> {
+        loop {
+            let read = self.stream.read(&mut self.room).await?;
+            ensure!(read > 0, "the end");
+            self.stream.write_all(self.room.get(..read).unwrap_or_default()).await?;
+        }
+    }
+
+    /// Messages of so many bytes, one after the other.
+    async fn send_and_await(&mut self, bytes: usize, rounds: usize) -> anyhow::Result<()> {
+        let message = vec![b'x'; bytes];
+        for _ in 0..rounds {
+            self.stream.write_all(&message).await?;
+            self.discard(bytes).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Head {
+    /// The value of the first field of this name.
+    fn field(&self, name: &str) -> Option<&str> {
+        let pairs = self.text.lines().filter_map(|line| line.split_once(": "));
+        pairs.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+    }
+}

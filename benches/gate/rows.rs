@@ -1,0 +1,113 @@
+//! The rows: what is counted, with which configuration, under which load.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use super::load::Work;
+
+/// What is counted.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit {
+    /// User-space instructions, by callgrind.
+    Instructions,
+    /// System calls, by strace.
+    Calls,
+}
+
+/// One line of the table and of the budget.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) work: Work,
+    /// Requests on each connection in the shorter run.
+    pub(crate) rounds: usize,
+    is_sticky: bool,
+    is_logged: bool,
+}
+
+/// A request that is answered with 200 B, without a cookie.
+const PLAIN: Row = Row {
+    name: "hash",
+    about: "keep-alive, 200 B answers, hash of the client's address",
+    unit: Unit::Instructions,
+    work: Work { answer: 200, ..Work::GET },
+    rounds: 40,
+    is_sticky: false,
+    is_logged: false,
+};
+
+/// All rows, in the order of the table.
+pub(crate) const ROWS: [Row; 8] = [
+    PLAIN,
+    Row {
+        name: "cookie",
+        about: "the same, an affinity cookie presented",
+        work: Work { is_returning: true, ..PLAIN.work },
+        is_sticky: true,
+        ..PLAIN
+    },
+    Row { name: "first", about: "a first visit: a cookie set on each answer", is_sticky: true, ..PLAIN },
+    Row {
+        name: "close",
+        about: "a connection per request",
+        work: Work { is_closing: true, ..PLAIN.work },
+        rounds: 60,
+        ..PLAIN
+    },
+    Row { name: "16k", about: "16 KiB answers", work: Work { answer: 16 * 1024, ..PLAIN.work }, ..PLAIN },
+    Row {
+        name: "ws",
+        about: "a WebSocket tunnel, echo of 1,000 B",
+        work: Work { answer: 1000, is_tunnel: true, ..PLAIN.work },
+        rounds: 120,
+        ..PLAIN
+    },
+    Row { name: "log", about: "as hash, with the JSON access log", is_logged: true, ..PLAIN },
+    Row { name: "calls", about: "system calls of hash", unit: Unit::Calls, rounds: 100, ..PLAIN },
+];
+
+impl Unit {
+    /// A count as the table shows it: `14,512` or `4.13`.
+    pub(crate) fn show(self, count: f64) -> String {
+        match self {
+            Self::Calls => format!("{count:.2}"),
+            Self::Instructions => {
+                let digits = format!("{count:.0}");
+                let mut out = String::new();
+                for (i, digit) in digits.chars().enumerate() {
+                    if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                        out.push(',');
+                    }
+                    out.push(digit);
+                }
+                out
+            }
+        }
+    }
+}
+
+impl Row {
+    /// As shipped by default, but for one worker and the log.
+    pub(crate) fn config(&self, backends: &[SocketAddr]) -> String {
+        let mut out = "workers = 1\n[shutdown]\nnotice = \"1ms\"\ndrain = \"5s\"\n[access_log]\n".to_owned();
+        let log = if self.is_logged { "path = \"/dev/null\"" } else { "format = \"off\"" };
+        let strategy = if self.is_sticky {
+            "\"round_robin\""
+        } else {
+            "{ kind = \"hash\", key = \"client_ip\", consistent = true }"
+        };
+        let backends: Vec<_> = backends.iter().map(|b| format!("\"{b}\"")).collect();
+        // Writing to memory does not fail.
+        let _ = write!(
+            out,
+            "{log}\n[[listener]]\nlisten = \"127.0.0.1:0\"\n[[pool]]\nname = \"app\"\nstrategy = {strategy}\n\
+             backends = [{}]\n",
+            backends.join(", ")
+        );
+        if self.is_sticky {
+            out.push_str("[pool.affinity]\nmode = \"cookie\"\nname = \"srv\"\n");
+        }
+        out
+    }
+}
