@@ -4,10 +4,11 @@
 //! `$remote_addr`, `query:NAME` is `$arg_NAME`. Elsewhere: a header's first line counts alone, and a cookie's name is
 //! compared byte for byte (`$http_NAME` joins lines, `$cookie_NAME` ignores case).
 
-use std::io::Write as _;
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::pairs::{is_token, values};
+use crate::base::ip_text::IpText;
 
 /// One place in the request where a key may be. A value that is empty is not present.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,16 +107,12 @@ impl KeyPlan {
         Self { sources: vec![KeySource::ClientIp], v4_prefix: 32, v6_prefix: 128 }
     }
 
-    /// The key of a request: the bytes of the first source present, where they are; an address is written to `scratch`.
+    /// The key of a request: the bytes of the first source present, where they are; an address is written down.
     #[must_use]
-    pub fn find<'a, F: KeyFacts>(&self, facts: &'a F, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    pub fn find<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<Cow<'a, [u8]>> {
         for source in &self.sources {
             let found = match source {
-                KeySource::ClientIp => {
-                    scratch.clear();
-                    self.write_client(facts.client(), scratch);
-                    return Some(scratch);
-                }
+                KeySource::ClientIp => return Some(Cow::Owned(self.client(facts.client()))),
                 KeySource::Header(name) => facts.header(name),
                 KeySource::Cookie(name) => facts.cookies().flat_map(|l| values(l, name.as_bytes())).next(),
                 KeySource::Query(name) => facts.query().and_then(|query| argument(query, name.as_bytes())),
@@ -123,22 +120,22 @@ impl KeyPlan {
                 KeySource::Host => facts.host(),
             };
             if let Some(key) = found.filter(|key| !key.is_empty()) {
-                return Some(key);
+                return Some(Cow::Borrowed(key));
             }
         }
         None
     }
 
-    fn write_client(&self, client: Option<IpAddr>, out: &mut Vec<u8>) {
+    fn client(&self, client: Option<IpAddr>) -> Vec<u8> {
         match client.map(|ip| ip.to_canonical()) {
-            None => out.extend_from_slice(b"unix:"),
+            None => b"unix:".to_vec(),
             Some(IpAddr::V4(ip)) => {
                 let mask = u32::MAX.checked_shl(32_u32.saturating_sub(self.v4_prefix.into())).unwrap_or(0);
-                write_v4(Ipv4Addr::from_bits(ip.to_bits() & mask), out);
+                IpText::of_v4(Ipv4Addr::from_bits(ip.to_bits() & mask)).as_bytes().to_vec()
             }
             Some(IpAddr::V6(ip)) => {
                 let mask = u128::MAX.checked_shl(128_u32.saturating_sub(self.v6_prefix.into())).unwrap_or(0);
-                write_v6(Ipv6Addr::from_bits(ip.to_bits() & mask), out);
+                v6(Ipv6Addr::from_bits(ip.to_bits() & mask))
             }
         }
     }
@@ -164,27 +161,17 @@ fn example(kind: &str) -> &'static str {
     }
 }
 
-fn write_v4(ip: Ipv4Addr, out: &mut Vec<u8>) {
-    for (n, octet) in ip.octets().into_iter().enumerate() {
-        if n > 0 {
-            out.push(b'.');
-        }
-        out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
-    }
-}
-
 /// The text of [RFC 5952](https://www.rfc-editor.org/rfc/rfc5952), except that nginx writes the last four bytes of the
 /// long-forgotten IPv4-compatible addresses as IPv4. (nginx: `ngx_inet6_ntop`)
-fn write_v6(ip: Ipv6Addr, out: &mut Vec<u8>) {
+fn v6(ip: Ipv6Addr) -> Vec<u8> {
     let [zeros @ .., high, low] = ip.segments();
     let [third, fourth] = low.to_be_bytes();
     if zeros == [0; 6] && (high != 0 || (third != 0 && fourth != 1)) {
         let [first, second] = high.to_be_bytes();
-        out.extend_from_slice(b"::");
-        write_v4(Ipv4Addr::new(first, second, third, fourth), out);
-    } else if write!(out, "{ip}").is_err() {
-        out.clear(); // Writing to memory does not fail.
+        let rest = IpText::of_v4(Ipv4Addr::new(first, second, third, fourth));
+        return [b"::", rest.as_bytes()].concat();
     }
+    IpText::of(ip.into()).as_bytes().to_vec()
 }
 
 #[cfg(test)]

@@ -41,8 +41,7 @@ fn plan(sources: &[&str]) -> KeyPlan {
 }
 
 fn found(plan: &KeyPlan, facts: &Facts) -> Option<String> {
-    let mut scratch = b"rest of the last request".to_vec();
-    plan.find(facts, &mut scratch).map(|key| String::from_utf8(key.to_vec()).unwrap())
+    plan.find(facts).map(|key| String::from_utf8(key.into_owned()).unwrap())
 }
 
 fn address(text: &str, v4_prefix: u8, v6_prefix: u8) -> String {

@@ -5,6 +5,7 @@
 pub mod address;
 pub mod cidr;
 pub mod hash;
+pub mod ip_text;
 pub mod options;
 pub mod time;
 pub mod units;

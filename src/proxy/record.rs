@@ -11,6 +11,7 @@ use super::respond;
 use super::story::Story;
 use crate::affinity::Why;
 use crate::backend::BackendIx;
+use crate::base::ip_text::IpText;
 use crate::message::head::Version;
 use crate::telemetry::access_line::Entry;
 use crate::telemetry::access_log::AccessLogger;
@@ -117,28 +118,25 @@ impl Record {
             }
         }
         if let Some(logger) = &self.logger {
-            logger.borrow_mut().log(&self.entry(story, request, client, took, &mut Texts::default()));
+            let texts = Texts::of(request, client);
+            logger.borrow_mut().log(&Self::entry(story, request, client, took, &texts));
         }
     }
 
     fn entry<'a>(
-        &self,
         story: &'a Story,
         request: Option<&'a Request>,
         client: &'a Client,
         took: Duration,
-        texts: &'a mut Texts,
+        texts: &'a Texts,
     ) -> Entry<'a> {
         let ended = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let named = request.map(|r| r.part(&r.id)).filter(|id| !id.is_empty());
-        texts.peer = client.peer.as_ref().map(IpAddr::to_string).unwrap_or_default();
-        let who = request.map_or(client.peer, |r| r.client);
-        texts.client = who.as_ref().map(IpAddr::to_string).unwrap_or_default();
         let mut entry = Entry {
             ts_ms: u64::try_from(ended.saturating_sub(took).as_millis()).unwrap_or_default(),
-            id: std::str::from_utf8(named.unwrap_or(&story.id)).unwrap_or_default(),
-            client_ip: &texts.client,
-            peer_ip: &texts.peer,
+            id: named.unwrap_or(&story.id),
+            client_ip: texts.client.as_bytes(),
+            peer_ip: texts.peer.as_bytes(),
             listener: &client.door.listener.name,
             status: story.status,
             bytes_in: story.bytes_in,
@@ -156,11 +154,11 @@ impl Record {
         };
         let Some(request) = request else {
             let mut words = story.line.split(' ');
-            entry.method = words.next().unwrap_or_default();
+            entry.method = words.next().unwrap_or_default().as_bytes();
             entry.path = words.next().unwrap_or_default().as_bytes();
             return entry;
         };
-        entry.method = std::str::from_utf8(request.part(&request.method)).unwrap_or_default();
+        entry.method = request.part(&request.method);
         entry.host = request.part(&request.host);
         let target = request.part(&request.target);
         let question = memchr::memchr(b'?', target);
@@ -180,10 +178,17 @@ impl Record {
 }
 
 /// Texts that an entry borrows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Texts {
-    client: String,
-    peer: String,
+    client: IpText,
+    peer: IpText,
+}
+
+impl Texts {
+    fn of(request: Option<&Request>, client: &Client) -> Self {
+        let text = |ip: Option<IpAddr>| ip.map_or(IpText::EMPTY, IpText::of);
+        Self { client: text(request.map_or(client.peer, |r| r.client)), peer: text(client.peer) }
+    }
 }
 
 fn micros(duration: Duration) -> u64 {

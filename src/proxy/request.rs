@@ -3,6 +3,7 @@
 //! Everything is read from the bytes once. What a proxy must not pass on is refused here or left out here; what it
 //! vouches for (`X-Forwarded-*`, `Via`) is written last, so that no field of the client's can remove or change it.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
@@ -181,8 +182,7 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
     });
     let mut key = None;
     if pool.pool.kind.needs == Needs::Key {
-        let mut scratch = Vec::new();
-        key = pool.pool.key.find(&facts, &mut scratch).map(<[u8]>::to_vec);
+        key = pool.pool.key.find(&facts).map(Cow::into_owned);
     }
     let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
     let is_new = session.is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed)));

@@ -12,15 +12,15 @@ pub struct Entry<'a> {
     /// When the request began: milliseconds since 1970.
     pub ts_ms: u64,
     /// The request's id.
-    pub id: &'a str,
+    pub id: &'a [u8],
     /// Who asked, after trusted proxies were believed. Empty for a Unix socket.
-    pub client_ip: &'a str,
+    pub client_ip: &'a [u8],
     /// Who connected. Empty for a Unix socket.
-    pub peer_ip: &'a str,
+    pub peer_ip: &'a [u8],
     /// Where it came in.
     pub listener: &'a str,
     /// `GET`
-    pub method: &'a str,
+    pub method: &'a [u8],
     /// The host asked for.
     pub host: &'a [u8],
     /// The target's path.
@@ -164,11 +164,11 @@ impl Formatter {
 
 fn json(stamp: &[u8], e: &Entry<'_>, out: &mut impl Sink) {
     json_stamp(stamp, e.ts_ms, out);
-    out.text(b"\",\"id\":\"", e.id.as_bytes());
-    out.text(b"\",\"client_ip\":\"", e.client_ip.as_bytes());
-    out.text(b"\",\"peer_ip\":\"", e.peer_ip.as_bytes());
+    out.text(b"\",\"id\":\"", e.id);
+    out.text(b"\",\"client_ip\":\"", e.client_ip);
+    out.text(b"\",\"peer_ip\":\"", e.peer_ip);
     out.text(b"\",\"listener\":\"", e.listener.as_bytes());
-    out.text(b"\",\"method\":\"", e.method.as_bytes());
+    out.text(b"\",\"method\":\"", e.method);
     out.text(b"\",\"host\":\"", e.host);
     out.text(b"\",\"path\":\"", e.path);
     optional(out, b"\",\"query\":\"", e.query);
@@ -224,9 +224,9 @@ fn json_stamp(stamp: &[u8], ts_ms: u64, out: &mut impl Sink) {
 
 /// `$remote_addr - - [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`
 fn combined(stamp: &[u8], e: &Entry<'_>, out: &mut impl Sink) {
-    out.text(b"", if e.client_ip.is_empty() { b"unix:" } else { e.client_ip.as_bytes() });
+    out.text(b"", if e.client_ip.is_empty() { b"unix:" } else { e.client_ip });
     out.text(b" - - [", stamp);
-    out.text(b"] \"", e.method.as_bytes());
+    out.text(b"] \"", e.method);
     out.text(b" ", e.path);
     optional(out, b"?", e.query);
     out.text(b" ", e.proto.as_bytes());

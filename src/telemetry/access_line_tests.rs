@@ -5,11 +5,11 @@ use super::*;
 fn entry() -> Entry<'static> {
     Entry {
         ts_ms: 1_795_429_230_007,
-        id: "01h",
-        client_ip: "203.0.113.9",
-        peer_ip: "10.0.0.1",
+        id: b"01h",
+        client_ip: b"203.0.113.9",
+        peer_ip: b"10.0.0.1",
         listener: "web",
-        method: "GET",
+        method: b"GET",
         host: b"shop.example.com",
         path: b"/cart",
         query: Some(b"a=1&b=2"),
