@@ -4,11 +4,18 @@
 /// Appends the text of `bytes` to `out`.
 pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(encoded_len(bytes.len()));
-    for chunk in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
-        let sextet = |i: usize| ALPHABET[(word >> (18 - 6 * i) & 63) as usize];
-        (0..=chunk.len()).for_each(|i| out.push(sextet(i)));
+    let letters = |a: u8, b: u8, c: u8| {
+        let word = u32::from_be_bytes([0, a, b, c]);
+        [18, 12, 6, 0].map(|shift| ALPHABET[(word >> shift & 63) as usize])
+    };
+    let (threes, rest) = bytes.as_chunks();
+    for &[a, b, c] in threes {
+        out.extend_from_slice(&letters(a, b, c));
+    }
+    match *rest {
+        [a, b] => out.extend_from_slice(&letters(a, b, 0)[..3]),
+        [a] => out.extend_from_slice(&letters(a, 0, 0)[..2]),
+        _ => {}
     }
 }
 
