@@ -22,13 +22,14 @@ pub fn is_valid(authority: &[u8]) -> bool {
                 }
             }
         },
-        _ => match authority.iter().position(|&b| b == b':') {
+        // One pass finds the end of the name, and that only a port can follow it.
+        _ => match authority.iter().position(|&b| !REG_NAME[usize::from(b)]) {
             None => (authority, &b""[..]),
-            Some(colon) => (&authority[..colon], &authority[colon + 1..]),
+            Some(end) if authority[end] == b':' => (&authority[..end], &authority[end + 1..]),
+            Some(_) => return false,
         },
     };
     !host.is_empty()
-        && host.iter().all(|&b| is_reg_name_byte(b))
         && port.len() <= 5
         && is_port(port)
         && is_name_or_plain_v4(host)
@@ -47,7 +48,7 @@ fn is_name_or_plain_v4(host: &[u8]) -> bool {
 /// The host without its port. `authority` is valid.
 #[must_use]
 pub fn without_port(authority: &str) -> &str {
-    match authority.rfind(':') {
+    match memchr::memrchr(b':', authority.as_bytes()) {
         Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
         _ => authority,
     }
@@ -64,6 +65,16 @@ fn is_ip_literal(literal: &[u8]) -> bool {
 
 /// unreserved and sub-delims, without the comma (which joins two Host lines into one) and without percent (behind
 /// which anything can hide).
+const REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0_u8;
+    while b < 0x80 {
+        table[b as usize] = is_reg_name_byte(b);
+        b += 1;
+    }
+    table
+};
+
 const fn is_reg_name_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(

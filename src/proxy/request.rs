@@ -324,7 +324,7 @@ impl<'b> Place<'b> {
             (Some(_), _) => return Err(Fault::Host),
         };
         let target = head.target;
-        if target.contains('#') {
+        if memchr::memchr(b'#', target.as_bytes()).is_some() {
             return Err(Fault::Target);
         }
         if target.starts_with('/') {
