@@ -77,61 +77,60 @@ impl Name {
             let is_for = n.len() == 15 && n[FORWARDED.len()..].eq_ignore_ascii_case(b"for");
             return if is_for { Self::ForwardedFor } else { Self::ForwardedOther };
         }
-        let is = |known: &[u8], then: Self| if n.eq_ignore_ascii_case(known) { then } else { Self::Other };
         match n.len() {
-            2 => is(b"te", Self::Te),
-            3 => is(b"via", Self::Via),
+            2 => is(n, b"te", Self::Te),
+            3 => is(n, b"via", Self::Via),
             4 => match n[0] | 0x20 {
-                b'h' => is(b"host", Self::Host),
-                b'd' => is(b"date", Self::Date),
+                b'h' => is(n, b"host", Self::Host),
+                b'd' => is(n, b"date", Self::Date),
                 _ => Self::Other,
             },
             6 => match n[0] | 0x20 {
-                b'a' => is(b"accept", Self::Accept),
-                b'c' => is(b"cookie", Self::Cookie),
-                b'e' => is(b"expect", Self::Expect),
+                b'a' => is(n, b"accept", Self::Accept),
+                b'c' => is(n, b"cookie", Self::Cookie),
+                b'e' => is(n, b"expect", Self::Expect),
                 _ => Self::Other,
             },
             7 => match n[0] | 0x20 {
-                b'u' => is(b"upgrade", Self::Upgrade),
-                b't' => is(b"trailer", Self::Trailer),
-                b'r' => is(b"referer", Self::Referer),
+                b'u' => is(n, b"upgrade", Self::Upgrade),
+                b't' => is(n, b"trailer", Self::Trailer),
+                b'r' => is(n, b"referer", Self::Referer),
                 _ => Self::Other,
             },
             9 => match n[0] | 0x20 {
-                b'f' => is(b"forwarded", Self::Forwarded),
-                b'x' => is(b"x-real-ip", Self::RealIp),
+                b'f' => is(n, b"forwarded", Self::Forwarded),
+                b'x' => is(n, b"x-real-ip", Self::RealIp),
                 _ => Self::Other,
             },
             10 => match n[0] | 0x20 {
-                b'c' => is(b"connection", Self::Connection),
-                b'u' => is(b"user-agent", Self::UserAgent),
-                b'k' => is(b"keep-alive", Self::KeepAlive),
-                b's' => is(b"set-cookie", Self::SetCookie),
+                b'c' => is(n, b"connection", Self::Connection),
+                b'u' => is(n, b"user-agent", Self::UserAgent),
+                b'k' => is(n, b"keep-alive", Self::KeepAlive),
+                b's' => is(n, b"set-cookie", Self::SetCookie),
                 _ => Self::Other,
             },
             12 => match n[0] | 0x20 {
-                b'm' => is(b"max-forwards", Self::MaxForwards),
-                b'x' => is(b"x-request-id", Self::RequestId),
+                b'm' => is(n, b"max-forwards", Self::MaxForwards),
+                b'x' => is(n, b"x-request-id", Self::RequestId),
                 _ => Self::Other,
             },
             13 => match n[0] | 0x20 {
-                b'a' => is(b"authorization", Self::Authorization),
-                b'c' => is(b"cache-control", Self::CacheControl),
+                b'a' => is(n, b"authorization", Self::Authorization),
+                b'c' => is(n, b"cache-control", Self::CacheControl),
                 _ => Self::Other,
             },
             14 => match n[0] | 0x20 {
-                b'c' => is(b"content-length", Self::ContentLength),
-                b'h' => is(b"http2-settings", Self::Http2Settings),
+                b'c' => is(n, b"content-length", Self::ContentLength),
+                b'h' => is(n, b"http2-settings", Self::Http2Settings),
                 _ => Self::Other,
             },
-            16 => is(b"proxy-connection", Self::ProxyConnection),
+            16 => is(n, b"proxy-connection", Self::ProxyConnection),
             17 => match n[0] | 0x20 {
-                b't' => is(b"transfer-encoding", Self::TransferEncoding),
-                _ => is(b"x-homing-affinity", Self::HomingAffinity),
+                b't' => is(n, b"transfer-encoding", Self::TransferEncoding),
+                _ => is(n, b"x-homing-affinity", Self::HomingAffinity),
             },
-            18 => is(b"proxy-authenticate", Self::ProxyAuthenticate),
-            19 => is(b"proxy-authorization", Self::ProxyAuthorization),
+            18 => is(n, b"proxy-authenticate", Self::ProxyAuthenticate),
+            19 => is(n, b"proxy-authorization", Self::ProxyAuthorization),
             _ => Self::Other,
         }
     }
@@ -158,6 +157,33 @@ impl Name {
                 | Self::HomingAffinity
         )
     }
+}
+
+/// `then` for a name that is the known one, which is given in lower case, in any case.
+#[inline(always)]
+fn is<const N: usize>(name: &[u8], known: &[u8; N], then: Name) -> Name {
+    let is_same = match (words(name), words(known)) {
+        (Some(name), Some(known)) if N <= 16 => lower(name[0]) == known[0] && lower(name[1]) == known[1],
+        _ => name.eq_ignore_ascii_case(known),
+    };
+    if is_same && name.len() == N { then } else { Name::Other }
+}
+
+/// The first and the last eight bytes, which are all of a text of 8 to 16 bytes.
+#[inline(always)]
+fn words(text: &[u8]) -> Option<[u64; 2]> {
+    Some([u64::from_ne_bytes(*text.first_chunk()?), u64::from_ne_bytes(*text.last_chunk()?)])
+}
+
+/// Eight bytes in lower case.
+#[inline(always)]
+const fn lower(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOP: u64 = 0x80 * ONES;
+    let low = word & !TOP;
+    // The top bit of each byte says: at least A; beyond Z. The sums do not carry.
+    let (from_a, beyond_z) = (low + (0x80 - 0x41) * ONES, low + (0x80 - 0x5b) * ONES);
+    word | (from_a & !beyond_z & !word & TOP) >> 2
 }
 
 /// The elements of a comma-separated list, trimmed, empty ones left out. Quotes are not looked at: the lists read
@@ -341,6 +367,18 @@ mod tests {
             "x.forwarded.for",
         ] {
             assert!(!may_trail(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn eight_bytes_are_lowered_as_each_is() {
+        for byte in 0..=u8::MAX {
+            for place in 0..8 {
+                let mut bytes = *b"aZ-\xc1@[`{";
+                bytes[place] = byte;
+                let lowered = lower(u64::from_ne_bytes(bytes)).to_ne_bytes();
+                assert_eq!(lowered, bytes.map(|b| b.to_ascii_lowercase()), "{bytes:?}");
+            }
         }
     }
 

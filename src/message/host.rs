@@ -29,10 +29,7 @@ pub fn is_valid(authority: &[u8]) -> bool {
             Some(_) => return false,
         },
     };
-    !host.is_empty()
-        && port.len() <= 5
-        && is_port(port)
-        && is_name_or_plain_v4(host)
+    !host.is_empty() && port.len() <= 5 && is_port(port) && is_name_or_plain_v4(host)
 }
 
 /// A host whose last label is a number is an IPv4 address to many readers, in octal and hexadecimal too: only the

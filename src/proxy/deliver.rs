@@ -16,7 +16,7 @@ use super::visits::Visit;
 use crate::affinity::caching::Pinning;
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, Lengths};
-use crate::message::head::{self, Version};
+use crate::message::head::{self, MAX_FIELDS, Version};
 use crate::net::buffer::BLOCK;
 use crate::pool::choose::Choice;
 use crate::route::HeaderRules;
@@ -154,8 +154,10 @@ impl Exchange<'_> {
         let head = lease.parse(end, &mut room).map_err(|_| Unfit::Malformed)?;
         let (mut lengths, mut options) = (Lengths::default(), ConnectionOptions::default());
         let mut switches = false;
-        for f in head.fields {
-            match Name::of(f.name) {
+        let mut names = [Name::Other; MAX_FIELDS];
+        for (f, slot) in head.fields.iter().zip(&mut names) {
+            *slot = Name::of(f.name);
+            match *slot {
                 Name::Connection => options.note(f.value),
                 Name::Upgrade => switches |= f.value.eq_ignore_ascii_case(b"websocket"),
                 name => lengths.note(name, f.value).map_err(|_| Unfit::Malformed)?,
@@ -186,7 +188,7 @@ impl Exchange<'_> {
             && !self.client.has_ended
             && !self.worker.is_draining();
         self.story.status = head.status;
-        let (pin, private) = self.settle(&head, choice);
+        let (pin, private) = self.settle(&head, &names, choice);
         let listener = &self.client.door.listener;
         let date = self.worker.date();
         let passing = Passing {
@@ -203,13 +205,18 @@ impl Exchange<'_> {
             upgrade: is_tunnel,
         };
         let mut out = self.worker.blocks.output();
-        passing.write(&head, options, &mut out);
+        passing.write(&head, &names, options, &mut out);
         let persists = options.persists(head.version);
         Ok(Answer { out, source, framing, keep, persists, is_tunnel })
     }
 
     /// The pin for this answer, if one is to be written, and whether it makes the answer private.
-    fn settle(&self, head: &head::ResponseHead<'_, '_>, choice: Choice) -> (Option<Vec<u8>>, bool) {
+    fn settle(
+        &self,
+        head: &head::ResponseHead<'_, '_>,
+        names: &[Name],
+        choice: Choice,
+    ) -> (Option<Vec<u8>>, bool) {
         let pool = &self.request.pool.pool;
         let (Some(cookie), Some(session)) = (&pool.cookie, &self.request.session) else {
             return (None, false);
@@ -217,7 +224,8 @@ impl Exchange<'_> {
         if !session.needs_pin(choice.backend) {
             return (None, false);
         }
-        let lines = head.fields.iter().filter(|f| Name::of(f.name) == Name::CacheControl).map(|f| f.value);
+        let lines = head.fields.iter().zip(names).filter(|(_, n)| **n == Name::CacheControl);
+        let lines = lines.map(|(f, _)| f.value);
         let method = self.request.verb.as_str();
         let pinning = cookie.cacheable().pinning(method, head.status, lines);
         if pinning == Pinning::Skip {

@@ -51,12 +51,17 @@ pub struct Passing<'a> {
 }
 
 impl Passing<'_> {
-    /// Appends the head as the client will see it.
-    pub fn write(&self, head: &ResponseHead<'_, '_>, options: ConnectionOptions, out: &mut Vec<u8>) {
+    /// Appends the head as the client will see it. `names` are those of its fields, in their order.
+    pub fn write(
+        &self,
+        head: &ResponseHead<'_, '_>,
+        names: &[Name],
+        options: ConnectionOptions,
+        out: &mut Vec<u8>,
+    ) {
         write_status(out, head.status, head.reason);
         let mut has_date = self.rules.set.iter().any(|(name, _)| name == "date");
-        for f in head.fields {
-            let name = Name::of(f.name);
+        for (f, &name) in head.fields.iter().zip(names) {
             match name {
                 Name::Connection
                 | Name::KeepAlive
@@ -95,9 +100,9 @@ impl Passing<'_> {
             out.extend_from_slice(b"\r\n");
         }
         if self.private {
-            let lines = head.fields.iter().filter(|f| Name::of(f.name) == Name::CacheControl);
+            let lines = head.fields.iter().zip(names).filter(|(_, n)| **n == Name::CacheControl);
             out.extend_from_slice(b"Cache-Control: ");
-            make_private(lines.map(|f| f.value), out);
+            make_private(lines.map(|(f, _)| f.value), out);
             out.extend_from_slice(b"\r\n");
         }
         if let Some(pin) = self.pin {
