@@ -77,10 +77,10 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
             Next::Over
         }
     };
-    let Exchange { mut request, story, .. } = exchange;
+    let Exchange { request, story, client, .. } = &mut exchange;
     request.head = upload.take_head();
-    worker.finish(&story, Some(&request), client);
-    worker.blocks.recycle(request.head);
+    worker.finish(story, Some(request), client);
+    worker.blocks.recycle(std::mem::take(&mut request.head));
     next
 }
 
