@@ -52,7 +52,7 @@ pub(crate) const ROWS: [Row; 8] = [
         name: "close",
         about: "a connection per request",
         work: Work { is_closing: true, ..PLAIN.work },
-        rounds: 20,
+        rounds: 60,
         ..PLAIN
     },
     Row { name: "16k", about: "16 KiB answers", work: Work { answer: 16 * 1024, ..PLAIN.work }, ..PLAIN },
@@ -60,6 +60,7 @@ pub(crate) const ROWS: [Row; 8] = [
         name: "ws",
         about: "a WebSocket tunnel, echo of 1,000 B",
         work: Work { answer: 1000, is_tunnel: true, ..PLAIN.work },
+        rounds: 120,
         ..PLAIN
     },
     Row { name: "log", about: "as hash, with the JSON access log", is_logged: true, ..PLAIN },

@@ -1,7 +1,6 @@
 //! Where a request's story goes: this worker's counters, and its access log.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -118,25 +117,27 @@ impl Record {
             }
         }
         if let Some(logger) = &self.logger {
-            let texts = Texts::of(request, client);
-            logger.borrow_mut().log(&Self::entry(story, request, client, took, &texts));
+            // Only a trusted peer tells of another client than itself.
+            let other = request.and_then(|r| r.client).filter(|ip| Some(*ip) != client.peer).map(IpText::of);
+            let peer = client.vouched.address();
+            let who = other.as_ref().map_or(peer, IpText::as_bytes);
+            let entry = Entry { client_ip: who, peer_ip: peer, ..Self::entry(story, request, client, took) };
+            logger.borrow_mut().log(&entry);
         }
     }
 
+    /// All but the addresses.
     fn entry<'a>(
         story: &'a Story,
         request: Option<&'a Request>,
         client: &'a Client,
         took: Duration,
-        texts: &'a Texts,
     ) -> Entry<'a> {
         let ended = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let named = request.map(|r| r.part(&r.id)).filter(|id| !id.is_empty());
         let mut entry = Entry {
             ts_ms: u64::try_from(ended.saturating_sub(took).as_millis()).unwrap_or_default(),
             id: named.unwrap_or(&story.id),
-            client_ip: texts.client.as_bytes(),
-            peer_ip: texts.peer.as_bytes(),
             listener: &client.door.listener.name,
             status: story.status,
             bytes_in: story.bytes_in,
@@ -174,20 +175,6 @@ impl Record {
             entry.backend_addr = Some(&backend.address_text);
         }
         entry
-    }
-}
-
-/// Texts that an entry borrows.
-#[derive(Debug)]
-struct Texts {
-    client: IpText,
-    peer: IpText,
-}
-
-impl Texts {
-    fn of(request: Option<&Request>, client: &Client) -> Self {
-        let text = |ip: Option<IpAddr>| ip.map_or(IpText::EMPTY, IpText::of);
-        Self { client: text(request.map_or(client.peer, |r| r.client)), peer: text(client.peer) }
     }
 }
 

@@ -40,6 +40,11 @@ impl Vouched {
         Self(out.into())
     }
 
+    /// The peer's address as text, once written; nothing if it has none.
+    pub(super) fn address(&self) -> &[u8] {
+        Some(self.who()).filter(|who| *who != UNIX).unwrap_or_default()
+    }
+
     /// Every line.
     fn lines(&self) -> &[u8] {
         &self.0

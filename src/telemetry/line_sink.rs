@@ -10,6 +10,10 @@ pub(super) trait Sink {
     fn fixed<const N: usize>(&mut self, piece: &[u8; N]);
     /// The same, then text that may need escapes.
     fn text<const N: usize>(&mut self, before: &[u8; N], value: &[u8]);
+    /// The same, then text that needs none: words of ours, addresses, tokens.
+    fn word<const N: usize>(&mut self, before: &[u8; N], value: &[u8]) {
+        self.text(before, value);
+    }
     /// A number in decimal.
     fn number(&mut self, n: u64);
 }
@@ -83,7 +87,15 @@ impl Sink for Quick<'_> {
     fn text<const N: usize>(&mut self, before: &[u8; N], value: &[u8]) {
         if let Some((room, rest)) = self.room(N + value.len()).split_first_chunk_mut() {
             *room = *before;
-            self.dirty |= copy(rest, value);
+            self.dirty |= copy(rest, value, suspects);
+        }
+    }
+
+    #[inline(always)]
+    fn word<const N: usize>(&mut self, before: &[u8; N], value: &[u8]) {
+        if let Some((room, rest)) = self.room(N + value.len()).split_first_chunk_mut() {
+            *room = *before;
+            self.dirty |= copy(rest, value, |_| 0);
         }
     }
 
@@ -92,33 +104,33 @@ impl Sink for Quick<'_> {
         if n < 10 {
             self.fixed(&[b'0' + n as u8]);
         } else {
-            self.text(b"", itoa::Buffer::new().format(n).as_bytes());
+            self.word(b"", itoa::Buffer::new().format(n).as_bytes());
         }
     }
 }
 
-/// Copies text to where it just fits; what it returns has a top bit set if a byte needs an escape.
+/// Copies text to where it just fits; what it returns has a top bit set if `check` finds a byte that needs an escape.
 /// Two pieces that may overlap cover any length between one piece and two.
-fn copy(to: &mut [u8], from: &[u8]) -> u64 {
+fn copy(to: &mut [u8], from: &[u8], check: impl Fn([u8; 8]) -> u64 + Copy) -> u64 {
     let n = from.len();
     if to.len() != n {
         return TOP_BITS;
     }
     if n >= 32 {
-        copy_long(to, from)
+        copy_long(to, from, check)
     } else if n >= 16 {
         copy_ends::<16>(to, from, |bytes| {
             let (words, _) = bytes.as_chunks();
-            words.iter().fold(0, |dirty, &word| dirty | suspects(word))
+            words.iter().fold(0, |dirty, &word| dirty | check(word))
         })
     } else if n >= 8 {
-        copy_ends::<8>(to, from, |bytes| suspects(*bytes))
+        copy_ends::<8>(to, from, |bytes| check(*bytes))
     } else if n >= 4 {
-        copy_ends::<4>(to, from, |&[a, b, c, d]| suspects([a, b, c, d, b' ', b' ', b' ', b' ']))
+        copy_ends::<4>(to, from, |&[a, b, c, d]| check([a, b, c, d, b' ', b' ', b' ', b' ']))
     } else if n > 0 {
         let [a, b, c] = [from[0], from[n / 2], from[n - 1]];
         (to[0], to[n / 2], to[n - 1]) = (a, b, c);
-        suspects([a, b, c, b' ', b' ', b' ', b' ', b' '])
+        check([a, b, c, b' ', b' ', b' ', b' ', b' '])
     } else {
         0
     }
@@ -141,11 +153,11 @@ fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8], check: impl Fn(&[u8; N]
 
 /// Copies 8 bytes and more of the same length. Apart, so that the short ways need no registers saved.
 #[inline(never)]
-fn copy_long(to: &mut [u8], from: &[u8]) -> u64 {
+fn copy_long(to: &mut [u8], from: &[u8], check: impl Fn([u8; 8]) -> u64) -> u64 {
     to.copy_from_slice(from);
     let (words, _) = from.as_chunks();
-    let last = from.last_chunk().map_or(TOP_BITS, |&last| suspects(last));
-    words.iter().fold(last, |dirty, &word| dirty | suspects(word))
+    let last = from.last_chunk().map_or(TOP_BITS, |&last| check(last));
+    words.iter().fold(last, |dirty, &word| dirty | check(word))
 }
 
 /// The top bit of some byte is set if one of the bytes may need an escape: below 0x20, quote, backslash, above 0x7e.
