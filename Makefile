@@ -5,16 +5,21 @@ TARGET ?= admission
 FOLDER ?= corpora
 fuzz: SECONDS ?= 60
 soak: SECONDS ?= 600
+bench: SECONDS ?= 0.7
+ROUNDS ?= 30
 # The allocator is C and built with make; curl is for people, who try what they have built.
 NEEDS := cc make curl
 PACKAGES := gcc libc6-dev make curl
+# What homing is measured beside, commands and packages; Debian keeps servers where not everybody's path leads.
+PEERS := nginx haproxy
 
-.PHONY: help test setup check soak fuzz conformance
+.PHONY: help test setup check bench bench-setup soak fuzz conformance
 
 help:
 	@echo "make test                     set up what is missing, then run every test"
 	@echo "make setup                    set up what is missing"
 	@echo "make check                    formatting, lints and documentation"
+	@echo "make bench ROWS=.. ROUNDS=.. SECONDS=.. JSON=..  measure homing beside nginx and HAProxy (benches/README.md)"
 	@echo "make soak SECONDS=..          drive every fault against a release build, for so long"
 	@echo "make fuzz TARGET=.. SECONDS=..  fuzz one target: $(patsubst fuzz/corpus/%,%,$(wildcard fuzz/corpus/*))"
 	@echo "make conformance FOLDER=..    send recorded odd messages through homing, and explain what differs"
@@ -40,6 +45,26 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+
+bench: setup bench-setup
+	$(CARGO) build --locked --release
+	$(CARGO) bench --locked --profile bench-tools --bench peers -- run \
+		--homing $${CARGO_TARGET_DIR:-target}/release/homing --rounds $(ROUNDS) --seconds $(SECONDS) \
+		$(if $(ROWS),--rows $(ROWS)) $(if $(JSON),--json $(JSON))
+
+bench-setup:
+	@missing=""; for tool in $(PEERS); do \
+		PATH="$$PATH:/usr/sbin:/sbin" command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+			echo "bench: missing:$$missing; installing Debian's packages"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+		else \
+			echo "bench: missing:$$missing (Debian, Ubuntu: sudo apt-get install$$missing)" >&2; \
+			exit 1; \
+		fi; \
+	fi
 
 soak: setup
 	HOMING_SOAK_SECONDS=$(SECONDS) $(CARGO) test --release --locked --test it a_soak_leaves_no_trace -- --nocapture

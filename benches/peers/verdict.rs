@@ -109,14 +109,16 @@ impl Outcome {
                 doubts
                     .push(format!("{name}: {without} of {connections} connections had no cookie to present"));
             }
-            match self.limit(peer) {
-                Limit::Load => doubts.push(format!(
-                    "{name}: load and backends were the limit, not the proxy: its requests/s say nothing"
-                )),
-                Limit::Neither => doubts.push(format!(
-                    "{name}: neither its processor nor the load's was full: its requests/s say nothing"
-                )),
-                Limit::Proxy | Limit::Shared | Limit::Planned => {}
+        }
+        for (limit, why) in [
+            (Limit::Load, "load and backends were the limit, not the proxy"),
+            (Limit::Neither, "neither the proxy's processor nor that of the load was full"),
+        ] {
+            let limited = Peer::ALL.iter().filter(|peer| self.limit(**peer) == limit);
+            let names: Vec<&str> = limited.map(|peer| peer.name()).collect();
+            if !names.is_empty() {
+                doubts
+                    .push(format!("{}: {why}; requests/s say nothing, and are not ranked", names.join(", ")));
             }
         }
         let others = median(Peer::ALL.iter().flat_map(|peer| self.slices(*peer)).map(|slice| slice.others));
