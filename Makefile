@@ -5,19 +5,40 @@ TARGET ?= admission
 FOLDER ?= corpora
 fuzz: SECONDS ?= 60
 soak: SECONDS ?= 600
+bench: SECONDS ?= 0.7
+ROUNDS ?= 30
 # The allocator is C and built with make; curl is for people, who try what they have built.
 NEEDS := cc make curl
 PACKAGES := gcc libc6-dev make curl
+# What homing is measured beside, commands and packages; Debian keeps servers where not everybody's path leads.
+PEERS := nginx haproxy
 
 # callgrind counts instructions, strace system calls.
-BENCH_NEEDS := valgrind strace
+COUNTERS := valgrind strace
 
-.PHONY: help test setup check soak fuzz conformance bench-gate
+# Installs those of these commands that are missing: each is named as its package.
+define need
+@missing=""; for tool in $(1); do \
+	PATH="$$PATH:/usr/sbin:/sbin" command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; \
+done; \
+if [ -n "$$missing" ]; then \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		echo "missing:$$missing; installing Debian's packages"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	else \
+		echo "missing:$$missing (Debian, Ubuntu: sudo apt-get install$$missing)" >&2; \
+		exit 1; \
+	fi; \
+fi
+endef
+
+.PHONY: help test setup check bench bench-gate soak fuzz conformance
 
 help:
 	@echo "make test                     set up what is missing, then run every test"
 	@echo "make setup                    set up what is missing"
 	@echo "make check                    formatting, lints and documentation"
+	@echo "make bench ROWS=.. ROUNDS=.. SECONDS=.. JSON=..  measure homing beside nginx and HAProxy (benches/README.md)"
 	@echo "make bench-gate ROWS=.. UPDATE=1  instructions per request against benches/budget.toml, or that file written"
 	@echo "make soak SECONDS=..          drive every fault against a release build, for so long"
 	@echo "make fuzz TARGET=.. SECONDS=..  fuzz one target: $(patsubst fuzz/corpus/%,%,$(wildcard fuzz/corpus/*))"
@@ -45,17 +66,15 @@ check:
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
 
+bench: setup
+	$(call need,$(PEERS))
+	$(CARGO) build --locked --release
+	$(CARGO) bench --locked --profile bench-tools --bench peers -- run \
+		--homing $${CARGO_TARGET_DIR:-target}/release/homing --rounds $(ROUNDS) --seconds $(SECONDS) \
+		$(if $(ROWS),--rows $(ROWS)) $(if $(JSON),--json $(JSON))
+
 bench-gate: setup
-	@missing=""; for tool in $(BENCH_NEEDS); do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
-	if [ -n "$$missing" ]; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
-			echo "bench-gate: installing$$missing"; \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
-		else \
-			echo "bench-gate: missing:$$missing (Debian, Ubuntu: sudo apt-get install$$missing)" >&2; \
-			exit 1; \
-		fi; \
-	fi
+	$(call need,$(COUNTERS))
 	$(CARGO) bench --locked --bench gate -- $(if $(ROWS),--rows $(ROWS)) $(if $(UPDATE),--update)
 
 soak: setup

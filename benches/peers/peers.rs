@@ -144,7 +144,8 @@ impl Peer {
         }
         // Two descriptors for each connection, and some for everything else.
         let connections = CONNECTIONS.min(place.descriptors.saturating_sub(200) / 2);
-        self.file()
+        let filled = self
+            .file()
             .1
             .replace("{workers}", &place.row.workers.to_string())
             .replace("{port}", &port.to_string())
@@ -152,7 +153,10 @@ impl Peer {
             .replace("{connections}", &connections.to_string())
             .replace("{balance}", balance)
             .replace("{affinity}", affinity)
-            .replace("{backends}", backends.trim_end())
+            .replace("{backends}", backends.trim_end());
+        // A place that nothing was put in leaves no line, except where the line was empty before.
+        let lines = filled.lines().filter(|line| line.is_empty() || !line.trim().is_empty());
+        lines.collect::<Vec<_>>().join("\n") + "\n"
     }
 
     fn command(self, binary: &Path, folder: &Path, file: &Path) -> Vec<String> {

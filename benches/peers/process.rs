@@ -16,8 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::interrupt::Interrupt;
 use crate::usage::{Usage, family};
 
-/// How long a program may take to end by itself.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a program may take to end by itself. homing would go on for as long as its clients need to notice.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(15);
 /// Between two looks at what is waited for.

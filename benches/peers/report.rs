@@ -95,7 +95,7 @@ fn short(value: f64) -> String {
     }
 }
 
-pub(crate) fn spread(spread: Option<Spread>) -> String {
+fn spread(spread: Option<Spread>) -> String {
     let Some(spread) = spread else { return "-".to_owned() };
     let Spread { median, lower_quartile, upper_quartile, .. } = spread;
     let mut text = format!("{median:.2} ({lower_quartile:.2}-{upper_quartile:.2})");
@@ -106,7 +106,7 @@ pub(crate) fn spread(spread: Option<Spread>) -> String {
 }
 
 /// The bar in words.
-pub(crate) fn bar(row: &Row) -> String {
+fn bar(row: &Row) -> String {
     let limit = |bar: Option<f64>| bar.map_or("-".to_owned(), |bar| format!("<= {bar:.2}"));
     let stretch = row.bar.stretch.map_or(String::new(), |stretch| format!(", stretch {stretch:.2}"));
     match row.bar.own {
@@ -116,11 +116,14 @@ pub(crate) fn bar(row: &Row) -> String {
 }
 
 /// What is said of each bar.
-pub(crate) fn verdicts(outcome: &Outcome) -> String {
+fn verdicts(outcome: &Outcome) -> String {
+    if outcome.failed.is_some() {
+        return "not judged: given up".to_owned();
+    }
     if Peer::ALL.iter().any(|peer| outcome.slices(*peer).any(|slice| slice.errors > 0)) {
         return "not judged: errors".to_owned();
     }
-    let said = Peer::ALL.iter().filter_map(|peer| Some(outcome.verdict(*peer)?.1.to_string()));
+    let said = Peer::ALL.iter().filter_map(|peer| Some(outcome.verdict(*peer)?.to_string()));
     let mut said: Vec<String> = said.collect();
     if let (Some(spread), Some(stretch)) = (
         if outcome.row.bar.own.is_some() {
@@ -193,8 +196,7 @@ fn notes(run: &Run<'_>, outcomes: &[Outcome]) {
             println!("  - {} connections were held: {} descriptors are allowed", run.held, run.descriptors);
         }
         if let Some(failed) = &outcome.failed {
-            let rounds = outcome.rounds.len();
-            println!("  - GIVEN UP after {rounds} whole rounds: {failed}");
+            println!("  - GIVEN UP: {failed}");
         }
     }
 }

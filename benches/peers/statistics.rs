@@ -6,10 +6,11 @@ const ENOUGH: usize = 6;
 /// What a set of values is like.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
-    pub(crate) count: usize,
+    pub(crate) lowest: f64,
     pub(crate) lower_quartile: f64,
     pub(crate) median: f64,
     pub(crate) upper_quartile: f64,
+    pub(crate) highest: f64,
     /// Holds the true median with a probability of 95 % or more, whatever the distribution is: the order statistics
     /// that a sign test does not reject. None for few values.
     pub(crate) interval: Option<(f64, f64)>,
@@ -27,10 +28,11 @@ impl Spread {
             (low, values.get(values.len() - 1 - cut).copied().unwrap_or(last))
         });
         Some(Self {
-            count: values.len(),
+            lowest: first,
             lower_quartile: quantile(&values, 0.25)?,
             median: quantile(&values, 0.5)?,
             upper_quartile: quantile(&values, 0.75)?,
+            highest: last,
             interval,
         })
     }

@@ -58,14 +58,20 @@ impl Outcome {
         Spread::of(pairs.map(|(ours, theirs)| ours.figure(figure) / theirs.figure(figure)))
     }
 
-    /// The bar against a peer, or homing's own, and how homing stands to it.
-    pub(crate) fn verdict(&self, peer: Peer) -> Option<(f64, Verdict)> {
+    /// How homing stands to its bar against a peer, or to the one of its own figure.
+    pub(crate) fn verdict(&self, peer: Peer) -> Option<Verdict> {
         let (bar, spread) = match peer {
             Peer::Homing => (self.row.bar.own?, self.figures(peer)?),
             Peer::Nginx => (self.row.bar.nginx?, self.ratios(peer)?),
             Peer::Haproxy => (self.row.bar.haproxy?, self.ratios(peer)?),
         };
-        Some((bar, Verdict::of(&spread, bar)))
+        Some(match Verdict::of(&spread, bar) {
+            // A tail is mostly the scheduler's: that bar asks for no more than not to be seen behind.
+            Verdict::MissedWithinNoise if self.row.figure == Figure::SlowestPercent => {
+                Verdict::MetWithinNoise
+            }
+            verdict => verdict,
+        })
     }
 
     /// What limited a proxy, in most rounds.
@@ -109,14 +115,16 @@ impl Outcome {
                 doubts
                     .push(format!("{name}: {without} of {connections} connections had no cookie to present"));
             }
-            match self.limit(peer) {
-                Limit::Load => doubts.push(format!(
-                    "{name}: load and backends were the limit, not the proxy: its requests/s say nothing"
-                )),
-                Limit::Neither => doubts.push(format!(
-                    "{name}: neither its processor nor the load's was full: its requests/s say nothing"
-                )),
-                Limit::Proxy | Limit::Shared | Limit::Planned => {}
+        }
+        for (limit, why) in [
+            (Limit::Load, "load and backends were the limit, not the proxy"),
+            (Limit::Neither, "neither the proxy's processor nor that of the load was full"),
+        ] {
+            let limited = Peer::ALL.iter().filter(|peer| self.limit(**peer) == limit);
+            let names: Vec<&str> = limited.map(|peer| peer.name()).collect();
+            if !names.is_empty() {
+                doubts
+                    .push(format!("{}: {why}; requests/s say nothing, and are not ranked", names.join(", ")));
             }
         }
         let others = median(Peer::ALL.iter().flat_map(|peer| self.slices(*peer)).map(|slice| slice.others));
@@ -129,7 +137,7 @@ impl Outcome {
 
 impl Verdict {
     fn of(spread: &Spread, bar: f64) -> Self {
-        let (low, high) = spread.interval.unwrap_or((spread.lower_quartile, spread.upper_quartile));
+        let (low, high) = spread.interval.unwrap_or((spread.lowest, spread.highest));
         match (spread.median <= bar, low <= bar, high <= bar) {
             (true, _, true) => Self::Met,
             (true, _, false) => Self::MetWithinNoise,
