@@ -88,6 +88,11 @@ impl Outcome {
         }
     }
 
+    /// Whether a proxy's processor time per answer is that of one with time left.
+    pub(crate) fn is_pessimistic(&self, peer: Peer) -> bool {
+        self.row.figure == Figure::CpuPerRequest && matches!(self.limit(peer), Limit::Load | Limit::Neither)
+    }
+
     /// Whether the throughput of the proxies may be compared: each gave all that it had.
     pub(crate) fn ranks(&self) -> bool {
         Peer::ALL.iter().all(|peer| self.limit(*peer) == Limit::Proxy)
