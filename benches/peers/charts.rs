@@ -21,7 +21,7 @@ const PEERS: [(Peer, &str); 2] = [(Peer::Nginx, "#2f7d4f"), (Peer::Haproxy, "#3b
 
 pub(crate) fn svg(run: &Run<'_>, outcomes: &[Outcome]) -> String {
     let outcomes: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.rounds.is_empty()).collect();
-    let height = TOP + ROW * outcomes.len() as f64 + 40.0;
+    let height = TOP + ROW * outcomes.len() as f64 + 48.0;
     let mut out = String::new();
     let _ = writeln!(
         out,
@@ -48,7 +48,7 @@ pub(crate) fn svg(run: &Run<'_>, outcomes: &[Outcome]) -> String {
     );
     for step in 0..=6 {
         let ratio = f64::from(step) * 0.25;
-        let (x, bottom) = (x(ratio), height - 34.0);
+        let (x, bottom) = (x(ratio), height - 42.0);
         let stroke = if step == 4 { "#444" } else { "#ddd" };
         let _ = writeln!(out, "<path d=\"M{x:.1} {TOP:.0}V{bottom:.0}\" stroke=\"{stroke}\"/>");
         text(&mut out, x - 10.0, bottom + 14.0, "normal", &format!("{ratio:.2}"));
@@ -61,14 +61,15 @@ pub(crate) fn svg(run: &Run<'_>, outcomes: &[Outcome]) -> String {
         10.0,
         height - 6.0,
         "normal",
-        "Bars: medians of paired rounds. Thick line: quartiles. Thin line: 95 % interval of the median. Red: the bar.",
+        "Bars: medians of paired rounds. Thick line: quartiles. Thin line: 95 % interval of the median. Red: the bar. *: a proxy had time left.",
     );
     out.push_str("</svg>\n");
     out
 }
 
 fn row(out: &mut String, top: f64, outcome: &Outcome) {
-    text(out, 10.0, top + 13.0, "bold", outcome.row.name);
+    let mark = if Peer::ALL.iter().any(|peer| outcome.is_pessimistic(*peer)) { " *" } else { "" };
+    text(out, 10.0, top + 13.0, "bold", &format!("{}{mark}", outcome.row.name));
     text(out, 10.0, top + 28.0, "normal", outcome.row.figure.unit());
     for (place, (peer, colour)) in PEERS.into_iter().enumerate() {
         let Some(spread) = outcome.ratios(peer) else { continue };

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::peers::Peer;
 use crate::run::{Outcome, Round, Run};
+use crate::statistics::Spread;
 
 /// Of this file's form.
 const FORMAT: u32 = 1;
@@ -38,9 +39,34 @@ fn row(outcome: &Outcome) -> Value {
         "about": outcome.row.about,
         "compares": outcome.row.figure.unit(),
         "failed": outcome.failed,
+        "doubts": outcome.doubts(),
+        "summary": summary(outcome),
         "configurations": configurations,
         "rounds": outcome.rounds.iter().map(round).collect::<Vec<_>>(),
     })
+}
+
+/// The medians that the tables show, and the ratios of paired rounds.
+fn summary(outcome: &Outcome) -> Value {
+    let of = |spread: Option<Spread>| {
+        spread.map(|spread| {
+            json!({
+                "median": spread.median,
+                "quartiles": [spread.lower_quartile, spread.upper_quartile],
+                "interval_95": spread.interval.map(|(low, high)| [low, high]),
+            })
+        })
+    };
+    let peers = Peer::ALL.iter().map(|peer| {
+        let told = json!({
+            "figure": of(outcome.figures(*peer)),
+            "homing_to_it": of(outcome.ratios(*peer)),
+            "limit": outcome.limit(*peer).to_string(),
+            "verdict": outcome.verdict(*peer).map(|verdict| verdict.to_string()),
+        });
+        (peer.name().to_owned(), told)
+    });
+    Value::Object(peers.collect())
 }
 
 fn round(round: &Round) -> Value {

@@ -5,7 +5,6 @@ use crate::peers::Peer;
 use crate::rows::{Figure, Row};
 use crate::run::{Outcome, Run};
 use crate::statistics::{Spread, median};
-use crate::verdict::Limit;
 
 /// Lines of a configuration that are shown; the file of raw rounds has them all.
 const LINES: usize = 60;
@@ -81,9 +80,7 @@ fn comparison(outcomes: &[Outcome]) {
 
 fn figure(outcome: &Outcome, peer: Peer) -> String {
     let Some(spread) = outcome.figures(peer) else { return "-".to_owned() };
-    let doubtful = outcome.row.figure == Figure::CpuPerRequest
-        && matches!(outcome.limit(peer), Limit::Load | Limit::Neither);
-    format!("{}{}", short(spread.median), if doubtful { "*" } else { "" })
+    format!("{}{}", short(spread.median), if outcome.is_pessimistic(peer) { "*" } else { "" })
 }
 
 /// Three digits that count.
@@ -183,7 +180,7 @@ fn circumstances(outcomes: &[Outcome]) {
 
 fn notes(run: &Run<'_>, outcomes: &[Outcome]) {
     println!();
-    if outcomes.iter().any(|outcome| Peer::ALL.iter().any(|peer| figure(outcome, *peer).ends_with('*'))) {
+    if outcomes.iter().any(|outcome| Peer::ALL.iter().any(|peer| outcome.is_pessimistic(*peer))) {
         println!(
             "* The proxy had time left, and so was woken more often per request than a busy one: \
             its figure is a little pessimistic."

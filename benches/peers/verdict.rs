@@ -65,7 +65,9 @@ impl Outcome {
             Peer::Nginx => (self.row.bar.nginx?, self.ratios(peer)?),
             Peer::Haproxy => (self.row.bar.haproxy?, self.ratios(peer)?),
         };
-        Some(match Verdict::of(&spread, bar) {
+        // Few rounds prove nothing about a ratio; memory is the same each time.
+        let few = if peer == Peer::Homing { (spread.lowest, spread.highest) } else { (0.0, f64::INFINITY) };
+        Some(match Verdict::of(spread.median, spread.interval.unwrap_or(few), bar) {
             // A tail is mostly the scheduler's: that bar asks for no more than not to be seen behind.
             Verdict::MissedWithinNoise if self.row.figure == Figure::SlowestPercent => {
                 Verdict::MetWithinNoise
@@ -86,6 +88,11 @@ impl Outcome {
                 if load >= SATURATED { Limit::Load } else { Limit::Neither }
             }
         }
+    }
+
+    /// Whether a proxy's processor time per answer is that of one with time left.
+    pub(crate) fn is_pessimistic(&self, peer: Peer) -> bool {
+        self.row.figure == Figure::CpuPerRequest && matches!(self.limit(peer), Limit::Load | Limit::Neither)
     }
 
     /// Whether the throughput of the proxies may be compared: each gave all that it had.
@@ -136,9 +143,8 @@ impl Outcome {
 }
 
 impl Verdict {
-    fn of(spread: &Spread, bar: f64) -> Self {
-        let (low, high) = spread.interval.unwrap_or((spread.lowest, spread.highest));
-        match (spread.median <= bar, low <= bar, high <= bar) {
+    fn of(median: f64, (low, high): (f64, f64), bar: f64) -> Self {
+        match (median <= bar, low <= bar, high <= bar) {
             (true, _, true) => Self::Met,
             (true, _, false) => Self::MetWithinNoise,
             (false, true, _) => Self::MissedWithinNoise,
