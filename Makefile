@@ -75,7 +75,9 @@ bench: setup
 
 bench-gate: setup
 	$(call need,$(COUNTERS))
-	$(CARGO) bench --locked --bench gate -- $(if $(ROWS),--rows $(ROWS)) $(if $(UPDATE),--update)
+	$(CARGO) build --locked --release
+	$(CARGO) bench --locked --profile bench-tools --bench gate -- \
+		--homing $${CARGO_TARGET_DIR:-target}/release/homing $(if $(ROWS),--rows $(ROWS)) $(if $(UPDATE),--update)
 
 soak: setup
 	HOMING_SOAK_SECONDS=$(SECONDS) $(CARGO) test --release --locked --test it a_soak_leaves_no_trace -- --nocapture

@@ -26,10 +26,12 @@ use rows::{ROWS, Row, Unit};
 
 /// How far from its budget a row may be, as a share of it.
 const SLACK: f64 = 0.03;
-const HELP: &str = "cargo bench --bench gate -- [--rows hash,cookie,..] [--update]";
+const HELP: &str = "make bench-gate [ROWS=hash,cookie,..] [UPDATE=1]";
 
 /// What was asked for.
 struct Args {
+    /// The program as it ships: one that cargo builds for a bench has more features of its dependencies on.
+    homing: PathBuf,
     rows: Vec<&'static Row>,
     is_update: bool,
 }
@@ -45,7 +47,10 @@ fn main() -> ExitCode {
 }
 
 fn gate() -> anyhow::Result<()> {
-    let args = Args::parse(std::env::args().skip(1))?;
+    let Some(args) = Args::parse(std::env::args().skip(1))? else {
+        println!("the instruction gate runs by: {HELP}");
+        return Ok(());
+    };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/budget.toml");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gate");
     std::fs::create_dir_all(&folder)?;
@@ -60,7 +65,7 @@ fn gate() -> anyhow::Result<()> {
     println!("{:<8} {:>9} {:>9} {:>8}  what", "row", "budget", "found", "");
     let (mut dear, mut cheap) = (Vec::new(), Vec::new());
     for row in args.rows {
-        let found = cost(row, &folder).with_context(|| format!("row {}", row.name))?;
+        let found = cost(row, &args.homing, &folder).with_context(|| format!("row {}", row.name))?;
         let allowed = budget.get(row.name);
         let change = allowed.map(|allowed| found / allowed - 1.0);
         let percent = change.map_or_else(|| "new".to_owned(), |c| format!("{:+.1} %", 100.0 * c));
@@ -92,17 +97,17 @@ fn gate() -> anyhow::Result<()> {
 }
 
 /// What one request costs.
-fn cost(row: &Row, folder: &Path) -> anyhow::Result<f64> {
+fn cost(row: &Row, homing: &Path, folder: &Path) -> anyhow::Result<f64> {
     let mut counts = [0, 0];
     for (count, rounds) in counts.iter_mut().zip([row.rounds, 3 * row.rounds]) {
-        *count = run(row, folder, rounds).with_context(|| format!("{rounds} rounds"))?;
+        *count = run(row, homing, folder, rounds).with_context(|| format!("{rounds} rounds"))?;
     }
     let requests = 2 * row.rounds * load::CONNECTIONS;
     Ok(counts[1].saturating_sub(counts[0]) as f64 / requests as f64)
 }
 
 /// What the program costs from start to end, with so many requests on each connection.
-fn run(row: &Row, folder: &Path, rounds: usize) -> anyhow::Result<u64> {
+fn run(row: &Row, homing: &Path, folder: &Path, rounds: usize) -> anyhow::Result<u64> {
     let out: PathBuf = folder.join(match row.unit {
         Unit::Instructions => format!("{}.callgrind", row.name),
         Unit::Calls => format!("{}.strace", row.name),
@@ -111,7 +116,7 @@ fn run(row: &Row, folder: &Path, rounds: usize) -> anyhow::Result<u64> {
     let (listeners, backends) = load::listeners(&runtime)?;
     let config = folder.join("config.toml");
     std::fs::write(&config, row.config(&backends))?;
-    let program = Program::start(row.unit, &config, &out)?;
+    let program = Program::start(row.unit, homing, &config, &out)?;
     let tasks = tokio::task::LocalSet::new();
     let result = tasks.block_on(&runtime, load::drive(listeners, program.address, row.work, rounds));
     let said = program.stop()?;
@@ -120,12 +125,13 @@ fn run(row: &Row, folder: &Path, rounds: usize) -> anyhow::Result<u64> {
 }
 
 impl Args {
-    /// cargo adds `--bench`.
-    fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut this = Self { rows: ROWS.iter().collect(), is_update: false };
+    /// Nothing without a program, as by a plain `cargo bench`, which adds `--bench`.
+    fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Option<Self>> {
+        let mut this = Self { homing: PathBuf::new(), rows: ROWS.iter().collect(), is_update: false };
         let mut args = args.filter(|arg| arg != "--bench");
         while let Some(arg) = args.next() {
             match arg.as_str() {
+                "--homing" => this.homing = args.next().context(HELP)?.into(),
                 "--update" => this.is_update = true,
                 "--rows" => {
                     let names = args.next().context(HELP)?;
@@ -139,6 +145,6 @@ impl Args {
                 _ => bail!("{arg:?} is not known: {HELP}"),
             }
         }
-        Ok(this)
+        Ok(Some(this).filter(|args| !args.homing.as_os_str().is_empty()))
     }
 }

@@ -22,8 +22,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts it and waits until it is ready. `out` is where the tool writes its count.
-    pub(crate) fn start(unit: Unit, config: &Path, out: &Path) -> anyhow::Result<Self> {
+    /// Starts `homing` and waits until it is ready. `out` is where the tool writes its count.
+    pub(crate) fn start(unit: Unit, homing: &Path, config: &Path, out: &Path) -> anyhow::Result<Self> {
         // What an earlier run left there is not to be taken for this one's.
         let _ = std::fs::remove_file(out);
         let mut command = match unit {
@@ -39,7 +39,7 @@ impl Program {
                 command
             }
         };
-        command.args([env!("CARGO_BIN_EXE_homing"), "run", "-c"]).arg(config);
+        command.arg(homing).args(["run", "-c"]).arg(config);
         let mut tool =
             command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().with_context(|| {
                 format!("start {:?}; `make bench-gate` installs it", command.get_program())
