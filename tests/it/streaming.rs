@@ -130,22 +130,6 @@ fn a_small_answer_that_is_cut_is_asked_for_again() {
 }
 
 #[test]
-fn an_answer_that_comes_slowly_is_passed_on_as_it_comes() {
-    let a = backend("a");
-    let homing = homing(&[&a]).run();
-    a.answers("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-    let mut stream = open(homing.address);
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-    let mut seen = Vec::new();
-    until(|| {
-        let mut piece = [0; 1024];
-        let n = stream.read(&mut piece).unwrap();
-        seen.extend_from_slice(&piece[..n]);
-        seen.ends_with(b"\r\n\r\nhalf")
-    });
-}
-
-#[test]
 fn a_body_that_comes_too_slowly_is_a_408() {
     let a = backend("a");
     let homing = homing(&[&a]).listener("timeouts = { body = \"100ms\" }\n").run();
@@ -156,19 +140,22 @@ fn a_body_that_comes_too_slowly_is_a_408() {
 }
 
 #[test]
-fn events_arrive_as_they_are_sent() {
+fn what_comes_bit_by_bit_is_passed_on_as_it_comes() {
     let a = backend("a");
     let homing = homing(&[&a]).run();
-    a.answers("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n");
-    let mut stream = open(homing.address);
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-    let mut seen = Vec::new();
-    until(|| {
-        let mut piece = [0; 1024];
-        let n = stream.read(&mut piece).unwrap();
-        seen.extend_from_slice(&piece[..n]);
-        seen.ends_with(b"data: 1\n\r\n")
-    });
+    let events = "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n";
+    for (answer, end) in [(events, "data: 1\n\r\n"), ("Content-Length: 10\r\n\r\nhalf", "\r\n\r\nhalf")] {
+        a.answers(format!("HTTP/1.1 200 OK\r\n{answer}"));
+        let mut stream = open(homing.address);
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let mut seen = Vec::new();
+        until(|| {
+            let mut piece = [0; 1024];
+            let n = stream.read(&mut piece).unwrap();
+            seen.extend_from_slice(&piece[..n]);
+            seen.ends_with(end.as_bytes())
+        });
+    }
 }
 
 #[test]
