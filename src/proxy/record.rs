@@ -121,7 +121,8 @@ impl Record {
             let other = request.and_then(|r| r.client).filter(|ip| Some(*ip) != client.peer).map(IpText::of);
             let peer = client.vouched.address();
             let who = other.as_ref().map_or(peer, IpText::as_bytes);
-            let entry = Entry { client_ip: who, peer_ip: peer, ..Self::entry(story, request, client, took) };
+            let mut entry = Self::entry(story, request, client, took);
+            (entry.client_ip, entry.peer_ip) = (who, peer);
             logger.borrow_mut().log(&entry);
         }
     }
@@ -161,10 +162,8 @@ impl Record {
         };
         entry.method = request.part(&request.method);
         entry.host = request.part(&request.host);
-        let target = request.part(&request.target);
-        let question = memchr::memchr(b'?', target);
-        entry.path = target.get(..question.unwrap_or(target.len())).unwrap_or_default();
-        entry.query = question.and_then(|at| target.get(at + 1..));
+        entry.path = request.part(&request.path);
+        entry.query = request.head.get(request.path.end + 1..request.target.end);
         entry.proto = if request.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
         entry.pool = Some(&request.pool.pool.name);
         entry.ua = Some(request.part(&request.user_agent)).filter(|v| !v.is_empty());
@@ -179,5 +178,5 @@ impl Record {
 }
 
 fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }

@@ -51,6 +51,8 @@ pub struct Request {
     pub method: Range<usize>,
     /// Where in `head` the target stands.
     pub target: Range<usize>,
+    /// Where in `head` the target's path stands.
+    pub path: Range<usize>,
     /// Where in `head` the host stands.
     pub host: Range<usize>,
     /// How its body is framed.
@@ -196,6 +198,7 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
         head: worker.blocks.output(),
         method: 0..head.method.len(),
         target: head.method.len() + 1..head.method.len() + 1 + place.target.len(),
+        path: head.method.len() + 1..head.method.len() + 1 + path.len(),
         host: 0..0,
         framing,
         version: head.version,
