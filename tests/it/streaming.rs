@@ -140,6 +140,37 @@ fn a_body_that_comes_too_slowly_is_a_408() {
 }
 
 #[test]
+fn a_body_that_comes_a_byte_now_and_then_is_a_408_unless_that_is_allowed() {
+    let a = backend("a");
+    let drip = |address| {
+        let mut stream = open(address);
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(100))).unwrap();
+        stream.write_all(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 120\r\n\r\n").unwrap();
+        // Each pause is far below what a pause may be; a body of 120 bytes takes 12 s and more.
+        let mut seen = [0; 12];
+        for _ in 0..120 {
+            let _ = stream.write_all(b"x");
+            if stream.read_exact(&mut seen).is_ok() {
+                break;
+            }
+        }
+        stream.set_read_timeout(Some(crate::harness::LIMIT)).unwrap();
+        if seen == [0; 12] {
+            stream.read_exact(&mut seen).unwrap();
+        }
+        String::from_utf8_lossy(&seen).into_owned()
+    };
+    let [kept, loose] = ["", "limits = { body_rate = 0 }\n"].map(|keys| homing(&[&a]).listener(keys).run());
+    let (bounded, unbounded) = (kept.address, loose.address);
+    let (late, whole) = std::thread::scope(|scope| {
+        let late = scope.spawn(move || drip(bounded));
+        let whole = drip(unbounded);
+        (late.join().unwrap(), whole)
+    });
+    assert_eq!((late.as_str(), whole.as_str()), ("HTTP/1.1 408", "HTTP/1.1 200"));
+}
+
+#[test]
 fn what_comes_bit_by_bit_is_passed_on_as_it_comes() {
     let a = backend("a");
     let homing = homing(&[&a]).run();
