@@ -77,7 +77,6 @@ impl Explainer {
             phases: Arc::new(Phases::default()),
             visits: Arc::new(Visits::default()),
             open: Arc::new(AtomicU32::new(0)),
-            max_open: 0,
             pseudonym: "homing-explain".into(),
         };
         let worker = Worker::new(0, shared, None);

@@ -16,7 +16,7 @@ fn view() -> (Arc<View>, Arc<Phases>) {
     let backends = vec![testing::backend("a", nowhere()), testing::backend("b", nowhere())];
     let (published, metrics) = testing::published(testing::plan(backends, None));
     let mut state = State::new(Arc::clone(&published), Arc::clone(&metrics));
-    let failed = Report { pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
+    let failed = Report { epoch: 0, pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
     (0..2).for_each(|_| state.reported(failed, Duration::ZERO));
     assert!(published.load().plan.pools[0].members.get(BackendIx(0)).load.enter(0));
     let phases = Arc::new(Phases::new());

@@ -200,7 +200,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn reports_eject_and_time_opens_again_after_the_last_worker_is_gone() {
         let (control, published, reporter) = control(false);
-        let failed = Report { pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
+        let failed = Report { epoch: 0, pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
         let watch = async {
             (0..2).for_each(|_| reporter.tell(failed));
             until_open(&published, 1).await;

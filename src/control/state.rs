@@ -205,7 +205,7 @@ impl State {
         if let Some(place) = standings.get_mut(pool) {
             *place = Arc::new(now);
         }
-        self.published.publish(Snapshot { plan: Arc::clone(&snapshot.plan), standings });
+        self.published.publish(Snapshot { standings, ..Snapshot::clone(&snapshot) });
     }
 }
 

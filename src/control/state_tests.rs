@@ -36,7 +36,7 @@ fn probe(state: &mut State, backend: u16, is_good: bool) {
 }
 
 fn report(state: &mut State, backend: u16, outcome: Outcome, now: Duration) {
-    state.reported(Report { pool: 0, backend: BackendIx(backend), outcome }, now);
+    state.reported(Report { epoch: 0, pool: 0, backend: BackendIx(backend), outcome }, now);
 }
 
 fn fail_twice(state: &mut State, backend: u16, now: Duration) {
@@ -127,6 +127,6 @@ fn places_that_are_not_there_are_ignored() {
     let first = published.generation();
     probe(&mut state, 7, false);
     report(&mut state, 7, Outcome::Failed, s(0));
-    state.reported(Report { pool: 7, backend: BackendIx(0), outcome: Outcome::Failed }, s(0));
+    state.reported(Report { epoch: 0, pool: 7, backend: BackendIx(0), outcome: Outcome::Failed }, s(0));
     assert_eq!(published.generation(), first);
 }

@@ -186,7 +186,7 @@ impl Exchange<'_> {
             && framing != Framing::UntilClose
             && upload.is_read()
             && !self.client.has_ended
-            && !self.worker.is_draining();
+            && !self.is_last();
         self.story.status = head.status;
         let (pin, private) = self.settle(&head, &names, choice);
         let listener = &self.client.door.listener;

@@ -52,7 +52,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     let door = Rc::clone(&client.door);
     let asker = Asker {
         listener: &door.listener,
-        listener_ix: door.ix,
+        listener_ix: door.place(),
         peer: client.peer,
         vouched: &client.vouched,
         id: &story.id,
@@ -201,10 +201,15 @@ impl Exchange<'_> {
         let keep = self.request.persists
             && self.request.framing == Framing::None
             && !self.client.has_ended
-            && !self.worker.is_draining();
+            && !self.is_last();
         let (version, to_head) = (self.request.version, self.request.to_head);
         let id = upload.head().get(self.request.id.clone()).unwrap_or_default();
         answer(self.worker, self.client, own, version, to_head, keep, id).await
+    }
+
+    /// Whether the client's connection ends after this exchange because homing or its listener does.
+    pub(super) fn is_last(&self) -> bool {
+        self.worker.is_draining() || self.client.door.is_gone()
     }
 
     /// Whether the answer is delivered to a client that has ended its sending side.
@@ -218,7 +223,7 @@ impl Exchange<'_> {
 
     pub(super) fn failed(&self, member: &Rc<Member>, how: UpstreamError) {
         self.request.pool.owed.note(member.ix);
-        self.worker.report(self.request.pool.ix, member.ix, Outcome::Failed);
+        self.worker.report(&self.request.pool, member.ix, Outcome::Failed);
         self.worker.record().failed(self.request.pool.ix, member.ix, how);
     }
 
@@ -226,7 +231,7 @@ impl Exchange<'_> {
         let pool = &self.request.pool;
         let is_ejected = pool.standing.members.get(member.ix.index()).is_some_and(|a| a.ejected);
         if pool.owed.answered(member.ix, is_ejected) {
-            self.worker.report(self.request.pool.ix, member.ix, Outcome::Answered);
+            self.worker.report(pool, member.ix, Outcome::Answered);
         }
     }
 }

@@ -197,13 +197,12 @@ impl Exchange<'_> {
         came
     }
 
-    /// Sees the pool as it is now.
+    /// Sees the pool as it is now. After a reload that changed it a request ends by what it began with: its members may
+    /// be in other places now.
     pub(super) fn refresh(&mut self) {
         let view = self.worker.view();
-        let pool = view.pools.get(self.request.pool.ix);
-        if let Some(pool) = pool.filter(|pool| Arc::ptr_eq(&pool.pool, &self.request.pool.pool)) {
+        if let Some(pool) = view.pools.iter().find(|pool| Arc::ptr_eq(&pool.pool, &self.request.pool.pool)) {
             self.request.pool = Rc::clone(pool);
-            self.view = view;
         }
     }
 }

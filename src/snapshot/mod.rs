@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::base::cidr::PrefixSet;
 use crate::message::field::Underscores;
-use crate::net::listen::ListenAddress;
+use crate::net::listen::{Bound, ListenAddress};
 use crate::pool::Pool;
 use crate::pool::standing::Standing;
 use crate::route::Routes;
@@ -20,8 +20,14 @@ use crate::route::Routes;
 pub struct Snapshot {
     /// What the configuration said; shared by all snapshots made from it.
     pub plan: Arc<Plan>,
+    /// Grows with every plan; tells one from the next.
+    pub epoch: u64,
     /// One per pool, in the plan's order.
     pub standings: Vec<Arc<Standing>>,
+    /// The listeners' sockets, in the plan's order.
+    pub bound: Vec<Arc<Bound>>,
+    /// Connections that may be open, over all workers.
+    pub max_open: u32,
 }
 
 /// The configuration, parsed into types that cannot be wrong.
@@ -151,10 +157,10 @@ pub struct Shutdown {
 }
 
 impl Snapshot {
-    /// The first snapshot of a plan: no verdicts yet.
+    /// The first snapshot of a plan: no verdicts yet, and no sockets.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
         let standings = plan.pools.iter().map(|p| Arc::new(Standing::initial(&p.members))).collect();
-        Self { plan, standings }
+        Self { plan, epoch: 0, standings, bound: Vec::new(), max_open: u32::MAX }
     }
 }
