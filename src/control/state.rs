@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::checker::{Good, Probed};
 use crate::backend::BackendIx;
-use crate::backend::availability::{AdminState, Availability, Health};
+use crate::backend::availability::{AdminState, Availability, Health, Leaving};
 use crate::base::time::UnixSeconds;
 use crate::health::outlier::Outlier;
 use crate::health::streak::{Finding, Streak};
@@ -226,6 +226,7 @@ impl PoolState {
             admin: m.admin,
             health: m.streak.health(),
             ejected: m.outlier.until().is_some(),
+            leaving: Leaving::default(),
         });
         let (members, policy) = (&self.pool.members, &self.pool.policy);
         let mut standing = Standing::new(members, availability.collect(), policy.panic);
