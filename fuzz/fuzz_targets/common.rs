@@ -21,7 +21,7 @@ use homing::affinity::cookie::{CookieAffinity, CookieSettings, Stripped};
 use homing::affinity::opened::OpenedCache;
 use homing::affinity::seal::{Aad, Scratch, SealKeys};
 use homing::affinity::{Pin, Session, Why};
-use homing::backend::availability::{AdminState, Availability, Health};
+use homing::backend::availability::{AdminState, Availability, Health, Leaving};
 use homing::backend::members::{BackendSet, Members};
 use homing::backend::{Backend, BackendIx};
 use homing::base::time::UnixSeconds;
@@ -372,5 +372,6 @@ fn availability(byte: u8) -> Availability {
     let admin =
         [AdminState::Ready, AdminState::Drain, AdminState::Maint, AdminState::Ready][usize::from(byte & 3)];
     let health = [Health::Up, Health::Unknown, Health::Down, Health::Up][usize::from(byte >> 2 & 3)];
-    Availability { admin, health, ejected: byte >> 4 & 1 == 1 }
+    let leaving = if byte >> 5 & 1 == 1 { Leaving::Over } else { Leaving::Keep };
+    Availability { admin, health, ejected: byte >> 4 & 1 == 1, leaving }
 }

@@ -46,6 +46,8 @@ pub enum Why {
     Down,
     /// Moved: the pin's backend is in maintenance.
     Maint,
+    /// Moved: the drain of the pin's backend is over, or over for sessions that pause as long as this one did.
+    Drained,
     /// Moved: the pin's backend has no room.
     Full,
     /// Moved: the pin's backend did not accept the connection or broke before it answered.
@@ -60,7 +62,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason, in declaration order, for tables of counters.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Balanced,
         Self::New,
         Self::Followed,
@@ -72,6 +74,7 @@ impl Why {
         Self::Removed,
         Self::Down,
         Self::Maint,
+        Self::Drained,
         Self::Full,
         Self::Unreachable,
         Self::Strict,
@@ -94,6 +97,7 @@ impl Why {
             Self::Removed => "removed",
             Self::Down => "down",
             Self::Maint => "maint",
+            Self::Drained => "drained",
             Self::Full => "full",
             Self::Unreachable => "unreachable",
             Self::Strict => "strict",
@@ -108,7 +112,9 @@ impl Why {
         match self {
             Self::Pinned | Self::Refreshed => "hit",
             Self::New | Self::Followed | Self::ExpiredIdle | Self::ExpiredLifetime | Self::Invalid => "new",
-            Self::Removed | Self::Down | Self::Maint | Self::Full | Self::Unreachable => "moved",
+            Self::Removed | Self::Down | Self::Maint | Self::Drained | Self::Full | Self::Unreachable => {
+                "moved"
+            }
             Self::Strict | Self::NoBackend => "broken",
             Self::Balanced | Self::Bypass => "none",
         }

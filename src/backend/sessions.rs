@@ -92,6 +92,14 @@ impl Slots {
         written < present || written > present.saturating_add(1)
     }
 
+    /// For how many seconds before `now` a session last written at `last_seen` was surely not used: its last use may
+    /// lie anywhere in the slot of `last_seen`. Less than the truth by one slot at most.
+    #[must_use]
+    pub const fn pause(self, last_seen: UnixSeconds, now: UnixSeconds) -> u32 {
+        let end = self.slot_of(last_seen).saturating_add(1).saturating_mul(self.length);
+        now.0.saturating_sub(end - 1)
+    }
+
     /// Seconds of one slot.
     #[must_use]
     pub const fn length(self) -> u32 {

@@ -125,7 +125,7 @@ mod tests {
             (Ready, Health::Drain, true, BackendState::Drain),
             (Maint, Down, true, BackendState::Maint),
         ] {
-            assert_eq!(state(Availability { admin, health, ejected }), expected);
+            assert_eq!(state(Availability { admin, health, ejected, ..Availability::default() }), expected);
         }
     }
 }

@@ -4,7 +4,9 @@
 //! |-------------|------------------------|------------------------------------------------------------|
 //! | none        |                        | the strategy's choice among the open members               |
 //! | to b        | serving, not tried     | b, draining and ejected included                           |
-//! | to b        | down, maint, full, lost| the open member of highest rank of (session key, b's id)   |
+//! | to b        | draining, b's sessions |                                                            |
+//! |             | are to go by now       | the open member of highest rank of (session key, b's id)   |
+//! | to b        | down, maint, full, lost| the same                                                   |
 //! | removed     | gone from the pool     | the same                                                   |
 //! | void        | expired or invalid     | the strategy's choice among the open members               |
 //!
@@ -20,6 +22,7 @@ use crate::backend::BackendIx;
 use crate::backend::availability::AdminState;
 use crate::backend::members::{BackendSet, Candidates, Room};
 use crate::base::hash::hash64;
+use crate::base::time::UnixSeconds;
 use crate::strategy::{Needs, Picker, RequestFacts, rendezvous};
 
 /// One worker's pickers for one pool.
@@ -109,7 +112,7 @@ impl Pickers {
     pub fn choose(&mut self, ask: &Question<'_>, facts: &RequestFacts<'_>) -> Decision {
         let Some(session) = ask.session else { return self.begin(ask, facts, Why::Balanced) };
         match session.pin {
-            Pin::To(home) => match ask.lost(home) {
+            Pin::To(home) => match ask.lost(home, session, facts.now) {
                 None => {
                     let why = if session.is_due { Why::Refreshed } else { Why::Pinned };
                     Decision::Go(Choice { backend: home, why })
@@ -184,15 +187,32 @@ impl Pickers {
 
 impl Question<'_> {
     /// Why the pin's backend cannot be used, if it cannot.
-    fn lost(&self, home: BackendIx) -> Option<Why> {
+    fn lost(&self, home: BackendIx, session: &Session, now: UnixSeconds) -> Option<Why> {
         if self.tried.contains(home) {
             return Some(Why::Unreachable);
         }
         if self.standing.serving.contains(home) {
+            if self.standing.lets_idle_go && self.has_to_go(home, session, now) {
+                return Some(Why::Drained);
+            }
             return if self.pool.members.get(home).has_room() { None } else { Some(Why::Full) };
         }
-        let admin = self.standing.members.get(home.index()).map(|a| a.admin);
-        Some(if admin == Some(AdminState::Maint) { Why::Maint } else { Why::Down })
+        Some(match self.standing.members.get(home.index()) {
+            Some(a) if a.admin == AdminState::Maint => Why::Maint,
+            Some(a) if a.has_left() => Why::Drained,
+            _ => Why::Down,
+        })
+    }
+
+    /// Whether its home, which drains, gives up a session that paused as long as this one did.
+    fn has_to_go(&self, home: BackendIx, session: &Session, now: UnixSeconds) -> bool {
+        let longest = self.standing.members.get(home.index()).and_then(|a| a.longest_pause());
+        longest.is_some_and(|longest| self.pause(home, session, now) >= longest)
+    }
+
+    /// For how many seconds the session was surely not used.
+    fn pause(&self, home: BackendIx, session: &Session, now: UnixSeconds) -> u32 {
+        self.pool.members.get(home).sessions.slots().pause(session.last_seen, now)
     }
 
     /// A session whose home cannot be used for the reason `why`.

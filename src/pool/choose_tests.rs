@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::affinity::key::KeyPlan;
 use crate::backend::Backend;
-use crate::backend::availability::{Availability, Health};
+use crate::backend::availability::{Availability, Health, Leaving};
 use crate::backend::members::Members;
 use crate::base::options::Options;
 use crate::base::time::UnixSeconds;
@@ -121,6 +121,34 @@ fn a_lost_home_is_waited_for_refused_or_left_as_the_pool_says() {
         let moved = decision.choice().filter(|c| c.why != Why::Pinned);
         assert!(moved.is_none_or(|c| c.backend != BackendIx(0)), "{said}");
     }
+}
+
+#[test]
+fn a_drain_gives_up_its_sessions_as_far_as_it_has_come() {
+    let pool = pool(&round_robin::KIND, OnLost::Rebind);
+    let drained = |leaving, health, ago: u32| {
+        let mut states = standing(&pool, &[]).members;
+        states[0] = Availability { admin: AdminState::Drain, health, leaving, ..states[0] };
+        let standing = Standing::new(&pool.members, states, Panic::Refuse);
+        let session = Session { last_seen: UnixSeconds(NOW.0 - ago), ..pinned(0) };
+        text(&pool, decide(&pool, &standing, session, &[], ALL, 0))
+    };
+    let slot = pool.members.get(BackendIx(0)).sessions.slots().length();
+    for (leaving, ago, expected) in [
+        (Leaving::Keep, 900, "go pinned a"),
+        (Leaving::Idle(100), 0, "go pinned a"),
+        (Leaving::Idle(100), 99, "go pinned a"),
+        (Leaving::Idle(100), 100 + slot, "go drained "),
+        (Leaving::Over, 0, "go drained "),
+    ] {
+        let said = drained(leaving, Health::Up, ago);
+        assert!(said.starts_with(expected), "{leaving:?} {ago}: {said}");
+    }
+    assert!(
+        drained(Leaving::Over, Health::Down, 0).starts_with("go drained "),
+        "the operator's wish comes first"
+    );
+    assert!(drained(Leaving::Idle(100), Health::Down, 0).starts_with("go down "));
 }
 
 #[test]

@@ -238,6 +238,7 @@ pub const FULL: Own = own(503, "full", "every backend is full");
 pub const fn lost_home(why: Why) -> Own {
     match why {
         Why::Maint => own(503, "home_maint", "this session's server is in maintenance"),
+        Why::Drained => own(503, "home_drained", "this session's server was taken out of service"),
         Why::Full => own(503, "home_full", "this session's server is full"),
         Why::Unreachable => own(503, "home_unreachable", "this session's server cannot be reached"),
         _ => own(503, "home_down", "this session's server is down"),
