@@ -33,6 +33,8 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     /// How far stopping has come; advancing it stops.
     pub phases: Arc<Phases>,
+    /// The snapshots, and how a backend's tunnels are cut.
+    pub published: Arc<Published>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: control::Handle,
     log: Option<AccessLogWriter>,
@@ -79,7 +81,7 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
     });
     let threads = threads.collect::<io::Result<_>>().context("start a worker")?;
     let control = control::start(Control {
-        published,
+        published: Arc::clone(&published),
         reports,
         metrics,
         admin,
@@ -89,7 +91,7 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
     })
     .context("start the control plane")?;
     phases.advance(Phase::Serving);
-    Ok(Running { listeners, admin: admin_address, phases, workers: threads, control, log })
+    Ok(Running { listeners, admin: admin_address, phases, published, workers: threads, control, log })
 }
 
 impl Running {

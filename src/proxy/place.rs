@@ -203,7 +203,7 @@ impl Exchange<'_> {
         let pool = view.pools.get(self.request.pool.ix);
         if let Some(pool) = pool.filter(|pool| Arc::ptr_eq(&pool.pool, &self.request.pool.pool)) {
             self.request.pool = Rc::clone(pool);
-            self.view = view;
+            self.view = Some(view);
         }
     }
 }
