@@ -30,7 +30,8 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     /// How far stopping has come; advancing it stops.
     pub phases: Arc<Phases>,
-    published: Arc<Published>,
+    /// The snapshots, and how a backend's tunnels are cut.
+    pub published: Arc<Published>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: control::Handle,
     log: Option<AccessLogWriter>,

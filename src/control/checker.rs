@@ -20,9 +20,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
-use crate::backend::{Backend, BackendIx};
+use crate::backend::{Backend, BackendId};
 use crate::base::address::Address;
 use crate::health::{Check, HttpProbe, Probe};
 use crate::snapshot::Plan;
@@ -34,10 +34,10 @@ const USER_AGENT: &str = concat!("homing/", env!("CARGO_PKG_VERSION"), " (check)
 /// What came of one probe.
 #[derive(Debug)]
 pub struct Probed {
-    /// The pool, by place in the snapshot.
-    pub pool: usize,
+    /// The pool's name.
+    pub pool: Arc<str>,
     /// The backend.
-    pub backend: BackendIx,
+    pub backend: BackendId,
     /// What was good about it, or bad.
     pub result: Result<Good, Bad>,
 }
@@ -86,26 +86,73 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Starts a task for each backend of each pool that has checks.
-pub(super) fn spawn(tasks: &mut JoinSet<()>, plan: &Plan, probed: &mpsc::Sender<Probed>) {
-    for (pool, it) in plan.pools.iter().enumerate() {
-        let Some(check) = it.check.as_ref().map(|check| Arc::new(check.clone())) else { continue };
-        for (ix, backend) in it.members.iter() {
-            tasks.spawn(keep_probing(pool, ix, Arc::clone(backend), Arc::clone(&check), probed.clone()));
+/// The tasks, one for each backend of each pool that has checks.
+#[derive(Debug)]
+pub(super) struct Checkers {
+    probed: mpsc::Sender<Probed>,
+    tasks: JoinSet<()>,
+    running: Vec<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    pool: Arc<str>,
+    backend: BackendId,
+    address: Address,
+    check: Arc<Check>,
+    task: AbortHandle,
+}
+
+impl Checkers {
+    pub(super) fn new(probed: mpsc::Sender<Probed>) -> Self {
+        Self { probed, tasks: JoinSet::new(), running: Vec::new() }
+    }
+
+    /// Probes whom `plan` wants probed: tasks of backends that are probed as before go on.
+    pub(super) fn follow(&mut self, plan: &Plan) {
+        let mut before = std::mem::take(&mut self.running);
+        for pool in &plan.pools {
+            let Some(check) = &pool.check else { continue };
+            let mut shared = None;
+            for (_, backend) in pool.members.iter() {
+                let same = |r: &Running| {
+                    r.pool == pool.name
+                        && r.backend == backend.id
+                        && r.address == backend.address
+                        && *r.check == *check
+                };
+                if let Some(at) = before.iter().position(same) {
+                    self.running.push(before.swap_remove(at));
+                    continue;
+                }
+                let check = Arc::clone(shared.get_or_insert_with(|| Arc::new(check.clone())));
+                let (name, probed) = (Arc::clone(&pool.name), self.probed.clone());
+                let task =
+                    self.tasks.spawn(keep_probing(name, Arc::clone(backend), Arc::clone(&check), probed));
+                self.running.push(Running {
+                    pool: Arc::clone(&pool.name),
+                    backend: backend.id.clone(),
+                    address: backend.address.clone(),
+                    check,
+                    task,
+                });
+            }
         }
+        before.into_iter().for_each(|gone| gone.task.abort());
+        while self.tasks.try_join_next().is_some() {}
     }
 }
 
 async fn keep_probing(
-    pool: usize,
-    ix: BackendIx,
+    pool: Arc<str>,
     backend: Arc<Backend>,
     check: Arc<Check>,
     probed: mpsc::Sender<Probed>,
 ) {
     loop {
         let result = probe(&backend, &check).await;
-        if probed.send(Probed { pool, backend: ix, result }).await.is_err() {
+        let (pool, id) = (Arc::clone(&pool), backend.id.clone());
+        if probed.send(Probed { pool, backend: id, result }).await.is_err() {
             return;
         }
         tokio::time::sleep(varied(check.interval, check.jitter, fastrand::f64())).await;

@@ -6,15 +6,17 @@
 //! | SIGINT | the same; without the notice if standard input is a terminal, for nobody sends clients to a developer |
 //! | a second of those | cuts at once |
 //! | SIGUSR1 | opens the access log anew |
-//! | SIGHUP | says that reload is not there yet, and does nothing |
+//! | SIGHUP | reloads the configuration |
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
-use crate::snapshot::Shutdown;
+use super::owner::{Ask, Order};
 use crate::snapshot::phases::{Phase, Phases};
+use crate::snapshot::published::Published;
 use crate::telemetry::access_log::Reopener;
 
 /// The process's signals, taken from their default actions.
@@ -65,9 +67,23 @@ impl Streams {
 }
 
 /// Does what signals ask for; does not end.
-pub async fn follow_signals(mut streams: Streams, phases: Arc<Phases>, access_log: Option<Reopener>) {
+pub(super) async fn follow_signals(
+    mut streams: Streams,
+    phases: Arc<Phases>,
+    access_log: Option<Reopener>,
+    desk: mpsc::Sender<Ask>,
+) {
     loop {
-        obey(streams.next().await, &phases, access_log.as_ref());
+        let wish = streams.next().await;
+        if wish == Wish::Reload {
+            // Nobody waits for what comes of it: the log says so.
+            let (ask, _) = Ask::new(Order::Reload { is_dry: false }, "SIGHUP");
+            if desk.send(ask).await.is_err() {
+                return;
+            }
+        } else {
+            obey(wish, &phases, access_log.as_ref());
+        }
     }
 }
 
@@ -84,13 +100,14 @@ fn obey(wish: Wish, phases: &Phases, access_log: Option<&Reopener>) {
             Some(log) => log.reopen(),
             None => tracing::info!("SIGUSR1: there is no access log to reopen"),
         },
-        Wish::Reload => tracing::warn!("SIGHUP: reload comes in a later version; nothing changed"),
+        Wish::Reload => {}
     }
 }
 
 /// Leads from notice to drain to cut, each after its time, whoever began it.
-pub async fn follow_phases(phases: Arc<Phases>, times: Shutdown) {
+pub async fn follow_phases(phases: Arc<Phases>, published: Arc<Published>) {
     phases.reached(Phase::Notice).await;
+    let times = published.load().plan.shutdown;
     if phases.now() == Phase::Notice {
         tracing::info!("stopping: not ready any more, serving for another {:?}", times.notice);
         tokio::select! {

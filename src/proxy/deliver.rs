@@ -13,6 +13,7 @@ use super::retry::Stage;
 use super::tunnel::{self, End};
 use super::upstream::Lease;
 use super::visits::Visit;
+use super::worker::View;
 use crate::affinity::caching::Pinning;
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, Lengths};
@@ -26,6 +27,9 @@ use crate::telemetry::reasons::UpstreamError;
 const SMALL: u64 = 16 * 1024;
 /// How long it is waited for: what is sent at once is here by then, and what is not is passed on as it comes.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// Without a view.
+static NO_RULES: HeaderRules = HeaderRules { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
 
 /// Why an answer is not passed on, now.
 enum Unfit {
@@ -75,6 +79,8 @@ impl Exchange<'_> {
             self.answered(&member);
         }
         lease.held.consume(end);
+        // What follows may last for hours, and new views come meanwhile.
+        self.view = None;
         if answer.is_tunnel {
             return self.tunnel(lease, answer).await.map(Ok);
         }
@@ -243,7 +249,10 @@ impl Exchange<'_> {
     }
 
     fn rules(&self) -> &HeaderRules {
-        &self.view.snapshot.plan.routes.as_slice()[self.request.route].response_headers
+        match &self.view {
+            Some(view) => &view.snapshot.plan.routes.as_slice()[self.request.route].response_headers,
+            None => &NO_RULES,
+        }
     }
 
     /// Moves both bodies to their ends. The error is the word for whose end it was.
@@ -300,10 +309,12 @@ impl Exchange<'_> {
         let timeouts = self.request.pool.pool.timeouts;
         let write = self.client.door.listener.timeouts.write;
         write_all(self.client, &answer.out).await.map_err(|()| Stop::Gone("client.response"))?;
+        let member = Rc::clone(&lease.member);
         let (mut stream, mut held) = lease.into_tunnel();
         let client = End { stream: &mut self.client.stream, held: &mut self.client.held, write };
         let backend = End { stream: &mut stream, held: &mut held, write: timeouts.write };
-        let (up, down) = tunnel::run(client, backend, &self.client.deadline, timeouts.tunnel).await;
+        let (load, deadline) = (&member.backend.load, &self.client.deadline);
+        let (up, down) = tunnel::run(self.worker, load, client, backend, deadline, timeouts.tunnel).await;
         self.story.bytes_in = up;
         self.story.bytes_out = down + answer.out.len() as u64;
         Ok(Next::Over)

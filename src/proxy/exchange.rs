@@ -67,7 +67,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         }
     };
     client.held.consume(len);
-    let mut exchange = Exchange { worker, client, view, request, story, has_informed: false };
+    let mut exchange = Exchange { worker, client, view: Some(view), request, story, has_informed: false };
     let mut upload = exchange.upload();
     let next = match exchange.run(&mut upload).await {
         Ok(next) => next,
@@ -88,7 +88,8 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
 pub(super) struct Exchange<'a> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) client: &'a mut Client,
-    pub(super) view: Rc<View>,
+    /// From admission until the head of the answer is written.
+    pub(super) view: Option<Rc<View>>,
     pub(super) request: Request,
     pub(super) story: Story,
     /// Whether the client was sent an informational answer.

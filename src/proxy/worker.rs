@@ -41,6 +41,8 @@ const ACCEPTS: u32 = 64;
 const GRACE: Duration = Duration::from_secs(1);
 /// How long accepting rests when descriptors have run out: it must not spin.
 const REST: Duration = Duration::from_millis(100);
+/// How long tunnels have for a last word when everything is cut.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// From one word in the log about that to the next.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -90,6 +92,10 @@ pub struct Worker {
     closing: Cell<Option<Instant>>,
     /// When the log was last told that accepting rests.
     rested: Cell<Option<Instant>>,
+    /// Tunnels in flight on this worker.
+    tunnels: Cell<u32>,
+    /// The cuts that this worker's tunnels know of.
+    cuts: Cell<u64>,
 }
 
 /// A listening socket while it is served.
@@ -133,6 +139,8 @@ impl Worker {
             began: Instant::now(),
             closing: Cell::new(None),
             rested: Cell::new(None),
+            tunnels: Cell::new(0),
+            cuts: Cell::new(0),
             shared,
         };
         worker.tick();
@@ -145,7 +153,7 @@ impl Worker {
     /// A socket could not be handed to the runtime.
     pub async fn run(self: Rc<Self>) -> io::Result<()> {
         let mut ticks = tokio::time::interval(TICK);
-        let (mut phase, mut epoch) = (Phase::Serving, None);
+        let (mut phase, mut epoch, mut silence) = (Phase::Serving, None, None);
         loop {
             let now = self.shared.phases.now();
             if now != phase {
@@ -153,6 +161,10 @@ impl Worker {
                 if phase >= Phase::Drain {
                     self.entrances.borrow_mut().drain(..).for_each(|entrance| entrance.closes.notify_one());
                     self.closing.set(Some(Instant::now() + GRACE));
+                }
+                if phase == Phase::Cut {
+                    silence = Some(Instant::now() + LAST_WORD);
+                    self.tell_tunnels(u64::MAX);
                 }
             }
             let view = self.view();
@@ -163,7 +175,8 @@ impl Worker {
             if self.closes_idle() {
                 self.clock.wake_all();
             }
-            let is_over = phase == Phase::Cut || phase == Phase::Drain && self.shared.open.load(Relaxed) == 0;
+            let is_said = silence.is_some_and(|at| self.tunnels.get() == 0 || at <= Instant::now());
+            let is_over = is_said || phase == Phase::Drain && self.shared.open.load(Relaxed) == 0;
             if is_over {
                 self.record.flush();
                 return Ok(());
@@ -211,6 +224,7 @@ impl Worker {
             *self.date.borrow_mut() = httpdate::fmt_http_date(SystemTime::now()).into();
         }
         self.blocks.tick();
+        self.tell_tunnels(self.shared.published.cuts());
         let view = Rc::clone(&self.view.borrow());
         for pool in &view.pools {
             let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
@@ -220,6 +234,14 @@ impl Worker {
             }
         }
         self.record.flush();
+    }
+
+    /// Wakes the tunnels, with everything else, if there are cuts that they do not know of.
+    fn tell_tunnels(&self, cuts: u64) {
+        let known = self.cuts.get().max(cuts);
+        if self.cuts.replace(known) != known {
+            self.clock.wake_all();
+        }
     }
 
     async fn accept(self: Rc<Self>, entrance: &Entrance, acceptor: Acceptor) {
@@ -333,6 +355,21 @@ impl Worker {
     #[must_use]
     pub fn closes_idle(&self) -> bool {
         self.closing.get().is_some_and(|at| at <= Instant::now())
+    }
+
+    /// Tunnels in flight on this worker.
+    pub(super) fn tunnels(&self) -> &Cell<u32> {
+        &self.tunnels
+    }
+
+    /// Grows when tunnels should look whether they are to end.
+    pub(super) fn cuts(&self) -> u64 {
+        self.cuts.get()
+    }
+
+    /// Whether everything is cut now.
+    pub(super) fn is_cut(&self) -> bool {
+        self.shared.phases.now() == Phase::Cut
     }
 
     /// Tells the control plane how a request went with a backend.
