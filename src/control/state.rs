@@ -114,7 +114,7 @@ impl State {
             }
             None => tracing::debug!("backend {} checked: {text}", state.name(backend)),
         }
-        self.metrics.control().checked(pool, backend.index(), is_good);
+        self.metrics.checked(&state.pool.name, state.pool.members.get(backend).id.as_str(), is_good);
         self.checks.set(pool, backend, LastCheck { is_good, text, at: UnixSeconds::now() });
         if turned.is_some() {
             self.settle(pool);
@@ -179,7 +179,7 @@ impl State {
             state.pool.members.iter().zip(before.members.iter().zip(&now.members))
         {
             if was != is {
-                self.metrics.control().state_changed(pool, backend.index());
+                self.metrics.state_changed(&state.pool.name, state.pool.members.get(backend).id.as_str());
             }
             match (was.ejected, is.ejected) {
                 (false, true) => tracing::warn!(

@@ -18,7 +18,9 @@ use super::worker::Worker;
 use crate::message::head::Version;
 use crate::net::stream::Stream;
 use crate::snapshot::Listener;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::reasons::Rejection;
+use crate::telemetry::shards::ListenerShard;
 
 /// A listener as one worker sees it.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Door {
     pub open: Arc<AtomicU32>,
     /// The same by address, where that is limited.
     pub crowd: Option<Arc<Crowd>>,
+    /// A worker's counters of it; read by nobody before [`Door::at`].
+    pub shard: Arc<ListenerShard>,
 }
 
 /// Counts a connection as open until it is dropped, and a panic that drops it.
@@ -53,8 +57,15 @@ impl Door {
             listener: Arc::clone(listener),
             port,
             open: Arc::default(),
+            shard: Arc::default(),
             crowd: (most > 0).then(|| Arc::new(Crowd::new(most))),
         }
+    }
+
+    /// The same door, counted by this worker.
+    #[must_use]
+    pub fn at(self, metrics: &Metrics, worker: usize) -> Self {
+        Self { shard: metrics.listener(worker, &self.listener.name), ..self }
     }
 
     /// Lets a connection in, or turns it away.
@@ -87,7 +98,7 @@ impl Door {
             self.open.fetch_sub(1, Relaxed);
             return Err(Rejection::ProcessFull);
         }
-        worker.record().opened(self.ix);
+        self.shard.opened();
         Ok(Inside { worker: Rc::clone(worker), door: Rc::clone(self), who: None })
     }
 }
@@ -124,7 +135,7 @@ impl Drop for Inside {
         }
         self.door.open.fetch_sub(1, Relaxed);
         self.worker.open().fetch_sub(1, Relaxed);
-        self.worker.record().closed(self.door.ix);
+        self.door.shard.closed();
         if std::thread::panicking() {
             self.worker.record().panicked();
         }
@@ -133,7 +144,7 @@ impl Drop for Inside {
 
 /// Counts a connection that may not stay, and says so to its peer if there is anything to say.
 fn turn_away(worker: &Worker, door: &Door, stream: &Stream, why: Rejection) {
-    worker.record().rejected(door.ix, why);
+    door.shard.rejected(why);
     tracing::debug!(listener = &*door.listener.name, reason = why.as_str(), "a connection is turned away");
     let Some(own) = respond::of_rejection(why) else { return };
     let mut out = worker.blocks.output();

@@ -107,7 +107,8 @@ impl Worker {
     pub fn new(index: usize, shared: Shared, logger: Option<AccessLogger>) -> Rc<Self> {
         let mut rng = fastrand::Rng::new();
         let snapshot = shared.published.load();
-        let view = View::new(shared.published.generation(), snapshot, None, &mut rng);
+        let counts = (&*shared.metrics, index);
+        let view = View::new(shared.published.generation(), snapshot, None, &mut rng, counts);
         let worker = Self {
             index,
             clock: Rc::default(),
@@ -137,6 +138,7 @@ impl Worker {
         let mut accepting = Vec::new();
         for (door, socket) in doors {
             let acceptor = Acceptor::new(&door, socket)?;
+            let door = door.at(&self.shared.metrics, self.index);
             let worker = Rc::clone(&self);
             accepting.push(tokio::task::spawn_local(async move { worker.accept(door, acceptor).await }));
         }
@@ -176,7 +178,7 @@ impl Worker {
             let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
             for member in pool.members.iter() {
                 member.sweep(self.clock.now(), idle);
-                self.record.idle(pool.ix, member.ix, member.idle());
+                pool.shard.backend(member.ix.index()).idle(member.idle());
             }
         }
         self.record.flush();
@@ -217,7 +219,8 @@ impl Worker {
             return old;
         }
         let snapshot = self.shared.published.load();
-        let new = Rc::new(View::new(generation, snapshot, Some(&old), &mut self.rng.borrow_mut()));
+        let counts = (&*self.shared.metrics, self.index);
+        let new = Rc::new(View::new(generation, snapshot, Some(&old), &mut self.rng.borrow_mut(), counts));
         *self.view.borrow_mut() = Rc::clone(&new);
         new
     }
@@ -299,7 +302,15 @@ impl Worker {
 }
 
 impl View {
-    fn new(generation: u64, snapshot: Arc<Snapshot>, old: Option<&Self>, rng: &mut fastrand::Rng) -> Self {
+    /// `counts` is where this worker, by its number, counts.
+    fn new(
+        generation: u64,
+        snapshot: Arc<Snapshot>,
+        old: Option<&Self>,
+        rng: &mut fastrand::Rng,
+        counts: (&Metrics, usize),
+    ) -> Self {
+        let (metrics, worker) = counts;
         let pools = snapshot.plan.pools.iter().zip(&snapshot.standings).enumerate();
         let pools = pools.map(|(ix, (pool, standing))| {
             let same = old.and_then(|o| o.pools.iter().find(|p| Arc::ptr_eq(&p.pool, pool)));
@@ -311,6 +322,11 @@ impl View {
                         ix,
                         pool: Arc::clone(pool),
                         standing: Arc::clone(standing),
+                        shard: metrics.pool(
+                            worker,
+                            &pool.name,
+                            pool.members.iter().map(|(_, b)| b.id.as_str()),
+                        ),
                         pickers: Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..)))),
                         members: members.collect(),
                         owed: Rc::new(Owed::new(pool.members.len())),
