@@ -53,7 +53,7 @@ struct BackendSeen {
 }
 
 /// One figure of what was read.
-type Of<T> = fn(&T) -> u64;
+type Of<T, N = u64> = fn(&T) -> N;
 
 impl Metrics {
     /// All series as text.
@@ -245,7 +245,7 @@ impl Text {
     }
 
     fn drains(&mut self, seen: &Seen) {
-        let gauges: [(_, _, fn(&DrainLive) -> Option<u32>); 3] = [
+        let gauges: [(_, _, Of<DrainLive, Option<u32>>); 3] = [
             ("homing_drain_sessions_remaining", "Sessions that a draining backend still has.", |d| {
                 Some(d.sessions)
             }),
