@@ -18,7 +18,7 @@ use crate::snapshot::phases::{Phase, Phases};
 use crate::snapshot::published::Published;
 use crate::snapshot::{LogFormat, Plan, Snapshot, reports};
 use crate::telemetry::access_log::{AccessLogWriter, Format};
-use crate::telemetry::metrics::{Layout, Metrics, PoolNames};
+use crate::telemetry::metrics::{Layout, Metrics};
 use anyhow::Context as _;
 
 /// A homing that serves.
@@ -51,7 +51,7 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
         None => None,
         Some(listen) => Some(claim_one(listen, "[admin] listen")?),
     };
-    let metrics = Arc::new(Metrics::new(layout(&plan, workers)));
+    let metrics = Arc::new(Metrics::new(Layout { workers, affinity: &AFFINITY, refusals: REFUSALS }));
     let log = start_log(&plan, &metrics)?;
     let phases = Arc::new(Phases::default());
     let (reporter, reports) = reports::channel();
@@ -154,20 +154,6 @@ fn work(
         .max_blocking_threads(8)
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async move { Worker::new(index, shared, logger).run().await })
-}
-
-fn layout(plan: &Plan, workers: usize) -> Layout {
-    let pool = |pool: &Arc<crate::pool::Pool>| PoolNames {
-        name: Arc::clone(&pool.name),
-        backends: pool.members.iter().map(|(_, b)| b.id.as_str().into()).collect(),
-    };
-    Layout {
-        workers,
-        listeners: plan.listeners.iter().map(|l| Arc::clone(&l.name)).collect(),
-        pools: plan.pools.iter().map(pool).collect(),
-        affinity: &AFFINITY,
-        refusals: REFUSALS,
-    }
 }
 
 fn start_log(plan: &Plan, metrics: &Metrics) -> anyhow::Result<Option<AccessLogWriter>> {

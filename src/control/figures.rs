@@ -10,10 +10,11 @@ use crate::backend::availability::{AdminState, Availability, Health};
 use crate::backend::{Backend, BackendIx};
 use crate::base::time::UnixSeconds;
 use crate::pool::Pool;
-use crate::snapshot::Snapshot;
 use crate::snapshot::phases::Phase;
 use crate::snapshot::published::Published;
-use crate::telemetry::exposition::{BackendLive, BackendState, Live};
+use crate::snapshot::{Plan, Snapshot};
+use crate::telemetry::live::{BackendLive, BackendState, Live, TableLive};
+use crate::telemetry::metrics::{Names, PoolNames};
 
 /// One snapshot's live figures.
 pub(super) struct Figures<'a> {
@@ -78,6 +79,14 @@ impl<'a> Figures<'a> {
 }
 
 impl Live for Figures<'_> {
+    fn names(&self) -> Names {
+        names(&self.snapshot.plan)
+    }
+
+    fn table(&self, _: usize) -> Option<TableLive> {
+        None
+    }
+
     fn backend(&self, pool: usize, backend: usize) -> BackendLive {
         let ix = BackendIx(u16::try_from(backend).unwrap_or(u16::MAX));
         let member = self.pool(pool).filter(|p| backend < p.members.len()).map(|p| p.members.get(ix));
@@ -85,14 +94,25 @@ impl Live for Figures<'_> {
             state: state(self.availability(pool, ix)),
             weight: member.map_or(0, |b| b.weight),
             in_flight: member.map_or(0, |b| b.load.in_flight()),
+            tunnels: 0,
             waiting: member.map_or(0, |b| b.load.waiting()),
             sessions: member.map_or(0, |b| b.sessions.live(self.now)),
+            drain: None,
         }
     }
 
     fn reports_dropped(&self) -> u64 {
         self.reports_dropped.load(Ordering::Relaxed)
     }
+}
+
+/// Whose series a plan has.
+pub(super) fn names(plan: &Plan) -> Names {
+    let pools = plan.pools.iter().map(|pool| PoolNames {
+        name: Arc::clone(&pool.name),
+        backends: pool.members.iter().map(|(_, b)| b.id.as_str().into()).collect(),
+    });
+    Names { listeners: plan.listeners.iter().map(|l| Arc::clone(&l.name)).collect(), pools: pools.collect() }
 }
 
 /// The one word for it: what the operator wants before what checks found before what requests met.

@@ -205,8 +205,8 @@ impl State {
             }
             None => tracing::debug!("backend {} checked: {text}", state.name(backend)),
         }
-        self.metrics.control().checked(pool, backend.index(), is_good);
         let id = &state.pool.members.get(backend).id;
+        self.metrics.checked(&state.pool.name, id.as_str(), is_good);
         let check = LastCheck { is_good, text, at: UnixSeconds::now() };
         self.board.note(&state.pool.name, id, |notes| notes.check = Some(check));
         if turned.is_some() {
@@ -273,7 +273,7 @@ impl State {
             state.pool.members.iter().zip(before.members.iter().zip(&now.members))
         {
             if was != is {
-                self.metrics.control().state_changed(pool, backend.index());
+                self.metrics.state_changed(&state.pool.name, state.pool.members.get(backend).id.as_str());
             }
             let name = state.name(backend);
             match (was.ejected, is.ejected) {

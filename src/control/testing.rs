@@ -17,7 +17,7 @@ use crate::route::Routes;
 use crate::snapshot::published::Published;
 use crate::snapshot::{AccessLog, Plan, Shutdown, Snapshot};
 use crate::strategy::round_robin;
-use crate::telemetry::metrics::{Layout, Metrics, PoolNames};
+use crate::telemetry::metrics::{Layout, Metrics};
 
 /// A primary that is ejected for 10 s by 2 failures.
 pub(super) fn backend(id: &str, address: Address) -> Backend {
@@ -83,10 +83,6 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
 
 /// The plan, published, and its metrics.
 pub(super) fn published(plan: Arc<Plan>) -> (Arc<Published>, Arc<Metrics>) {
-    let pools = plan.pools.iter().map(|pool| PoolNames {
-        name: Arc::clone(&pool.name),
-        backends: pool.members.iter().map(|(_, b)| b.id.as_str().into()).collect(),
-    });
-    let metrics = Metrics::new(Layout { workers: 1, pools: pools.collect(), ..Layout::default() });
+    let metrics = Metrics::new(Layout { workers: 1, ..Layout::default() });
     (Arc::new(Published::new(Snapshot::new(plan))), Arc::new(metrics))
 }

@@ -107,7 +107,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
             Introduced::Over => return,
             Introduced::Wrong(what) => {
                 tracing::debug!(listener = &*client.door.listener.name, peer = ?client.peer, what, "no PROXY header");
-                return worker.record().rejected(client.door.place(), Rejection::ProxyHeader);
+                return client.door.shard.rejected(Rejection::ProxyHeader);
             }
         }
     }

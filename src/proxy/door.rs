@@ -22,6 +22,7 @@ use crate::net::listen::Bound;
 use crate::net::stream::Stream;
 use crate::snapshot::Listener;
 use crate::telemetry::reasons::Rejection;
+use crate::telemetry::shards::ListenerShard;
 
 /// A listener as one worker sees it. Connections keep the one that they came in by: what a reload changes of a listener
 /// is for those that come after it.
@@ -33,6 +34,8 @@ pub struct Door {
     pub listener: Arc<Listener>,
     /// Its address, and who has come in by it.
     pub bound: Arc<Bound>,
+    /// This worker's counters of it.
+    pub shard: Arc<ListenerShard>,
 }
 
 /// Counts a connection as open until it is dropped, and a panic that drops it.
@@ -46,8 +49,8 @@ pub struct Inside {
 impl Door {
     /// The door of a listener at `ix` of the snapshot.
     #[must_use]
-    pub fn new(ix: usize, listener: &Arc<Listener>, bound: &Arc<Bound>) -> Self {
-        Self { ix: Cell::new(Some(ix)), listener: Arc::clone(listener), bound: Arc::clone(bound) }
+    pub fn new(ix: usize, listener: &Arc<Listener>, bound: &Arc<Bound>, shard: Arc<ListenerShard>) -> Self {
+        Self { ix: Cell::new(Some(ix)), listener: Arc::clone(listener), bound: Arc::clone(bound), shard }
     }
 
     /// Its port, unless it is a Unix socket.
@@ -98,7 +101,7 @@ impl Door {
             self.bound.open.fetch_sub(1, Relaxed);
             return Err(Rejection::ProcessFull);
         }
-        worker.record().opened(self.place());
+        self.shard.opened();
         Ok(Inside { worker: Rc::clone(worker), door: Rc::clone(self), who: None })
     }
 }
@@ -136,7 +139,7 @@ impl Drop for Inside {
         }
         self.door.bound.open.fetch_sub(1, Relaxed);
         self.worker.open().fetch_sub(1, Relaxed);
-        self.worker.record().closed(self.door.place());
+        self.door.shard.closed();
         if std::thread::panicking() {
             self.worker.record().panicked();
         }
@@ -145,7 +148,7 @@ impl Drop for Inside {
 
 /// Counts a connection that may not stay, and says so to its peer if there is anything to say.
 fn turn_away(worker: &Worker, door: &Door, stream: &Stream, why: Rejection) {
-    worker.record().rejected(door.place(), why);
+    door.shard.rejected(why);
     tracing::debug!(listener = &*door.listener.name, reason = why.as_str(), "a connection is turned away");
     let Some(own) = respond::of_rejection(why) else { return };
     let mut out = worker.blocks.output();

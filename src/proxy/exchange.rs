@@ -163,7 +163,7 @@ impl Exchange<'_> {
         if pool.budget.spend(self.worker.clock.now()) {
             return again;
         }
-        self.worker.record().denied(pool.ix);
+        pool.shard.denied();
         Again::No
     }
 
@@ -189,7 +189,7 @@ impl Exchange<'_> {
         let lease = upstream::lease(self.worker, &pool, member, reuse, self.client, delivers).await;
         self.story.backend = Some(member.ix);
         if let Ok(lease) = &lease {
-            self.worker.record().sent(pool.ix, member.ix, lease.reused);
+            pool.shard.backend(member.ix.index()).sent(lease.reused);
             self.story.reused = lease.reused;
             self.story.connect = if lease.reused { None } else { Some(began.elapsed()) };
         }
@@ -225,7 +225,7 @@ impl Exchange<'_> {
     pub(super) fn failed(&self, member: &Rc<Member>, how: UpstreamError) {
         self.request.pool.owed.note(member.ix);
         self.worker.report(&self.request.pool, member.ix, Outcome::Failed);
-        self.worker.record().failed(self.request.pool.ix, member.ix, how);
+        self.request.pool.shard.backend(member.ix.index()).failed(how);
     }
 
     pub(super) fn answered(&self, member: &Rc<Member>) {

@@ -135,7 +135,7 @@ impl Exchange<'_> {
         let queue = self.request.pool.pool.policy.queue;
         let backend = Arc::clone(self.request.pool.pool.members.get(choice.backend));
         let Some(mut waiting) = backend.load.wait(backend.max_conns, queue.size) else { return Ok(None) };
-        self.worker.record().queued(self.request.pool.ix);
+        self.request.pool.shard.queued();
         let by = Instant::now() + queue.timeout;
         loop {
             let left = by.saturating_duration_since(Instant::now());

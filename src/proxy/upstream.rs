@@ -23,6 +23,7 @@ use crate::pool::Pool;
 use crate::pool::choose::Pickers;
 use crate::pool::standing::Standing;
 use crate::snapshot::reports::Owed;
+use crate::telemetry::shards::PoolShard;
 
 /// Longest response head: what fits into the buffer.
 const MAX_HEAD: usize = BLOCK;
@@ -38,6 +39,8 @@ pub struct PoolView {
     pub pool: Arc<Pool>,
     /// Its members' standing.
     pub standing: Arc<Standing>,
+    /// This worker's counters.
+    pub shard: Arc<PoolShard>,
     /// This worker's pickers.
     pub pickers: Rc<RefCell<Pickers>>,
     /// This worker's connections, by member.

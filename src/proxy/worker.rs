@@ -122,7 +122,8 @@ impl Worker {
     pub fn new(index: usize, shared: Shared, logger: Option<AccessLogger>) -> Rc<Self> {
         let mut rng = fastrand::Rng::new();
         let snapshot = shared.published.load();
-        let view = View::new(shared.published.generation(), snapshot, None, &mut rng);
+        let counts = (&*shared.metrics, index);
+        let view = View::new(shared.published.generation(), snapshot, None, &mut rng, counts);
         let worker = Self {
             index,
             clock: Rc::default(),
@@ -191,7 +192,8 @@ impl Worker {
         for (ix, (listener, bound)) in snapshot.plan.listeners.iter().zip(&snapshot.bound).enumerate() {
             let Some(socket) = bound.take(self.index) else { continue };
             let acceptor = Acceptor::new(bound, socket)?;
-            let door = RefCell::new(Rc::new(Door::new(ix, listener, bound)));
+            let shard = self.shared.metrics.listener(self.index, &listener.name);
+            let door = RefCell::new(Rc::new(Door::new(ix, listener, bound, shard)));
             let entrance = Rc::new(Entrance { door, closes: Notify::new() });
             self.entrances.borrow_mut().push(Rc::clone(&entrance));
             let worker = Rc::clone(self);
@@ -209,7 +211,8 @@ impl Worker {
             match ix.and_then(|ix| Some((ix, snapshot.plan.listeners.get(ix)?))) {
                 None => entrance.closes.notify_one(),
                 Some((ix, listener)) if !Arc::ptr_eq(listener, &old.listener) => {
-                    *entrance.door.borrow_mut() = Rc::new(Door::new(ix, listener, &old.bound));
+                    let shard = self.shared.metrics.listener(self.index, &listener.name);
+                    *entrance.door.borrow_mut() = Rc::new(Door::new(ix, listener, &old.bound, shard));
                 }
                 Some(_) => {}
             }
@@ -230,7 +233,7 @@ impl Worker {
             let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
             for member in pool.members.iter() {
                 member.sweep(self.clock.now(), idle);
-                self.record.idle(pool.ix, member.ix, member.idle());
+                pool.shard.backend(member.ix.index()).idle(member.idle());
             }
         }
         self.record.flush();
@@ -290,7 +293,8 @@ impl Worker {
             return old;
         }
         let snapshot = self.shared.published.load();
-        let new = Rc::new(View::new(generation, snapshot, Some(&old), &mut self.rng.borrow_mut()));
+        let counts = (&*self.shared.metrics, self.index);
+        let new = Rc::new(View::new(generation, snapshot, Some(&old), &mut self.rng.borrow_mut(), counts));
         *self.view.borrow_mut() = Rc::clone(&new);
         if new.snapshot.epoch != old.snapshot.epoch {
             self.adjust_doors(&new.snapshot);
@@ -390,7 +394,14 @@ impl Worker {
 }
 
 impl View {
-    fn new(generation: u64, snapshot: Arc<Snapshot>, old: Option<&Self>, rng: &mut fastrand::Rng) -> Self {
+    /// `counts` is where this worker, by its number, counts.
+    fn new(
+        generation: u64,
+        snapshot: Arc<Snapshot>,
+        old: Option<&Self>,
+        rng: &mut fastrand::Rng,
+        (metrics, worker): (&Metrics, usize),
+    ) -> Self {
         let epoch = snapshot.epoch;
         let pools = snapshot.plan.pools.iter().zip(&snapshot.standings).enumerate();
         let pools = pools.map(|(ix, (pool, standing))| {
@@ -404,6 +415,7 @@ impl View {
                     ix,
                     pool: Arc::clone(pool),
                     standing: Arc::clone(standing),
+                    shard: metrics.pool(worker, &pool.name, pool.members.iter().map(|(_, b)| b.id.as_str())),
                     pickers: Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..)))),
                     members: members(pool, before.map(|b| &**b)),
                     owed: Rc::new(Owed::new(pool.members.len())),
