@@ -164,6 +164,24 @@ impl LiveSessions {
         u32::try_from(sum.max(0)).unwrap_or(u32::MAX)
     }
 
+    /// For how long, in seconds, the longest idle of the live sessions has not been used, as far as slots can tell;
+    /// `None` if none is live. For people: it reads every cell.
+    #[must_use]
+    pub fn longest_idle(&self, now: UnixSeconds) -> Option<u32> {
+        let rows = || self.rows.chunks_exact(self.lines_per_row());
+        let count = |slot| -> i64 {
+            let cell = |lines| {
+                let row = Row { lines, cells: self.cells };
+                let (held, count) = row.load(row.place(slot));
+                if held == slot { i64::from(count) } else { 0 }
+            };
+            rows().map(cell).sum()
+        };
+        let (oldest, present) = (self.slots.oldest(now), self.slots.slot_of(now));
+        let slot = (oldest..=present).find(|slot| count(*slot) > 0)?;
+        Some(now.saturating_since(UnixSeconds(slot.saturating_mul(self.slots.length))))
+    }
+
     const fn lines_per_row(&self) -> usize {
         (self.cells + 1).div_ceil(LINE)
     }
