@@ -83,6 +83,7 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
         admin,
         phases: Arc::clone(&phases),
         access_log: log.as_ref().map(AccessLogWriter::reopener),
+        reloader: None,
         signals,
     })
     .context("start the control plane")?;

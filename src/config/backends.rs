@@ -10,7 +10,6 @@ use super::named::{Name, check_unique};
 use super::reader::{Table, Title};
 use super::{address, defaults};
 use crate::backend::availability::AdminState;
-use crate::backend::load::Load;
 use crate::backend::sessions::LiveSessions;
 use crate::backend::{Backend, BackendId};
 use crate::base::address::Address;
@@ -76,6 +75,7 @@ fn of_table(table: Table<'_>, common: &Common) -> Option<(Name, Arc<Backend>)> {
     let text = at.and_then(|i| i.value.as_str())?;
     let backend = Backend {
         weight: u16::try_from(weight).unwrap_or(u16::MAX),
+        written_weight: u16::try_from(weight).unwrap_or(u16::MAX),
         max_conns,
         max_fails,
         fail_timeout,
@@ -99,8 +99,10 @@ fn backend(id: &str, text: &str, address: Address, common: &Common) -> Backend {
         max_fails: common.max_fails,
         fail_timeout: common.fail_timeout,
         slow_start: common.slow_start,
-        load: Load::default(),
-        sessions: LiveSessions::new(common.workers, common.idle),
+        load: Arc::default(),
+        sessions: Arc::new(LiveSessions::new(common.workers, common.idle)),
+        written_weight: defaults::WEIGHT,
+        leaving: false,
     }
 }
 

@@ -80,7 +80,8 @@ fn policy(table: &Table<'_>, on_lost: OnLost) -> Policy {
         table.finish();
         queue
     });
-    Policy { on_lost, queue, panic, fail_statuses }
+    let leave = table.get("leave").and_then(|i| i.duration_or_zero()).unwrap_or(defaults::LEAVE);
+    Policy { on_lost, queue, panic, fail_statuses, leave }
 }
 
 fn timeouts(table: Option<Table<'_>>) -> Timeouts {

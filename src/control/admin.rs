@@ -27,8 +27,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::figures::Figures;
 use super::board::Board;
+use super::figures::Figures;
 use super::owner::Ask;
 use crate::net::listen::Claim;
 use crate::snapshot::phases::{Phase, Phases};

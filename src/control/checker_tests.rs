@@ -150,14 +150,18 @@ async fn silence_is_bad_when_the_time_is_up() {
 async fn the_first_probe_is_at_once_and_the_next_after_the_interval() {
     let address = Address::Socket(closed_port().await);
     let plan = testing::plan(vec![testing::backend("a", address)], Some(testing::check(Probe::Tcp)));
-    let (mut tasks, (sender, mut probed)) = (JoinSet::new(), mpsc::channel(1));
+    let (sender, mut probed) = mpsc::channel(1);
     let start = Instant::now();
-    spawn(&mut tasks, &plan, &sender);
+    let mut checkers = Checkers::new(sender);
+    checkers.follow(&plan);
     for seconds in [0, 2, 4] {
         let verdict = probed.recv().await.unwrap();
         assert!(verdict.result.is_err());
         assert_eq!(start.elapsed().as_secs(), seconds);
+        checkers.follow(&plan); // The same plan again disturbs nobody.
     }
+    checkers.follow(&testing::plan(vec![], None));
+    assert!(checkers.tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
 }
 
 #[test]

@@ -127,7 +127,8 @@ impl Drop for Handle {
 
 /// The control plane itself; does not end by itself. Dropped, it ends every task that it started.
 pub async fn run(control: Control, signals: Option<stopping::Streams>) {
-    let Control { published, mut reports, metrics, admin, phases, access_log, reloader, signals: _ } = control;
+    let Control { published, mut reports, metrics, admin, phases, access_log, reloader, signals: _ } =
+        control;
     let started = Instant::now();
     let board = Arc::new(Board::default());
     let (probed, mut verdicts) = mpsc::channel(PROBED);
@@ -152,7 +153,7 @@ pub async fn run(control: Control, signals: Option<stopping::Streams>) {
     }
     tasks.spawn(stopping::follow_phases(phases, published));
     loop {
-        let due = owner.next_due(started.elapsed()).map_or_else(|| Instant::now() + IDLE, |due| started + due);
+        let due = owner.next_due().map_or_else(|| Instant::now() + IDLE, |due| started + due);
         tokio::select! {
             // `probed` and `desk` are held here, so these never end.
             Some(verdict) = verdicts.recv() => owner.state.probed(verdict),

@@ -99,8 +99,8 @@ impl Owner {
     }
 
     /// When [`Self::tick`] has something to do.
-    pub(super) fn next_due(&self, now: Duration) -> Option<Duration> {
-        self.state.next_due(now)
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        self.state.next_due()
     }
 
     async fn carry_out(&mut self, order: Order) -> Result<Value, Refused> {

@@ -45,6 +45,8 @@ pub(super) struct State {
     metrics: Arc<Metrics>,
     pools: Vec<PoolState>,
     board: Arc<Board>,
+    /// When it was looked last whether a drain is over.
+    looked: Duration,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,10 @@ struct Member {
 pub(super) enum Wish {
     Ready,
     Maint,
-    Drain { mode: Mode, within: Option<Duration> },
+    Drain {
+        mode: Mode,
+        within: Option<Duration>,
+    },
     /// What the configuration says.
     AsConfigured,
 }
@@ -79,7 +84,7 @@ impl State {
     pub(super) fn new(published: Arc<Published>, metrics: Arc<Metrics>, board: Arc<Board>) -> Self {
         let snapshot = published.load();
         let pools = snapshot.plan.pools.iter().map(PoolState::new).collect::<Vec<_>>();
-        let mut state = Self { published, metrics, pools, board };
+        let mut state = Self { published, metrics, pools, board, looked: Duration::ZERO };
         for pool in 0..state.pools.len() {
             state.settle(pool);
         }
@@ -108,7 +113,7 @@ impl State {
             });
         });
         for pool in 0..self.pools.len() {
-            self.note(pool);
+            self.settle(pool);
         }
     }
 
@@ -158,7 +163,7 @@ impl State {
         Some(())
     }
 
-    /// Every state that the operator set.
+    /// The places of a backend.
     pub(super) fn find(&self, pool: &str, backend: &str) -> Option<(usize, BackendIx)> {
         let at = self.pools.iter().position(|p| &*p.pool.name == pool)?;
         Some((at, self.pools.get(at)?.pool.members.find(backend)?))
@@ -167,7 +172,8 @@ impl State {
     /// Backends that left the configuration and are empty, or whose time is over: they can be left out of the plan.
     pub(super) fn emptied(&self) -> Vec<Key> {
         let now = UnixSeconds::now();
-        let all = self.pools.iter().flat_map(|p| p.members.iter().zip(p.pool.members.iter()).map(move |m| (p, m)));
+        let all =
+            self.pools.iter().flat_map(|p| p.members.iter().zip(p.pool.members.iter()).map(move |m| (p, m)));
         let over = all.filter(|(_, (member, (_, it)))| {
             it.leaving && (left_on(it, now).is_nothing() || member.drain.is_some_and(|d| d.is_overdue(now)))
         });
@@ -241,6 +247,7 @@ impl State {
 
     /// Time passed.
     pub(super) fn tick(&mut self, now: Duration) {
+        self.looked = now;
         for pool in 0..self.pools.len() {
             let Some(state) = self.pools.get_mut(pool) else { return };
             for member in state.members.iter_mut().filter(|m| m.outlier.until().is_some()) {
@@ -253,10 +260,10 @@ impl State {
     }
 
     /// When [`Self::tick`] has something to do.
-    pub(super) fn next_due(&self, now: Duration) -> Option<Duration> {
+    pub(super) fn next_due(&self) -> Option<Duration> {
         let members = || self.pools.iter().flat_map(|p| &p.members);
         let drains = members().any(|m| m.drain.is_some_and(|d| d.deadline.is_some()));
-        members().filter_map(|m| m.outlier.until()).chain(drains.then_some(now + LOOK)).min()
+        members().filter_map(|m| m.outlier.until()).chain(drains.then_some(self.looked + LOOK)).min()
     }
 
     /// Publishes the pool's standing if it is not the published one.
@@ -266,6 +273,14 @@ impl State {
         state.keep_one_open();
         state.follow_drains(unix);
         let (now, snapshot) = (state.standing(unix), self.published.load());
+        for (is, (_, it)) in now.members.iter().zip(state.pool.members.iter()) {
+            // Who may keep nobody keeps no tunnel either.
+            match (is.has_left() || is.admin == AdminState::Maint, it.load.is_cut()) {
+                (true, false) => self.published.cut(it),
+                (false, true) => it.load.mend(),
+                (true, true) | (false, false) => {}
+            }
+        }
         let Some(before) = snapshot.standings.get(pool).filter(|before| ***before != now) else {
             return self.note(pool);
         };
@@ -279,7 +294,10 @@ impl State {
             match (was.ejected, is.ejected) {
                 (false, true) => self.board.event(
                     Level::Warning,
-                    format!("backend {name} takes no new sessions for {}: requests failed", Span(it.fail_timeout)),
+                    format!(
+                        "backend {name} takes no new sessions for {}: requests failed",
+                        Span(it.fail_timeout)
+                    ),
                 ),
                 (true, false) => {
                     self.board.event(Level::Info, format!("backend {name} may take new sessions again"));
@@ -299,7 +317,9 @@ impl State {
         match (before.panics, now.panics) {
             (false, true) => self.board.event(
                 Level::Error,
-                format!("pool {name}: checks closed every backend; panic = \"serve\": they are used all the same"),
+                format!(
+                    "pool {name}: checks closed every backend; panic = \"serve\": they are used all the same"
+                ),
             ),
             (true, false) => self.board.event(Level::Info, format!("pool {name}: a backend is open again")),
             (true, true) | (false, false) => {}

@@ -133,9 +133,13 @@ mod tests {
 
     use tokio::time::Instant;
 
+    use super::super::testing;
     use super::*;
 
-    const TIMES: Shutdown = Shutdown { notice: Duration::from_secs(5), drain: Duration::from_secs(30) };
+    /// With a notice of 5 s and a drain of 30 s.
+    fn published() -> Arc<Published> {
+        testing::published(testing::plan(Vec::new(), None)).0
+    }
 
     fn serving() -> Arc<Phases> {
         let phases = Arc::new(Phases::new());
@@ -154,14 +158,14 @@ mod tests {
             phases.reached(Phase::Cut).await;
             assert_eq!(start.elapsed().as_secs(), 35);
         };
-        tokio::join!(follow_phases(Arc::clone(&phases), TIMES), watch);
+        tokio::join!(follow_phases(Arc::clone(&phases), published()), watch);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_developers_interrupt_skips_the_notice() {
         let (phases, start) = (serving(), Instant::now());
         obey(Wish::Stop(Phase::Drain), &phases, None);
-        follow_phases(Arc::clone(&phases), TIMES).await;
+        follow_phases(Arc::clone(&phases), published()).await;
         assert_eq!((phases.now(), start.elapsed().as_secs()), (Phase::Cut, 30));
     }
 
@@ -174,7 +178,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 obey(Wish::Stop(first), &phases, None);
             };
-            tokio::join!(follow_phases(Arc::clone(&phases), TIMES), signals);
+            tokio::join!(follow_phases(Arc::clone(&phases), published()), signals);
             assert_eq!((phases.now(), start.elapsed().as_secs()), (Phase::Cut, 1));
         }
     }

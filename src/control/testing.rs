@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::backend::availability::AdminState;
-use crate::backend::load::Load;
 use crate::backend::members::Members;
 use crate::backend::sessions::LiveSessions;
 use crate::base::address::Address;
@@ -26,14 +25,16 @@ pub(super) fn backend(id: &str, address: Address) -> Backend {
         address_text: address.to_string().into(),
         address,
         weight: 1,
+        written_weight: 1,
         backup: false,
         admin: AdminState::Ready,
+        leaving: false,
         max_conns: 0,
         max_fails: 2,
         fail_timeout: Duration::from_secs(10),
         slow_start: Duration::ZERO,
-        load: Load::default(),
-        sessions: LiveSessions::new(1, Duration::from_secs(60)),
+        load: Arc::default(),
+        sessions: Arc::new(LiveSessions::new(1, Duration::from_secs(60))),
     }
 }
 

@@ -35,6 +35,12 @@ impl Streak {
         Self { rise, fall, health: Health::Unknown, against: 0 }
     }
 
+    /// Goes on from what was known under other thresholds.
+    pub const fn carry(&mut self, before: &Self) {
+        self.health = before.health;
+        self.against = before.against;
+    }
+
     /// Counts one check; the new verdict, if this check turned it.
     pub fn record(&mut self, found: Finding) -> Option<Health> {
         let verdict = match found {

@@ -14,6 +14,8 @@ pub struct Policy {
     /// Statuses that count as failures of their backend, as inclusive ranges. Default none.
     /// (nginx: proxy_next_upstream http_500 ..)
     pub fail_statuses: Vec<(u16, u16)>,
+    /// How long a backend that is gone from the configuration still serves its sessions; zero is not at all.
+    pub leave: Duration,
 }
 
 /// What becomes of a session whose backend cannot be used.
