@@ -100,6 +100,8 @@ fn pools_are_told_as_json() {
         json!({
             "id": "b", "address": "127.0.0.1:1", "weight": 1, "backup": false, "admin": "ready", "health": "unknown",
             "ejected": true, "state": "ejected", "in_flight": 0, "waiting": 0, "sessions": 0, "last_check": null,
+            "leaving": false, "tunnels": 0, "requests_total": 0, "errors_total": 0, "share": 0.0, "fair_share": 0.0,
+            "drain": null, "overrides": { "state": null, "weight": null },
         })
     );
     assert_eq!(pool["backends"][0]["in_flight"], 1);

@@ -129,7 +129,7 @@ impl<'a> Figures<'a> {
             "waiting": backend.load.waiting(),
             "sessions": left.sessions,
             "requests_total": totals.requests,
-            "errors_total": totals.errors,
+            "errors_total": totals.errors.iter().sum::<u64>(),
             "last_check": check,
             "drain": notes.drain.map(|drain| self.drain_json(&drain, backend, left)),
             "overrides": {
