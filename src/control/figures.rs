@@ -61,6 +61,7 @@ impl<'a> Figures<'a> {
             "ejected": availability.ejected,
             "state": state(availability).as_str(),
             "in_flight": backend.load.in_flight(),
+            "tunnels": backend.load.tunnels(),
             "waiting": backend.load.waiting(),
             "sessions": backend.sessions.live(self.now),
             "last_check": check,

@@ -13,7 +13,6 @@ use super::retry::Stage;
 use super::tunnel::{self, End};
 use super::upstream::Lease;
 use super::visits::Visit;
-use super::worker::View;
 use crate::affinity::caching::Pinning;
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, Lengths};
