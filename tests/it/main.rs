@@ -11,6 +11,7 @@ mod cookie_affinity;
 mod failover;
 mod faults;
 mod framing;
+mod going_away;
 mod lost;
 mod placement;
 mod proxy_protocol;

@@ -4,6 +4,7 @@ mod backend;
 mod client;
 mod process;
 mod serve;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use homing::app::{self, Running};
+use homing::backend::BackendIx;
 use homing::config::{self, Environment};
 use homing::control::Signals;
 use homing::snapshot::phases::Phase;
@@ -121,6 +123,24 @@ impl Homing {
 
     pub(crate) fn phases(&self) -> Arc<homing::snapshot::phases::Phases> {
         Arc::clone(&self.running.as_ref().unwrap().phases)
+    }
+
+    /// Cuts the tunnels of the first pool's backend at this place.
+    pub(crate) fn cut(&self, backend: u16) {
+        let published = &self.running.as_ref().unwrap().published;
+        published.cut(published.load().plan.pools[0].members.get(BackendIx(backend)));
+    }
+
+    /// Takes that back.
+    pub(crate) fn mend(&self, backend: u16) {
+        let published = &self.running.as_ref().unwrap().published;
+        published.load().plan.pools[0].members.get(BackendIx(backend)).load.mend();
+    }
+
+    /// Tunnels of the first pool's backend at this place.
+    pub(crate) fn tunnels(&self, backend: u16) -> u32 {
+        let published = &self.running.as_ref().unwrap().published;
+        published.load().plan.pools[0].members.get(BackendIx(backend)).load.tunnels()
     }
 
     /// Waits until `condition` holds for the text of `path` on the admin listener.
