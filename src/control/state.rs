@@ -98,13 +98,17 @@ impl State {
         let is_good = found != Finding::Bad;
         let (before, turned) = (member.streak.health(), member.streak.record(found));
         match turned {
-            Some(Health::Down) => {
-                let fall = state.pool.check.as_ref().map_or(1, |c| c.fall.max(1));
-                let checks = if fall == 1 { "check" } else { "checks" };
-                tracing::warn!("backend {} is down: {text} ({fall} {checks})", state.name(backend));
+            Some(health @ (Health::Weak | Health::Down)) => {
+                let check = state.pool.check.as_ref();
+                let (is, needed) = match health {
+                    Health::Weak => ("takes no new sessions", check.map_or(1, |c| c.fall)),
+                    _ => ("is down", check.map_or(1, |c| c.fall_pinned)),
+                };
+                let checks = if needed == 1 { "check" } else { "checks" };
+                tracing::warn!("backend {} {is}: {text} ({needed} {checks})", state.name(backend));
             }
             Some(health @ (Health::Up | Health::Drain | Health::Unknown)) => {
-                if before == Health::Down {
+                if matches!(before, Health::Weak | Health::Down) {
                     // It was away and came back: what it failed before is old.
                     member.outlier.forget();
                     member.back = Some(UnixSeconds::now());
@@ -211,10 +215,13 @@ impl State {
 
 impl PoolState {
     fn new(pool: &Arc<Pool>) -> Self {
-        let (rise, fall) = pool.check.as_ref().map_or((1, 1), |c| (c.rise, c.fall));
+        let streak = pool
+            .check
+            .as_ref()
+            .map_or_else(|| Streak::new(1, 1, 1), |c| Streak::new(c.rise, c.fall, c.fall_pinned));
         let members = pool.members.iter().map(|(_, backend)| Member {
             admin: backend.admin,
-            streak: Streak::new(rise, fall),
+            streak: streak.clone(),
             outlier: Outlier::new(backend.max_fails, backend.fail_timeout),
             back: None,
         });

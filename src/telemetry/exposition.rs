@@ -47,6 +47,8 @@ pub enum BackendState {
     Ejected,
     /// Closed to new sessions by the operator.
     Drain,
+    /// Closed to new sessions by checks.
+    Weak,
     /// Closed by checks.
     Down,
     /// Closed by the operator.
@@ -72,7 +74,8 @@ type Of<T> = fn(&T) -> &Counter;
 
 impl BackendState {
     /// Every state, in declaration order.
-    pub const ALL: [Self; 6] = [Self::Up, Self::Unknown, Self::Ejected, Self::Drain, Self::Down, Self::Maint];
+    pub const ALL: [Self; 7] =
+        [Self::Up, Self::Unknown, Self::Ejected, Self::Drain, Self::Weak, Self::Down, Self::Maint];
 
     /// As a label and in JSON.
     #[must_use]
@@ -82,6 +85,7 @@ impl BackendState {
             Self::Unknown => "unknown",
             Self::Ejected => "ejected",
             Self::Drain => "drain",
+            Self::Weak => "weak",
             Self::Down => "down",
             Self::Maint => "maint",
         }
