@@ -172,7 +172,8 @@ impl CookieAffinity {
         Stripped::Changed
     }
 
-    /// Appends the value of the `Set-Cookie` that pins `session` to `backend`, written now.
+    /// Appends the value of the `Set-Cookie` that pins `session` to `backend`, written now; it remembers the backend
+    /// `origin` as the session's first home.
     ///
     /// # Errors
     /// The pin cannot be sealed; `out` is as it was, and the answer goes out without it.
@@ -180,12 +181,14 @@ impl CookieAffinity {
         &self,
         session: &Session,
         backend: &str,
+        origin: Option<&str>,
         now: UnixSeconds,
         nonces: &mut Nonces,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
         let (start, issued) = (out.len(), session.issued);
-        let sealed = Sealed { backend, session: session.key, issued, last_seen: now, boot: self.boot };
+        let (session, boot) = (session.key, self.boot);
+        let sealed = Sealed { backend, origin, session, issued, last_seen: now, boot };
         out.extend_from_slice(self.name.as_bytes());
         out.push(b'=');
         if let Err(error) = self.keys.seal(&self.aad, &sealed, nonces, out) {
@@ -267,7 +270,7 @@ impl CookieAffinity {
 
     /// What an authentic pin is worth now.
     fn judge(&self, sealed: &Sealed<'_>, members: &Members, now: UnixSeconds, fresh: u64) -> Session {
-        let Sealed { backend, session: key, issued, last_seen, boot } = *sealed;
+        let Sealed { backend, origin, session: key, issued, last_seen, boot } = *sealed;
         if issued.saturating_since(now) > MAX_AHEAD || last_seen.saturating_since(now) > MAX_AHEAD {
             return Session::void(Why::Invalid, fresh, now);
         }
@@ -284,7 +287,8 @@ impl CookieAffinity {
             None => (Pin::Void(Why::Removed), hash64(backend.as_bytes())),
         };
         let is_due = self.slots.is_due(last_seen, now);
-        Session { pin, key, issued: issued.min(now), last_seen, boot, is_due, lost, counted_on: member }
+        let (issued, origin) = (issued.min(now), origin.and_then(|id| members.find(id)));
+        Session { pin, key, issued, last_seen, boot, is_due, lost, origin, counted_on: member }
     }
 }
 

@@ -75,7 +75,7 @@ fn read(cookie: &CookieAffinity, lines: &[&str], members: &Members, now: UnixSec
 
 fn written(cookie: &CookieAffinity, session: &Session, backend: &str, now: UnixSeconds) -> String {
     let mut out = Vec::new();
-    cookie.set_cookie(session, backend, now, &mut Nonces::new(), &mut out).unwrap();
+    cookie.set_cookie(session, backend, None, now, &mut Nonces::new(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -95,8 +95,17 @@ fn what_was_set_is_read_back() {
     let session = read(&cookie, &[pair], &members, at(59));
     let (pin, counted_on) = (Pin::To(BackendIx(1)), Some(BackendIx(1)));
     let (issued, last_seen) = (at(0), at(10));
-    let expected =
-        Session { pin, key: 42, issued, last_seen, boot: BOOT, is_due: false, lost: 0, counted_on };
+    let expected = Session {
+        pin,
+        key: 42,
+        issued,
+        last_seen,
+        boot: BOOT,
+        is_due: false,
+        lost: 0,
+        origin: None,
+        counted_on,
+    };
     assert_eq!(session, expected);
 }
 
@@ -270,7 +279,8 @@ fn a_pin_is_due_once_a_slot_and_keeps_key_and_age() {
 fn an_id_too_long_sets_nothing() {
     let mut out = b"x".to_vec();
     let id = "x".repeat(300);
-    let result = cookie().set_cookie(&Session::begin(1, at(0)), &id, at(0), &mut Nonces::new(), &mut out);
+    let result =
+        cookie().set_cookie(&Session::begin(1, at(0)), &id, None, at(0), &mut Nonces::new(), &mut out);
     assert!(result.is_err());
     assert_eq!(out, b"x");
 }

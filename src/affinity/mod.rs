@@ -52,6 +52,20 @@ pub enum Why {
     Full,
     /// Moved: the pin's backend did not accept the connection or broke before it answered.
     Unreachable,
+    /// Moved: back to its first home.
+    Returned,
+    /// As [`Self::Removed`], and the pin stays as it is.
+    BorrowedRemoved,
+    /// As [`Self::Down`], and the pin stays as it is.
+    BorrowedDown,
+    /// As [`Self::Maint`], and the pin stays as it is.
+    BorrowedMaint,
+    /// As [`Self::Drained`], and the pin stays as it is.
+    BorrowedDrained,
+    /// As [`Self::Full`], and the pin stays as it is.
+    BorrowedFull,
+    /// As [`Self::Unreachable`], and the pin stays as it is.
+    BorrowedUnreachable,
     /// Refused: the pin's backend cannot be used and the pool does not let its sessions move.
     Strict,
     /// Refused: no backend could be used.
@@ -62,7 +76,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason, in declaration order, for tables of counters.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 24] = [
         Self::Balanced,
         Self::New,
         Self::Followed,
@@ -77,12 +91,19 @@ impl Why {
         Self::Drained,
         Self::Full,
         Self::Unreachable,
+        Self::Returned,
+        Self::BorrowedRemoved,
+        Self::BorrowedDown,
+        Self::BorrowedMaint,
+        Self::BorrowedDrained,
+        Self::BorrowedFull,
+        Self::BorrowedUnreachable,
         Self::Strict,
         Self::NoBackend,
         Self::Bypass,
     ];
 
-    /// The reason as one stable word.
+    /// The reason as one stable word. Together with [`Self::result`] it is this reason's alone.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,30 +115,84 @@ impl Why {
             Self::ExpiredIdle => "expired_idle",
             Self::ExpiredLifetime => "expired_lifetime",
             Self::Invalid => "invalid",
-            Self::Removed => "removed",
-            Self::Down => "down",
-            Self::Maint => "maint",
-            Self::Drained => "drained",
-            Self::Full => "full",
-            Self::Unreachable => "unreachable",
+            Self::Removed | Self::BorrowedRemoved => "removed",
+            Self::Down | Self::BorrowedDown => "down",
+            Self::Maint | Self::BorrowedMaint => "maint",
+            Self::Drained | Self::BorrowedDrained => "drained",
+            Self::Full | Self::BorrowedFull => "full",
+            Self::Unreachable | Self::BorrowedUnreachable => "unreachable",
+            Self::Returned => "returned",
             Self::Strict => "strict",
             Self::NoBackend => "no_backend",
             Self::Bypass => "bypass",
         }
     }
 
-    /// What it means for the session: `hit`, `new`, `moved`, `broken` or `none`.
+    /// What it means for the session: `hit`, `new`, `moved`, `borrowed`, `broken` or `none`.
     #[must_use]
     pub const fn result(self) -> &'static str {
         match self {
             Self::Pinned | Self::Refreshed => "hit",
             Self::New | Self::Followed | Self::ExpiredIdle | Self::ExpiredLifetime | Self::Invalid => "new",
-            Self::Removed | Self::Down | Self::Maint | Self::Drained | Self::Full | Self::Unreachable => {
-                "moved"
-            }
+            Self::Removed
+            | Self::Down
+            | Self::Maint
+            | Self::Drained
+            | Self::Full
+            | Self::Unreachable
+            | Self::Returned => "moved",
+            Self::BorrowedRemoved
+            | Self::BorrowedDown
+            | Self::BorrowedMaint
+            | Self::BorrowedDrained
+            | Self::BorrowedFull
+            | Self::BorrowedUnreachable => "borrowed",
             Self::Strict | Self::NoBackend => "broken",
             Self::Balanced | Self::Bypass => "none",
         }
+    }
+
+    /// The same cause, for a session that is only lent to another backend. What is no such cause stays.
+    #[must_use]
+    pub const fn borrowed(self) -> Self {
+        match self {
+            Self::Removed => Self::BorrowedRemoved,
+            Self::Down => Self::BorrowedDown,
+            Self::Maint => Self::BorrowedMaint,
+            Self::Drained => Self::BorrowedDrained,
+            Self::Full => Self::BorrowedFull,
+            Self::Unreachable => Self::BorrowedUnreachable,
+            other => other,
+        }
+    }
+
+    /// Whether the session is lent to a backend that is not its home: its pin stays as it is.
+    #[must_use]
+    pub const fn is_borrowed(self) -> bool {
+        matches!(
+            self,
+            Self::BorrowedRemoved
+                | Self::BorrowedDown
+                | Self::BorrowedMaint
+                | Self::BorrowedDrained
+                | Self::BorrowedFull
+                | Self::BorrowedUnreachable
+        )
+    }
+
+    /// Whether the session moved from one backend to another.
+    #[must_use]
+    pub const fn is_moved(self) -> bool {
+        matches!(
+            self,
+            Self::Removed
+                | Self::Down
+                | Self::Maint
+                | Self::Drained
+                | Self::Full
+                | Self::Unreachable
+                | Self::Returned
+        )
     }
 }
 
@@ -150,6 +225,8 @@ pub struct Session {
     pub is_due: bool,
     /// A hash of the id of the backend a `Removed` pin names, for the second choice; else 0.
     pub lost: u64,
+    /// Its first home, if it moved from there and is to go back. (see `return_home`)
+    pub origin: Option<BackendIx>,
     /// The member on which node `boot` counted it at `last_seen`, if it is one still.
     pub counted_on: Option<BackendIx>,
 }
@@ -165,6 +242,7 @@ impl Session {
             boot: 0,
             is_due: false,
             lost: 0,
+            origin: None,
             counted_on: None,
         }
     }
@@ -178,5 +256,15 @@ impl Session {
     #[must_use]
     pub fn needs_pin(&self, chosen: BackendIx) -> bool {
         self.is_due || self.pin != Pin::To(chosen)
+    }
+
+    /// The first home that a pin to `chosen` has to remember, so that the session can go back; `None` at home.
+    #[must_use]
+    pub fn origin_after(&self, chosen: BackendIx) -> Option<BackendIx> {
+        let home = match self.pin {
+            Pin::To(home) => Some(home),
+            Pin::Free | Pin::Void(_) => None,
+        };
+        self.origin.or(home).filter(|origin| *origin != chosen)
     }
 }

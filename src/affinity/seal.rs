@@ -7,8 +7,10 @@
 //! version 1 | key id 2 | nonce 24 | encrypted: session 8, issued 4, last seen 4, boot 4, backend id 0..255 | tag 16
 //! ```
 //!
-//! numbers big-endian. Version, pool and cookie name are associated data: a value of another pool or under another
-//! name does not open. The length of the text tells the length of the backend's id and nothing else of it.
+//! numbers big-endian. Of a session that moved and is to go back, a NUL and the id of its first home follow the
+//! backend's, which hold none: what else a pin says is as before, so one version and one way to open it will do, and
+//! pins without a first home are what they always were. Version, pool and cookie name are associated data: a value of another pool or under another
+//! name does not open. The length of the text tells the length of the ids and nothing else of them.
 
 use std::fmt;
 
@@ -41,6 +43,8 @@ pub struct Aad(Box<[u8]>);
 pub struct Sealed<'a> {
     /// The stable id of the backend that it names.
     pub backend: &'a str,
+    /// The stable id of the backend that the session moved from and is to go back to.
+    pub origin: Option<&'a str>,
     /// The random number that names the session.
     pub session: u64,
     /// When the session began.
@@ -93,7 +97,9 @@ const NONCE: usize = 24;
 const HEAD: usize = 1 + KEY_ID + NONCE;
 const FIXED: usize = 8 + 4 + 4 + 4;
 const TAG: usize = 16;
-const MAX_RAW: usize = HEAD + FIXED + MAX_ID + TAG;
+/// Between the two ids.
+const NUL: u8 = 0;
+const MAX_RAW: usize = HEAD + FIXED + MAX_ID + 1 + MAX_ID + TAG;
 const KEY_HEX: usize = 64;
 
 impl SealKeys {
@@ -161,16 +167,22 @@ impl SealKeys {
         nonces: &mut Nonces,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
-        let id = pin.backend.as_bytes();
+        let (id, origin) = (pin.backend.as_bytes(), pin.origin.unwrap_or_default().as_bytes());
+        let longest = id.len().max(origin.len());
         let mut raw = [0; MAX_RAW];
-        let end = HEAD + FIXED + id.len();
+        let mut end = HEAD + FIXED + id.len();
         let (Some(key), Some(place)) = (self.ring.first(), raw.get_mut(HEAD + FIXED..end)) else {
-            return Err(SealError::LongId(id.len()));
+            return Err(SealError::LongId(longest));
         };
-        if id.len() > MAX_ID {
-            return Err(SealError::LongId(id.len()));
+        if longest > MAX_ID {
+            return Err(SealError::LongId(longest));
         }
         place.copy_from_slice(id);
+        if !origin.is_empty() {
+            raw[end] = NUL;
+            raw[end + 1..end + 1 + origin.len()].copy_from_slice(origin);
+            end += 1 + origin.len();
+        }
         let mut nonce = nonces.draw().map_err(SealError::Entropy)?;
         raw[0] = VERSION;
         raw[1..1 + KEY_ID].copy_from_slice(key.id());
@@ -182,7 +194,7 @@ impl SealKeys {
         raw[1 + KEY_ID..HEAD].copy_from_slice(&nonce);
         let tag =
             key.cipher.encrypt_in_place_detached(XNonce::from_slice(&nonce), &aad.0, &mut raw[HEAD..end]);
-        let tag = tag.map_err(|_| SealError::LongId(id.len()))?; // Only for messages beyond 256 GiB.
+        let tag = tag.map_err(|_| SealError::LongId(longest))?; // Only for messages beyond 256 GiB.
         raw[end..end + TAG].copy_from_slice(&tag);
         base64url::encode(&raw[..end + TAG], out);
         Ok(())
@@ -236,9 +248,15 @@ impl<'a> Sealed<'a> {
         let (session, rest) = body.split_first_chunk::<8>()?;
         let (issued, rest) = rest.split_first_chunk::<4>()?;
         let (last_seen, rest) = rest.split_first_chunk::<4>()?;
-        let (boot, backend) = rest.split_first_chunk::<4>()?;
+        let (boot, ids) = rest.split_first_chunk::<4>()?;
+        let ids = std::str::from_utf8(ids).ok()?;
+        let (backend, origin) = match ids.split_once(char::from(NUL)) {
+            Some((backend, origin)) => (backend, Some(origin)),
+            None => (ids, None),
+        };
         Some(Self {
-            backend: std::str::from_utf8(backend).ok()?,
+            backend,
+            origin,
             session: u64::from_be_bytes(*session),
             issued: UnixSeconds(u32::from_be_bytes(*issued)),
             last_seen: UnixSeconds(u32::from_be_bytes(*last_seen)),

@@ -13,7 +13,7 @@ fn keys(text: &str) -> SealKeys {
 
 fn pin(backend: &str) -> Sealed<'_> {
     let (issued, last_seen) = (UnixSeconds(1_800_000_000), UnixSeconds(1_800_000_060));
-    Sealed { backend, session: 0x0123_4567_89ab_cdef, issued, last_seen, boot: 7 }
+    Sealed { backend, origin: None, session: 0x0123_4567_89ab_cdef, issued, last_seen, boot: 7 }
 }
 
 fn sealed(keys: &SealKeys, aad: &Aad, pin: &Sealed<'_>) -> Vec<u8> {
@@ -157,7 +157,7 @@ proptest! {
     ) {
         let (keys, aad) = (keys(A), Aad::new(&pool, &name));
         let (issued, last_seen) = (UnixSeconds(issued), UnixSeconds(last_seen));
-        let pin = Sealed { backend: &backend, session, issued, last_seen, boot };
+        let pin = Sealed { backend: &backend, origin: None, session, issued, last_seen, boot };
         let mut scratch = Scratch::new();
         prop_assert_eq!(keys.open(&aad, &sealed(&keys, &aad, &pin), &mut scratch), Some(pin));
     }

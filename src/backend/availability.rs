@@ -22,7 +22,9 @@ pub enum Health {
     Up,
     /// Passes checks and asks for no new sessions by their status. (HAProxy: disable-on-404)
     Drain,
-    /// Failed `fall` checks in a row.
+    /// Failed `fall` checks in a row and not yet `fall_pinned`: takes no new sessions, and keeps those it has.
+    Weak,
+    /// Failed `fall_pinned` checks in a row.
     Down,
 }
 
@@ -56,10 +58,11 @@ impl Availability {
     #[must_use]
     pub const fn is_serving(self) -> bool {
         match (self.admin, self.health) {
-            (AdminState::Ready | AdminState::Drain, Health::Unknown | Health::Up | Health::Drain) => {
-                !self.has_left()
-            }
             (AdminState::Ready | AdminState::Drain, Health::Down) | (AdminState::Maint, _) => false,
+            (
+                AdminState::Ready | AdminState::Drain,
+                Health::Unknown | Health::Up | Health::Drain | Health::Weak,
+            ) => !self.has_left(),
         }
     }
 
@@ -68,7 +71,7 @@ impl Availability {
     pub const fn is_open(self) -> bool {
         match (self.admin, self.health, self.ejected) {
             (AdminState::Ready, Health::Unknown | Health::Up, false) => true,
-            (AdminState::Ready, Health::Down | Health::Drain, _)
+            (AdminState::Ready, Health::Drain | Health::Weak | Health::Down, _)
             | (AdminState::Ready, _, true)
             | (AdminState::Drain | AdminState::Maint, ..) => false,
         }
@@ -116,6 +119,7 @@ impl Health {
             Self::Unknown => "unknown",
             Self::Up => "up",
             Self::Drain => "drain",
+            Self::Weak => "weak",
             Self::Down => "down",
         }
     }
@@ -126,21 +130,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_twelve_cases() {
+    fn what_each_state_may() {
         use AdminState::{Drain, Maint, Ready};
         use Health::{Down, Unknown, Up};
         let table = [
             (Ready, Unknown, true, true),
             (Ready, Up, true, true),
             (Ready, Health::Drain, false, true),
+            (Ready, Health::Weak, false, true),
             (Ready, Down, false, false),
             (Drain, Unknown, false, true),
             (Drain, Up, false, true),
             (Drain, Health::Drain, false, true),
+            (Drain, Health::Weak, false, true),
             (Drain, Down, false, false),
             (Maint, Unknown, false, false),
             (Maint, Up, false, false),
             (Maint, Health::Drain, false, false),
+            (Maint, Health::Weak, false, false),
             (Maint, Down, false, false),
         ];
         for (admin, health, open, serving) in table {

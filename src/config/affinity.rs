@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::item::Item;
 use super::reader::{Table, Title};
-use super::{Scope, defaults};
+use super::{Scope, defaults, lost};
 use crate::affinity::attributes::{Attributes, CookieError, Priority, SameSite};
 use crate::affinity::caching::Cacheable;
 use crate::affinity::cookie::{CookieAffinity, CookieSettings};
 use crate::affinity::seal::SealKeys;
-use crate::pool::policy::OnLost;
+use crate::pool::policy::{OnLost, ReturnHome};
 
 /// A pool's affinity as read.
 pub(super) struct AffinityRead {
@@ -23,6 +23,8 @@ pub(super) struct AffinityRead {
     pub(super) span: Option<Range<usize>>,
     /// What becomes of a session whose backend cannot be used.
     pub(super) on_lost: OnLost,
+    /// Whether it goes back to its first home.
+    pub(super) return_home: ReturnHome,
     /// The cookie's path, for the check that two pools do not overwrite each other's pins.
     pub(super) path: String,
 }
@@ -41,15 +43,15 @@ struct Places<'t, 'a> {
 /// Reads `[pool.affinity]` of the pool of this name.
 pub(super) fn read(table: Option<Table<'_>>, pool: &str, scope: &Scope<'_>) -> AffinityRead {
     let Some(table) = table else {
-        let (idle, on_lost) = (defaults::IDLE, OnLost::default());
-        return AffinityRead { cookie: None, idle, span: None, on_lost, path: String::new() };
+        let (idle, on_lost, return_home) = (defaults::IDLE, OnLost::default(), ReturnHome::default());
+        return AffinityRead { cookie: None, idle, span: None, on_lost, return_home, path: String::new() };
     };
     let mode = table.choice("mode", &[("none", Mode::None), ("cookie", Mode::Cookie)], Mode::None);
     let span = table.get("mode").map_or_else(|| table.span(), |i| i.span());
     let name = table.get("name").and_then(|i| i.text()).unwrap_or(defaults::COOKIE).to_owned();
     let idle = table.duration("idle", defaults::IDLE);
     let lifetime = table.get("lifetime").and_then(|i| i.duration());
-    let on_lost = table.get("on_lost").and_then(|i| on_lost(&i)).unwrap_or_default();
+    let (on_lost, return_home) = (lost::on_lost(&table), lost::return_home(&table));
     let attributes = attributes(&table);
     let path = attributes.path.clone();
     let cacheable =
@@ -75,25 +77,14 @@ pub(super) fn read(table: Option<Table<'_>>, pool: &str, scope: &Scope<'_>) -> A
         CookieAffinity::try_new(settings).map_err(|e| scope.report.error(places.of(&e), e.to_string())).ok()
     });
     table.finish();
-    AffinityRead { span: cookie.is_some().then_some(span), cookie: cookie.flatten(), idle, on_lost, path }
-}
-
-/// `"rebind"`, `"strict"` or `{ wait = "5s" }`
-fn on_lost(item: &Item<'_>) -> Option<OnLost> {
-    match item.value.as_str() {
-        Some("rebind") => return Some(OnLost::Rebind),
-        Some("strict") => return Some(OnLost::Strict),
-        _ if item.value.is_table() => {}
-        _ => {
-            item.refuse("must be \"rebind\", \"strict\" or { wait = \"5s\" }");
-            return None;
-        }
+    AffinityRead {
+        span: cookie.is_some().then_some(span),
+        cookie: cookie.flatten(),
+        idle,
+        on_lost,
+        return_home,
+        path,
     }
-    let table = item.table(Title::Inline("on_lost"))?;
-    let wait = table.required("wait", "how long a request waits for its backend, as in { wait = \"5s\" }");
-    let wait = wait.and_then(|i| i.duration());
-    table.finish();
-    wait.map(OnLost::Wait)
 }
 
 fn attributes(table: &Table<'_>) -> Attributes {

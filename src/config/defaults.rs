@@ -98,6 +98,12 @@ pub(super) const LONGEST_ID: usize = crate::affinity::seal::MAX_ID;
 pub(super) const COOKIE: &str = "srv";
 /// How long a session lasts without a request. (HAProxy: maxidle, off there)
 pub(super) const IDLE: Duration = seconds(30 * 60);
+/// How long a session whose backend is lost waits for it, where that is wanted and no time is said.
+pub(super) const WAIT: Duration = seconds(5);
+/// What a session is refused with whose backend is lost. (Envoy: stateful session, strict)
+pub(super) const STRICT: u16 = 503;
+/// The pause after which a session goes back to its first home, where that is wanted.
+pub(super) const RETURN_AFTER: Duration = seconds(5 * 60);
 
 /// Between two probes. (HAProxy: inter 2s)
 pub(super) const INTERVAL: Duration = seconds(2);

@@ -19,6 +19,7 @@ mod build;
 mod headers;
 mod health;
 mod listener;
+mod lost;
 mod pool;
 mod route;
 mod strategy;

@@ -8,7 +8,7 @@ use super::named::Name;
 use super::reader::{Table, Title};
 use super::{Scope, defaults, health, strategy};
 use crate::backend::members::Members;
-use crate::pool::policy::{OnLost, Panic, Policy, Queue};
+use crate::pool::policy::{Panic, Policy, Queue};
 use crate::pool::{Pool, Timeouts};
 
 /// A pool as read, with what the checks across sections need.
@@ -29,7 +29,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
     let name = table.required("name", "what routes, logs and pins call it, as in name = \"app\"");
     let name = name.map_or_else(|| Name::implied(None, span.clone()), |item| Name::read(&item));
     let text = name.text.as_deref().unwrap_or_default();
-    let AffinityRead { cookie, idle, span: cookie_span, on_lost, path } =
+    let AffinityRead { cookie, idle, span: cookie_span, on_lost, return_home, path } =
         affinity::read(table.table("affinity", Title::Section("pool.affinity")), text, scope);
     let common = Common {
         max_fails: table.integer("max_fails", 0..=u32::MAX, defaults::MAX_FAILS),
@@ -49,7 +49,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         .as_ref()
         .map_or_else(|| span.clone(), |h| h.get("interval").map_or_else(|| h.span(), |i| i.span()));
     let check = health.map(health::read);
-    let policy = policy(&table, on_lost);
+    let policy = Policy { on_lost, return_home, ..policy(&table) };
     let timeouts = timeouts(table.table("timeouts", Title::Section("pool.timeouts")));
     table.finish();
     let pool = strategy.map(|strategy| {
@@ -70,7 +70,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
     PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), health_span }
 }
 
-fn policy(table: &Table<'_>, on_lost: OnLost) -> Policy {
+fn policy(table: &Table<'_>) -> Policy {
     let panic =
         table.choice("panic", &[("refuse", Panic::Refuse), ("serve", Panic::Serve)], Panic::default());
     let fail_statuses = table.get("fail_statuses").and_then(|i| health::statuses(&i)).unwrap_or_default();
@@ -81,7 +81,7 @@ fn policy(table: &Table<'_>, on_lost: OnLost) -> Policy {
         queue
     });
     let leave = table.get("leave").and_then(|i| i.duration_or_zero()).unwrap_or(defaults::LEAVE);
-    Policy { on_lost, queue, panic, fail_statuses, leave }
+    Policy { queue, panic, fail_statuses, leave, ..Policy::default() }
 }
 
 fn timeouts(table: Option<Table<'_>>) -> Timeouts {

@@ -222,6 +222,7 @@ const fn state(of: Availability) -> BackendState {
         (AdminState::Maint, ..) => BackendState::Maint,
         (_, Health::Down, _) => BackendState::Down,
         (AdminState::Drain, ..) | (_, Health::Drain, _) => BackendState::Drain,
+        (AdminState::Ready, Health::Weak, _) => BackendState::Weak,
         (AdminState::Ready, _, true) => BackendState::Ejected,
         (AdminState::Ready, Health::Unknown, false) => BackendState::Unknown,
         (AdminState::Ready, Health::Up, false) => BackendState::Up,
@@ -244,6 +245,8 @@ mod tests {
             (Drain, Up, true, BackendState::Drain),
             (Drain, Down, false, BackendState::Down),
             (Ready, Health::Drain, true, BackendState::Drain),
+            (Ready, Health::Weak, true, BackendState::Weak),
+            (Drain, Health::Weak, false, BackendState::Drain),
             (Maint, Down, true, BackendState::Maint),
         ] {
             assert_eq!(state(Availability { admin, health, ejected, ..Availability::default() }), expected);

@@ -194,14 +194,18 @@ impl State {
         let is_good = found != Finding::Bad;
         let (before, turned) = (member.streak.health(), member.streak.record(found));
         match turned {
-            Some(Health::Down) => {
-                let fall = state.pool.check.as_ref().map_or(1, |c| c.fall.max(1));
-                let checks = if fall == 1 { "check" } else { "checks" };
-                let text = format!("backend {} is down: {text} ({fall} {checks})", state.name(backend));
+            Some(health @ (Health::Weak | Health::Down)) => {
+                let check = state.pool.check.as_ref();
+                let (is, needed) = match health {
+                    Health::Weak => ("takes no new sessions", check.map_or(1, |c| c.fall)),
+                    _ => ("is down", check.map_or(1, |c| c.fall_pinned)),
+                };
+                let checks = if needed == 1 { "check" } else { "checks" };
+                let text = format!("backend {} {is}: {text} ({needed} {checks})", state.name(backend));
                 self.board.event(Level::Warning, text);
             }
             Some(health @ (Health::Up | Health::Drain | Health::Unknown)) => {
-                if before == Health::Down {
+                if matches!(before, Health::Weak | Health::Down) {
                     // It was away and came back: what it failed before is old.
                     member.outlier.forget();
                     member.back = Some(UnixSeconds::now());
@@ -452,11 +456,11 @@ impl PoolState {
 
 impl Member {
     fn new(pool: &Pool, backend: &Backend) -> Self {
-        let (rise, fall) = pool.check.as_ref().map_or((1, 1), |c| (c.rise, c.fall));
+        let (rise, fall, fall_pinned) = pool.check.as_ref().map_or((1, 1, 1), |c| (c.rise, c.fall, c.fall_pinned));
         Self {
             set: None,
             drain: None,
-            streak: Streak::new(rise, fall),
+            streak: Streak::new(rise, fall, fall_pinned),
             outlier: Outlier::new(backend.max_fails, backend.fail_timeout),
             back: None,
         }

@@ -41,7 +41,7 @@ pub(super) fn backend(id: &str, address: Address) -> Backend {
 /// A check each 2 s, within 1 s, rise 2, fall 3, without jitter.
 pub(super) fn check(probe: Probe) -> Check {
     let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(1));
-    Check { probe, interval, timeout, rise: 2, fall: 3, jitter: 0 }
+    Check { probe, interval, timeout, rise: 2, fall: 3, fall_pinned: 3, jitter: 0 }
 }
 
 /// A plan of one pool, `app`.

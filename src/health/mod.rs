@@ -19,8 +19,10 @@ pub struct Check {
     pub timeout: Duration,
     /// Good probes in a row that turn it up.
     pub rise: u32,
-    /// Bad probes in a row that turn it down.
+    /// Bad probes in a row that close it to new sessions.
     pub fall: u32,
+    /// Bad probes in a row that close it to its own as well; no less than `fall`.
+    pub fall_pinned: u32,
     /// The share of `interval`, in percent, by which each wait is varied so that probes do not march in step.
     pub jitter: u32,
 }

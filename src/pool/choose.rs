@@ -1,21 +1,25 @@
 //! The decision table: a session, the standing of the members and what was tried already -> a backend, or none.
 //!
-//! | pin         | its backend            | goes to                                                    |
-//! |-------------|------------------------|------------------------------------------------------------|
-//! | none        |                        | the strategy's choice among the open members               |
-//! | to b        | serving, not tried     | b, draining and ejected included                           |
-//! | to b        | draining, b's sessions |                                                            |
-//! |             | are to go by now       | the open member of highest rank of (session key, b's id)   |
-//! | to b        | down, maint, full, lost| the same                                                   |
-//! | removed     | gone from the pool     | the same                                                   |
-//! | void        | expired or invalid     | the strategy's choice among the open members               |
+//! | pin     | its backend              | by `on_lost` | goes to                                      | the pin is     |
+//! |---------|--------------------------|--------------|----------------------------------------------|----------------|
+//! | none    |                          |              | the strategy's choice among the open members | written        |
+//! | to b    | serving, not tried       |              | b, draining and ejected included             | renewed if due |
+//! | to b    | any, and its first home  |              |                                              |                |
+//! |         | o is open again          |              | o, when `return_home` says so                | written        |
+//! | to b    | draining, and b's        | `rebind`     | the open member of highest rank of           |                |
+//! |         | sessions are to go;      |              | (session key, b's id)                        | written        |
+//! |         | down, maint, unreachable | `borrow`     | the same                                     | kept           |
+//! |         | or full                  | `wait`       | b, if it is back in time; else as `rebind`   |                |
+//! |         |                          | `strict`     | nobody: a status or a redirect               | kept           |
+//! | removed | gone from the pool       |              | as where b is down                           |                |
+//! | void    | expired or invalid       |              | the strategy's choice among the open members | written        |
 //!
-//! The second choice is the same on every node, and spreads the lost sessions of one backend over all others. Before it
-//! a request may wait: for b's room, and by `on_lost` for b itself; or be refused. Of nobody's home but b's is that
-//! asked: where a backend is gone from the pool, or a new session finds all full, there is nothing to come back to.
+//! The second choice is the same on every node, and spreads the lost sessions of one backend over all others. Whatever
+//! `on_lost` says, a full b is waited for in its queue first. Nobody waits for a backend that is gone from the pool: it
+//! has no way back.
 
 use super::Pool;
-use super::policy::OnLost;
+use super::policy::{Remedy, ReturnHome};
 use super::standing::Standing;
 use crate::affinity::{Pin, Session, Why};
 use crate::backend::BackendIx;
@@ -112,14 +116,19 @@ impl Pickers {
     pub fn choose(&mut self, ask: &Question<'_>, facts: &RequestFacts<'_>) -> Decision {
         let Some(session) = ask.session else { return self.begin(ask, facts, Why::Balanced) };
         match session.pin {
-            Pin::To(home) => match ask.lost(home, session, facts.now) {
-                None => {
-                    let why = if session.is_due { Why::Refreshed } else { Why::Pinned };
-                    Decision::Go(Choice { backend: home, why })
+            Pin::To(home) => {
+                if let Some(backend) = session.origin.filter(|o| ask.returns(home, *o, session, facts.now)) {
+                    return Decision::Go(Choice { backend, why: Why::Returned });
                 }
-                Some(why) => ask.without(home, why, session.key),
-            },
-            Pin::Void(Why::Removed) => ask.second(session.key, session.lost, Why::Removed),
+                match ask.lost(home, session, facts.now) {
+                    None => {
+                        let why = if session.is_due { Why::Refreshed } else { Why::Pinned };
+                        Decision::Go(Choice { backend: home, why })
+                    }
+                    Some(why) => ask.without(Some(home), why, session),
+                }
+            }
+            Pin::Void(Why::Removed) => ask.without(None, Why::Removed, session),
             Pin::Void(why) => self.begin(ask, facts, why),
             Pin::Free => {
                 let follow = ask.follow.filter(|&ix| {
@@ -215,19 +224,35 @@ impl Question<'_> {
         self.pool.members.get(home).sessions.slots().pause(session.last_seen, now)
     }
 
-    /// A session whose home cannot be used for the reason `why`.
-    fn without(&self, home: BackendIx, why: Why, session: u64) -> Decision {
-        let choice = Choice { backend: home, why };
-        match (why, self.pool.policy.on_lost) {
-            (Why::Full, _) if self.patience.room => {
-                Decision::Queue(Choice { backend: home, why: Why::Pinned })
+    /// Whether a session at `home` goes back to its first home `origin`: only if that takes new sessions too, so that it
+    /// does not come and go with every doubt about it.
+    fn returns(&self, home: BackendIx, origin: BackendIx, session: &Session, now: UnixSeconds) -> bool {
+        let is_time = match self.pool.policy.return_home {
+            ReturnHome::Never => false,
+            ReturnHome::Now => true,
+            ReturnHome::Idle(pause) => self.pause(home, session, now) >= pause,
+        };
+        is_time
+            && self.standing.open.contains(origin)
+            && !self.standing.panics
+            && !self.tried.contains(origin)
+            && self.pool.members.get(origin).has_room()
+    }
+
+    /// A session whose home cannot be used for the reason `why`; one that is gone from the pool is no member.
+    fn without(&self, home: Option<BackendIx>, why: Why, session: &Session) -> Decision {
+        let lost =
+            home.map_or(session.lost, |home| hash64(self.pool.members.get(home).id.as_str().as_bytes()));
+        match (home, self.pool.policy.on_lost.of(why)) {
+            (Some(backend), _) if why == Why::Full && self.patience.room => {
+                Decision::Queue(Choice { backend, why: Why::Pinned })
             }
-            (_, OnLost::Strict) => Decision::Refuse(why),
-            (_, OnLost::Wait(_)) if why != Why::Full && self.patience.home => Decision::Await(choice),
-            (_, OnLost::Rebind | OnLost::Wait(_)) => {
-                let lost = hash64(self.pool.members.get(home).id.as_str().as_bytes());
-                self.second(session, lost, why)
+            (Some(backend), Remedy::Wait(_)) if why != Why::Full && self.patience.home => {
+                Decision::Await(Choice { backend, why })
             }
+            (_, Remedy::Refuse(_) | Remedy::Redirect(_)) => Decision::Refuse(why),
+            (_, Remedy::Borrow) => self.second(session.key, lost, why.borrowed()),
+            (_, Remedy::Rebind | Remedy::Wait(_)) => self.second(session.key, lost, why),
         }
     }
 

@@ -57,7 +57,10 @@ impl Standing {
         let closed = || of(|a, b| Availability { ejected: false, ..a }.is_open() && b.weight > 0).is_empty();
         let panics = panic == Panic::Serve && open.is_empty() && closed();
         if panics {
-            open = of(|a, b| a.admin == AdminState::Ready && a.health == Health::Down && b.weight > 0);
+            open = of(|a, b| {
+                let is_closed = matches!(a.health, Health::Weak | Health::Down);
+                a.admin == AdminState::Ready && is_closed && b.weight > 0
+            });
             serving = of(|a, _| a.admin != AdminState::Maint && !a.has_left());
         }
         let panics = panics && !open.is_empty();

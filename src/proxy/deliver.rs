@@ -226,7 +226,7 @@ impl Exchange<'_> {
         let (Some(cookie), Some(session)) = (&pool.cookie, &self.request.session) else {
             return (None, false);
         };
-        if !session.needs_pin(choice.backend) {
+        if choice.why.is_borrowed() || !session.needs_pin(choice.backend) {
             return (None, false);
         }
         let lines = head.fields.iter().zip(names).filter(|(_, n)| **n == Name::CacheControl);
@@ -237,10 +237,11 @@ impl Exchange<'_> {
             return (None, false);
         }
         let now = self.worker.unix_now();
-        let id = &pool.members.get(choice.backend).id;
+        let id = |ix| pool.members.get(ix).id.as_str();
+        let origin = pool.policy.origin(session, choice.backend).map(id);
         let mut pin = Vec::with_capacity(256);
         let mut nonces = self.worker.nonces.borrow_mut();
-        if cookie.set_cookie(session, id.as_str(), now, &mut nonces, &mut pin).is_err() {
+        if cookie.set_cookie(session, id(choice.backend), origin, now, &mut nonces, &mut pin).is_err() {
             return (None, false);
         }
         cookie.count(session, &pool.members, choice.backend, self.worker.index, now);

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use socket2::Socket;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use super::respond;
+use super::respond::{self, Recipient};
 use super::worker::Worker;
 use crate::message::head::Version;
 use crate::net::crowd::Who;
@@ -152,7 +152,9 @@ fn turn_away(worker: &Worker, door: &Door, stream: &Stream, why: Rejection) {
     tracing::debug!(listener = &*door.listener.name, reason = why.as_str(), "a connection is turned away");
     let Some(own) = respond::of_rejection(why) else { return };
     let mut out = worker.blocks.output();
-    own.write(&mut out, Version::Http11, false, false, b"", worker.date().as_bytes());
+    let (version, date) = (Version::Http11, worker.date());
+    let (id, date) = (&b""[..], date.as_bytes());
+    own.write(&mut out, &Recipient { version, keep: false, is_head: false, id, location: None, date });
     stream.say_last(&out);
     worker.blocks.recycle(out);
 }

@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::connection::Client;
 use super::forward::{Pump, Sink, Trailers};
 use super::place::{Place, Tries};
 use super::request::{self, Asker, Request};
-use super::respond::{self, Own};
+use super::respond::{self, Own, Recipient};
 use super::retry::{self, Again, Stage, Tried};
 use super::story::Story;
 use super::upstream::{self, Lease, Member, NoLease, Reuse};
@@ -41,6 +42,8 @@ pub enum Next {
 pub(super) enum Stop {
     /// homing answers itself.
     Answer(Own),
+    /// homing sends the client elsewhere.
+    Redirect(Own, Arc<str>),
     /// The client is gone, or its answer broke off: there is nobody to answer to. The word says whose end it was.
     Gone(&'static str),
 }
@@ -71,7 +74,8 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     let mut upload = exchange.upload();
     let next = match exchange.run(&mut upload).await {
         Ok(next) => next,
-        Err(Stop::Answer(own)) => exchange.answer(own, &upload).await,
+        Err(Stop::Answer(own)) => exchange.answer(own, None, &upload).await,
+        Err(Stop::Redirect(own, to)) => exchange.answer(own, Some(&to), &upload).await,
         Err(Stop::Gone(end)) => {
             exchange.story.end = end;
             Next::Over
@@ -197,15 +201,17 @@ impl Exchange<'_> {
     }
 
     /// Answers ourselves, and closes if anything of the request may still come.
-    async fn answer(&mut self, own: Own, upload: &Pump) -> Next {
+    async fn answer(&mut self, own: Own, location: Option<&str>, upload: &Pump) -> Next {
         self.story.own(own);
         let keep = self.request.persists
             && self.request.framing == Framing::None
             && !self.client.has_ended
             && !self.is_last();
-        let (version, to_head) = (self.request.version, self.request.to_head);
+        let (version, is_head) = (self.request.version, self.request.to_head);
         let id = upload.head().get(self.request.id.clone()).unwrap_or_default();
-        answer(self.worker, self.client, own, version, to_head, keep, id).await
+        let date = self.worker.date();
+        let to = Recipient { version, keep, is_head, id, location, date: date.as_bytes() };
+        answer(self.worker, self.client, own, &to).await
     }
 
     /// Whether the client's connection ends after this exchange because homing or its listener does.
@@ -238,20 +244,12 @@ impl Exchange<'_> {
 }
 
 /// Writes an answer of our own.
-async fn answer(
-    worker: &Rc<Worker>,
-    client: &mut Client,
-    own: Own,
-    version: Version,
-    to_head: bool,
-    keep: bool,
-    id: &[u8],
-) -> Next {
+async fn answer(worker: &Rc<Worker>, client: &mut Client, own: Own, to: &Recipient<'_>) -> Next {
     let mut out = worker.blocks.output();
-    own.write(&mut out, version, keep, to_head, id, worker.date().as_bytes());
+    own.write(&mut out, to);
     let written = write_all(client, &out).await;
     worker.blocks.recycle(out);
-    match (written, keep) {
+    match (written, to.keep) {
         (Err(()), _) => Next::Over,
         (Ok(()), true) => Next::Request,
         (Ok(()), false) => Next::Close,
@@ -263,11 +261,13 @@ async fn answer(
 pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usize) {
     let mut story = Story::new(Instant::now(), worker.request_id());
     let head = client.held.data().get(..len).unwrap_or_default();
-    let to_head = head.starts_with(b"HEAD ");
+    let is_head = head.starts_with(b"HEAD ");
     story.refused(head, own);
     client.held.consume(len);
     let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
-    let _ = answer(worker, client, own, Version::Http11, to_head, false, id).await;
+    let (version, date) = (Version::Http11, worker.date());
+    let to = Recipient { version, keep: false, is_head, id, location: None, date: date.as_bytes() };
+    let _ = answer(worker, client, own, &to).await;
     worker.finish(&story, None, client);
 }
 

@@ -12,7 +12,7 @@ use super::upstream::{Member, Reuse, Seat};
 use crate::affinity::Why;
 use crate::backend::members::BackendSet;
 use crate::pool::choose::{Choice, Decision, Patience, Question};
-use crate::pool::policy::OnLost;
+use crate::pool::policy::Remedy;
 use crate::strategy::RequestFacts;
 
 /// While a request waits it looks this often whether its backend was closed or came back.
@@ -66,10 +66,7 @@ impl Exchange<'_> {
                     self.wait_for_home(choice, tries).await?;
                     continue;
                 }
-                Decision::Refuse(why) => {
-                    self.story.why = Why::Strict;
-                    return Err(Stop::Answer(respond::lost_home(why)));
-                }
+                Decision::Refuse(why) => return Err(self.refuse(why)),
                 Decision::Nobody => return Err(self.nobody()),
             };
             let pool = Rc::clone(&self.request.pool);
@@ -115,6 +112,16 @@ impl Exchange<'_> {
         pool.pickers.borrow_mut().choose(&ask, &facts)
     }
 
+    /// What a session is told that does not move.
+    fn refuse(&mut self, why: Why) -> Stop {
+        self.story.why = Why::Strict;
+        match self.request.pool.pool.policy.on_lost.of(why) {
+            Remedy::Redirect(to) => Stop::Redirect(respond::lost_home(why, 302), Arc::clone(to)),
+            Remedy::Refuse(status) => Stop::Answer(respond::lost_home(why, *status)),
+            Remedy::Rebind | Remedy::Borrow | Remedy::Wait(_) => Stop::Answer(respond::NO_BACKEND),
+        }
+    }
+
     /// Why there is nobody.
     fn nobody(&mut self) -> Stop {
         self.story.why = Why::NoBackend;
@@ -156,7 +163,7 @@ impl Exchange<'_> {
     /// Waits a little for a session's home that was lost, and lets it be tried again; when the time for that is over,
     /// says so in `tries`.
     async fn wait_for_home(&mut self, choice: Choice, tries: &mut Tries) -> Result<(), Stop> {
-        let OnLost::Wait(limit) = self.request.pool.pool.policy.on_lost else {
+        let Remedy::Wait(limit) = *self.request.pool.pool.policy.on_lost.of(choice.why) else {
             tries.patience.home = false;
             return Ok(());
         };

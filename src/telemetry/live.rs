@@ -69,6 +69,8 @@ pub enum BackendState {
     Ejected,
     /// Closed to new sessions by the operator.
     Drain,
+    /// Closed to new sessions by checks; those that it has are kept.
+    Weak,
     /// Closed by checks.
     Down,
     /// Closed by the operator.
@@ -77,7 +79,8 @@ pub enum BackendState {
 
 impl BackendState {
     /// Every state, in declaration order.
-    pub const ALL: [Self; 6] = [Self::Up, Self::Unknown, Self::Ejected, Self::Drain, Self::Down, Self::Maint];
+    pub const ALL: [Self; 7] =
+        [Self::Up, Self::Unknown, Self::Ejected, Self::Drain, Self::Weak, Self::Down, Self::Maint];
 
     /// As a label and in JSON.
     #[must_use]
@@ -87,6 +90,7 @@ impl BackendState {
             Self::Unknown => "unknown",
             Self::Ejected => "ejected",
             Self::Drain => "drain",
+            Self::Weak => "weak",
             Self::Down => "down",
             Self::Maint => "maint",
         }

@@ -1,0 +1,91 @@
+//! `on_lost`, `return_home` and `return_after` of `[pool.affinity]`: what becomes of a session whose backend is lost,
+//! and whether it comes back.
+
+use std::sync::Arc;
+
+use super::defaults;
+use super::item::Item;
+use super::reader::{Table, Title};
+use crate::pool::policy::{OnLost, Remedy, ReturnHome};
+
+/// The causes that may be told apart.
+const CAUSES: [&str; 4] = ["down", "drained", "removed", "full"];
+/// What every remedy may be.
+const REMEDIES: &str = "\"rebind\", \"borrow\", \"wait\", \"strict\", { wait = \"5s\" }, { strict = 404 } or { redirect = \"/sorry\" }";
+
+/// `on_lost`: one remedy for all causes, or one each.
+pub(super) fn on_lost(table: &Table<'_>) -> OnLost {
+    let Some(item) = table.get("on_lost") else { return OnLost::default() };
+    let is_by_cause = |keys: &toml::de::DeTable<'_>| keys.keys().any(|k| CAUSES.contains(&&**k.get_ref()));
+    if !item.value.as_table().is_some_and(is_by_cause) {
+        return remedy(&item).map(OnLost::all).unwrap_or_default();
+    }
+    let Some(table) = item.table(Title::Inline("on_lost")) else { return OnLost::default() };
+    let of = |cause| table.get(cause).and_then(|i| remedy(&i)).unwrap_or_default();
+    let without_wait = |cause, why: &str| match (of(cause), table.get(cause)) {
+        (Remedy::Wait(_), Some(item)) => {
+            item.refuse(why);
+            Remedy::default()
+        }
+        (remedy, _) => remedy,
+    };
+    let on_lost = OnLost {
+        down: of("down"),
+        drained: of("drained"),
+        removed: without_wait(
+            "removed",
+            "a backend that is gone from the pool does not come back: must not wait",
+        ),
+        full: without_wait("full", "a full backend is waited for in its queue: set the pool's queue instead"),
+    };
+    table.finish();
+    on_lost
+}
+
+/// `return_home` and `return_after`.
+pub(super) fn return_home(table: &Table<'_>) -> ReturnHome {
+    let after = table.get("return_after");
+    let pause = after.and_then(|i| i.duration()).unwrap_or(defaults::RETURN_AFTER);
+    let seconds = u32::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+    let words = [("never", ReturnHome::Never), ("idle", ReturnHome::Idle(seconds)), ("now", ReturnHome::Now)];
+    let return_home = table.choice("return_home", &words, ReturnHome::default());
+    if let Some(item) = after.filter(|_| !matches!(return_home, ReturnHome::Idle(_))) {
+        let message = item.sentence(&"only with return_home = \"idle\"");
+        table.report.warning(item.span(), message, "add return_home = \"idle\", or leave it out");
+    }
+    return_home
+}
+
+fn remedy(item: &Item<'_>) -> Option<Remedy> {
+    match item.value.as_str() {
+        Some("rebind") => return Some(Remedy::Rebind),
+        Some("borrow") => return Some(Remedy::Borrow),
+        Some("wait") => return Some(Remedy::Wait(defaults::WAIT)),
+        Some("strict") => return Some(Remedy::Refuse(defaults::STRICT)),
+        _ => {}
+    }
+    let keys = item.value.as_table().filter(|keys| keys.len() == 1);
+    let table = keys.and_then(|_| item.table(Title::Inline("on_lost")));
+    let Some(table) = table else {
+        item.refuse(format_args!("must be {REMEDIES}"));
+        return None;
+    };
+    let (wait, strict, to) = (table.get("wait"), table.get("strict"), table.get("redirect"));
+    table.finish();
+    let wait = wait.and_then(|i| i.duration()).map(Remedy::Wait);
+    let strict = strict.and_then(|i| i.integer(&(400..=599))).and_then(|status| u16::try_from(status).ok());
+    wait.or_else(|| strict.map(Remedy::Refuse)).or_else(|| to?.parse(location).map(Remedy::Redirect))
+}
+
+/// What may stand in a `Location` field: an absolute URL or a path.
+fn location(text: &str) -> Result<Arc<str>, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_url = host.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', '?', '#']));
+    if !is_url && !text.starts_with('/') {
+        return Err("must be an absolute URL or a path, as in \"https://example.com/sorry\"".to_owned());
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("must be printable ASCII without blanks: encode others as %XX".to_owned());
+    }
+    Ok(text.into())
+}
