@@ -44,7 +44,7 @@ pub struct Running {
 pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
     let workers = plan.workers.max(1);
     let descriptors = descriptors::raise();
-    let max_open = max_open(&plan, descriptors)?;
+    let max_open = plan.max_open(descriptors).map_err(anyhow::Error::msg)?;
     tracing::info!(max_connections = max_open, descriptors, "connections of clients that may be open");
     let bound = bind(&plan, workers)?;
     let admin = match &plan.admin {
@@ -168,20 +168,4 @@ fn start_log(plan: &Plan, metrics: &Metrics) -> anyhow::Result<Option<AccessLogW
     AccessLogWriter::start(path, format, Arc::clone(metrics.log_dropped()))
         .map(Some)
         .with_context(|| format!("open the access log {what}"))
-}
-
-/// Connections that may be open: what the configuration says, if there are descriptors for it.
-fn max_open(plan: &Plan, descriptors: u64) -> anyhow::Result<u32> {
-    let fit = descriptors::connections(descriptors);
-    let own = plan.max_connections.map(|n| (n, String::new()));
-    let of_listeners =
-        plan.listeners.iter().map(|l| (l.max_connections, format!(" of listener \"{}\"", l.name)));
-    if let Some((n, whose)) = own.into_iter().chain(of_listeners).find(|(n, _)| *n > fit) {
-        let needed = descriptors::needed(n);
-        anyhow::bail!(
-            "max_connections = {n}{whose} needs {needed} descriptors and this process may have {descriptors}; allow \
-             more (ulimit -n {needed}, or LimitNOFILE={needed} in a systemd unit), or set at most {fit}"
-        );
-    }
-    Ok(plan.max_connections.unwrap_or(fit))
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::base::cidr::PrefixSet;
 use crate::message::field::Underscores;
+use crate::net::descriptors;
 use crate::net::listen::{Bound, ListenAddress};
 use crate::pool::Pool;
 use crate::pool::standing::Standing;
@@ -154,6 +155,29 @@ pub struct Shutdown {
     pub notice: Duration,
     /// Listeners are closed and requests in flight may end. Default 30 s.
     pub drain: Duration,
+}
+
+impl Plan {
+    /// Connections that may be open with so many descriptors: what is configured, if there are descriptors for it.
+    ///
+    /// # Errors
+    /// They do not suffice; what would.
+    pub fn max_open(&self, descriptors: u64) -> Result<u32, String> {
+        let fit = descriptors::connections(descriptors);
+        let own = self.max_connections.map(|n| (n, String::new()));
+        let of_listeners =
+            self.listeners.iter().map(|l| (l.max_connections, format!(" of listener \"{}\"", l.name)));
+        match own.into_iter().chain(of_listeners).find(|(n, _)| *n > fit) {
+            None => Ok(self.max_connections.unwrap_or(fit)),
+            Some((n, whose)) => {
+                let needed = descriptors::needed(n);
+                Err(format!(
+                    "max_connections = {n}{whose} needs {needed} descriptors and this process may have {descriptors}; \
+                     allow more (ulimit -n {needed}, or LimitNOFILE={needed} in a systemd unit), or set at most {fit}"
+                ))
+            }
+        }
+    }
 }
 
 impl Snapshot {
