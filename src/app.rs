@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
 
 use crate::control::admin::AdminSocket;
+use crate::control::reload::{Origin, Reloader};
 use crate::control::{self, Control, Signals};
 use crate::net::descriptors;
 use crate::net::listen::{Bound, Claim, ListenAddress};
@@ -37,11 +38,12 @@ pub struct Running {
     log: Option<AccessLogWriter>,
 }
 
-/// Starts everything the plan says. When this returns, every listener accepts.
+/// Starts everything the plan says. When this returns, every listener accepts. Without its `origin` the plan cannot be
+/// reloaded, nor can weights be changed.
 ///
 /// # Errors
 /// The descriptors do not suffice, an address is taken or not ours, the access log cannot be opened, or a thread cannot be started.
-pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
+pub fn start(plan: Plan, origin: Option<Origin>, signals: Signals) -> anyhow::Result<Running> {
     let workers = plan.workers.max(1);
     let descriptors = descriptors::raise();
     let max_open = plan.max_open(descriptors).map_err(anyhow::Error::msg)?;
@@ -83,7 +85,7 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
         admin,
         phases: Arc::clone(&phases),
         access_log: log.as_ref().map(AccessLogWriter::reopener),
-        reloader: None,
+        reloader: origin.map(|origin| Reloader::new(origin, workers, descriptors)),
         signals,
     })
     .context("start the control plane")?;

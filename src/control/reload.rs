@@ -30,21 +30,28 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// From one try to the next.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Where plans come from.
+/// Where a plan came from.
 #[derive(Debug)]
-pub struct Reloader {
-    /// What the plan in force was built from.
+pub struct Origin {
+    /// What it was built from.
     pub sources: Sources,
     /// The strategies that there are.
     pub registry: Registry,
     /// The process and the machine.
     pub environment: Environment,
-    /// What was probably not meant in the plan that homing began with.
+    /// What was probably not meant in it.
     pub warnings: Diagnostics,
+}
+
+/// Where plans come from.
+#[derive(Debug)]
+pub struct Reloader {
+    /// The plan in force.
+    origin: Origin,
     /// Threads that the data plane has; a reload does not change that.
-    pub workers: usize,
+    workers: usize,
     /// Descriptors that this process may have.
-    pub descriptors: u64,
+    descriptors: u64,
     /// Weights that stand in place of the configured ones.
     pub(super) weights: BTreeMap<Key, Weight>,
 }
@@ -60,31 +67,23 @@ pub(super) struct Weight {
 impl Reloader {
     /// Plans come from where the first one came from.
     #[must_use]
-    pub const fn new(
-        sources: Sources,
-        registry: Registry,
-        environment: Environment,
-        warnings: Diagnostics,
-        workers: usize,
-        descriptors: u64,
-    ) -> Self {
-        let weights = BTreeMap::new();
-        Self { sources, registry, environment, warnings, workers, descriptors, weights }
+    pub const fn new(origin: Origin, workers: usize, descriptors: u64) -> Self {
+        Self { origin, workers, descriptors, weights: BTreeMap::new() }
     }
 
     /// Tells which configuration homing began with.
     pub(super) fn introduce(&self, board: &Board, metrics: &Metrics) {
         let (now, hash) = (UnixSeconds::now(), self.hash());
         metrics.config_loaded(&hash, now);
-        let warnings = lines(&self.warnings);
-        let source = self.sources.origin().display().to_string();
+        let warnings = lines(&self.origin.warnings);
+        let source = self.origin.sources.origin().display().to_string();
         board.tell(|told| {
             told.config = ConfigState { source, hash, loaded: now, warnings, last_reload: None };
         });
     }
 
     fn hash(&self) -> String {
-        format!("{:016x}", self.sources.hash())
+        format!("{:016x}", self.origin.sources.hash())
     }
 }
 
@@ -115,7 +114,7 @@ impl Owner {
 
     async fn try_reload(&mut self, is_dry: bool) -> Result<Value, Refused> {
         let reloader = self.reloader.as_ref().ok_or_else(no_sources)?;
-        let sources = reloader.sources.fresh().map_err(wrong)?;
+        let sources = reloader.origin.sources.fresh().map_err(wrong)?;
         let (loaded, weights) = self.build(&sources)?;
         let warnings = lines(&loaded.warnings);
         if is_dry {
@@ -133,7 +132,8 @@ impl Owner {
                 self.board.event(Level::Info, text);
             }
         }
-        (reloader.sources, reloader.weights, reloader.warnings) = (sources, weights, loaded.warnings);
+        (reloader.origin.sources, reloader.origin.warnings) = (sources, loaded.warnings);
+        reloader.weights = weights;
         let hash = reloader.hash();
         self.metrics.config_reloaded(&hash, now);
         self.board.tell(|told| {
@@ -223,7 +223,7 @@ impl Owner {
     /// The texts in force once more, with what else has changed.
     async fn build_again(&mut self) -> Result<(), Refused> {
         let reloader = self.reloader.as_ref().ok_or_else(no_sources)?;
-        let sources = reloader.sources.clone();
+        let sources = reloader.origin.sources.clone();
         let (loaded, _) = self.build(&sources)?;
         self.commit(loaded.plan).await
     }
@@ -232,7 +232,7 @@ impl Owner {
     fn build(&self, sources: &Sources) -> Result<(Loaded, BTreeMap<Key, Weight>), Refused> {
         let reloader = self.reloader.as_ref().ok_or_else(no_sources)?;
         let previous = Arc::clone(&self.published.load().plan);
-        let mut weights = reloader.weights.clone();
+        let (mut weights, origin) = (reloader.weights.clone(), &reloader.origin);
         loop {
             let mut carried = Carried {
                 previous: Some(&previous),
@@ -246,7 +246,7 @@ impl Owner {
             for (pool, backend) in self.state.may_leave() {
                 carried.let_leave(&pool, backend.as_str());
             }
-            let loaded = sources.build(&reloader.registry, &reloader.environment, &carried).map_err(wrong)?;
+            let loaded = sources.build(&origin.registry, &origin.environment, &carried).map_err(wrong)?;
             let stands = |(pool, backend): &Key, weight: &mut Weight| {
                 let pool = loaded.plan.pools.iter().find(|p| p.name == *pool);
                 let it = pool.and_then(|p| Some(p.members.get(p.members.find(backend.as_str())?)));
