@@ -83,6 +83,8 @@ pub(super) const MAX_FAILS: u32 = 1;
 pub(super) const FAIL_TIMEOUT: Duration = seconds(10);
 /// How long the share of a backend that came back grows: it is given it at once. (nginx: slow_start)
 pub(super) const SLOW_START: Duration = Duration::ZERO;
+/// The share of a pool's requests above which one key is warned of: then it alone fills a backend.
+pub(super) const SKEW: f64 = 0.5;
 /// How requests wait for a full backend. (HAProxy: maxqueue, off there; timeout queue)
 pub(super) const QUEUE: Queue = Queue { size: 100, timeout: seconds(5) };
 /// Most requests that may wait for one backend: each is a client's connection.

@@ -36,6 +36,7 @@ fn pool(kind: &'static Kind, on_lost: OnLost) -> Pool {
         key: KeyPlan::client_ip(),
         cookie: None,
         check: None,
+        skew: None,
         policy: Policy { on_lost, ..Policy::default() },
         timeouts,
         members,

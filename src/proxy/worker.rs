@@ -187,6 +187,9 @@ impl Worker {
         self.tell_tunnels(self.shared.published.cuts());
         let view = Rc::clone(&self.view.borrow());
         for pool in &view.pools {
+            if let Some(skew) = &pool.skew {
+                skew.tick(&pool.pool, unix);
+            }
             let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
             for member in pool.members.iter() {
                 member.sweep(self.clock.now(), idle);
@@ -352,6 +355,7 @@ impl View {
                         members: members.collect(),
                         owed: Rc::new(Owed::new(pool.members.len())),
                         budget: Rc::new(Budget::default()),
+                        skew: pool.skew.is_some().then(Rc::default),
                         collided: Rc::default(),
                     }
                 }
