@@ -18,7 +18,7 @@ fn send(homing: &Homing, n: u32, of: impl Fn(u32) -> String) {
 }
 
 fn nine_of_ten(i: u32) -> String {
-    if i % 10 == 0 { format!("198.51.{}.7", i / 10 % 200) } else { "203.0.113.9".to_owned() }
+    if i.is_multiple_of(10) { format!("198.51.{}.7", i / 10 % 200) } else { "203.0.113.9".to_owned() }
 }
 
 #[test]
