@@ -1,6 +1,7 @@
 //! `[[pool]]` and `[pool.timeouts]`.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::de::DeValue;
 
@@ -24,6 +25,8 @@ pub(super) struct PoolRead {
     pub(super) span: Range<usize>,
     /// Where cookie affinity is set, and the cookie's path.
     pub(super) cookie: Option<(Range<usize>, String)>,
+    /// How long a session lasts without a request.
+    pub(super) idle: Duration,
     /// Where the interval of the checks stands.
     pub(super) health_span: Range<usize>,
 }
@@ -76,7 +79,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
             timeouts,
         }
     });
-    PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), health_span }
+    PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), idle, health_span }
 }
 
 fn policy(table: &Table<'_>, on_lost: OnLost) -> Policy {
