@@ -13,6 +13,7 @@ pub mod attributes;
 pub mod caching;
 pub mod opened;
 pub mod seal;
+pub mod skew;
 
 pub mod base64url;
 pub mod pairs;

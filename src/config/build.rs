@@ -8,7 +8,7 @@ use super::named::{Name, check_unique};
 use super::pool::{self, PoolRead};
 use super::reader::{Table, Title};
 use super::route::{self, RouteRead};
-use super::{Scope, defaults};
+use super::{Scope, defaults, lint};
 use crate::net::listen::ListenAddress;
 use crate::route::{HostPattern, Route, Routes};
 use crate::snapshot::{Plan, Shutdown};
@@ -36,6 +36,7 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     check_listeners(&listeners, admin.as_ref(), scope);
     check_pools(&pools, shutdown, scope);
     check_routes(&routes, &listeners, &pools, scope);
+    lint::check(&listeners, &routes, &pools, scope);
 
     let mut list: Vec<_> = routes.into_iter().filter_map(|r| r.route).collect();
     if list.is_empty() {

@@ -368,6 +368,19 @@ conect = "1s"
     }
 
     #[test]
+    fn skews() {
+        let with = |s: &str| format!("{LISTENER}{POOL}strategy = \"ip_hash\"\nskew = {s}\n");
+        for wrong in ["1", "1.5", "-0.5", "0.01", "nan", "\"half\""] {
+            check(&with(wrong), "must be a share from 0.1 to below 1, or 0 for no warning");
+        }
+        for (right, is_watched) in [("0", false), ("0.0", false), ("0.1", true), ("0.9", true)] {
+            assert_eq!(ok(&with(right)).plan.pools[0].skew.is_some(), is_watched, "{right}");
+        }
+        let keyless = with("0.5").replace("ip_hash", "round_robin");
+        assert!(ok(&keyless).plan.pools[0].skew.is_none(), "no key places there");
+    }
+
+    #[test]
     fn routes() {
         let with = |r: &str| format!("{LISTENER}{POOL}[[route]]\n{r}\n");
         let table = [

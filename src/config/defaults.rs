@@ -85,6 +85,8 @@ pub(super) const FAIL_TIMEOUT: Duration = seconds(10);
 pub(super) const SLOW_START: Duration = Duration::ZERO;
 /// How long a backend that is gone from the list still serves its sessions: as long as those are kept by default.
 pub(super) const LEAVE: Duration = seconds(30 * 60);
+/// The share of a pool's requests above which one key is warned of: then it alone fills a backend.
+pub(super) const SKEW: f64 = 0.5;
 /// How requests wait for a full backend. (HAProxy: maxqueue, off there; timeout queue)
 pub(super) const QUEUE: Queue = Queue { size: 100, timeout: seconds(5) };
 /// Most requests that may wait for one backend: each is a client's connection.

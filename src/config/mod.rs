@@ -18,6 +18,7 @@ mod backends;
 mod build;
 mod headers;
 mod health;
+mod lint;
 mod listener;
 mod lost;
 mod pool;

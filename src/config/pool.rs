@@ -1,15 +1,21 @@
 //! `[[pool]]` and `[pool.timeouts]`.
 
 use std::ops::Range;
+use std::time::Duration;
+
+use toml::de::DeValue;
 
 use super::affinity::{self, AffinityRead};
 use super::backends::{self, Common};
+use super::item::{Item, whole};
 use super::named::Name;
 use super::reader::{Table, Title};
 use super::{Scope, defaults, health, strategy};
+use crate::affinity::skew::{LEAST_SHARE, Skew};
 use crate::backend::members::Members;
 use crate::pool::policy::{Panic, Policy, Queue};
 use crate::pool::{Pool, Timeouts};
+use crate::strategy::Needs;
 
 /// A pool as read, with what the checks across sections need.
 pub(super) struct PoolRead {
@@ -19,6 +25,8 @@ pub(super) struct PoolRead {
     pub(super) span: Range<usize>,
     /// Where cookie affinity is set, and the cookie's path.
     pub(super) cookie: Option<(Range<usize>, String)>,
+    /// How long a session lasts without a request.
+    pub(super) idle: Duration,
     /// Where the interval of the checks stands.
     pub(super) health_span: Range<usize>,
 }
@@ -50,8 +58,11 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         .map_or_else(|| span.clone(), |h| h.get("interval").map_or_else(|| h.span(), |i| i.span()));
     let check = health.map(health::read);
     let policy = Policy { on_lost, return_home, ..policy(&table) };
+    let skew =
+        table.get("skew").map_or(Some(defaults::SKEW), |item| skew(&item)).filter(|share| *share > 0.0);
     let timeouts = timeouts(table.table("timeouts", Title::Section("pool.timeouts")));
     table.finish();
+    let spreads = members.len() > 1;
     let pool = strategy.map(|strategy| {
         let (primary, backup) = strategy.build(&members, scope);
         Pool {
@@ -63,11 +74,12 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
             key: strategy.key,
             cookie,
             check,
+            skew: (spreads && strategy.kind.needs != Needs::Nothing).then_some(skew).flatten().map(Skew::new),
             policy,
             timeouts,
         }
     });
-    PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), health_span }
+    PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), idle, health_span }
 }
 
 fn policy(table: &Table<'_>) -> Policy {
@@ -82,6 +94,19 @@ fn policy(table: &Table<'_>) -> Policy {
     });
     let leave = table.get("leave").and_then(|i| i.duration_or_zero()).unwrap_or(defaults::LEAVE);
     Policy { queue, panic, fail_statuses, leave, ..Policy::default() }
+}
+
+/// A share; 0 is off.
+fn skew(item: &Item<'_>) -> Option<f64> {
+    let share = match item.value {
+        DeValue::Float(share) => share.as_str().parse().ok(),
+        other => whole(other).and_then(|n| i32::try_from(n).ok()).map(f64::from),
+    };
+    let share = share.filter(|share| *share == 0.0 || (LEAST_SHARE..1.0).contains(share));
+    if share.is_none() {
+        item.refuse(format_args!("must be a share from {LEAST_SHARE} to below 1, or 0 for no warning"));
+    }
+    share
 }
 
 fn timeouts(table: Option<Table<'_>>) -> Timeouts {

@@ -79,6 +79,12 @@ impl<'a> Figures<'a> {
                 "affinity": if pool.cookie.is_some() { "cookie" } else { "none" },
                 "panic": self.snapshot.standings.get(p).is_some_and(|s| s.panics),
                 "sessions": sessions,
+                "skew": pool.skew.as_ref().and_then(|s| s.now(self.now)).map(|alarm| json!({
+                    "share": (alarm.share * 100.0).round() / 100.0,
+                    "key": alarm.seen.to_string(),
+                    "since": alarm.since.0,
+                    "cause": alarm.cause(&pool.key.sources),
+                })),
                 "backends": backends.collect::<Vec<_>>(),
             })
         });

@@ -67,6 +67,7 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         key: crate::affinity::key::KeyPlan::client_ip(),
         cookie: None,
         check,
+        skew: None,
         policy: Policy::default(),
         timeouts,
     };

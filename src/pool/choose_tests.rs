@@ -37,6 +37,7 @@ fn pool(kind: &'static Kind, remedy: Remedy) -> Pool {
         key: KeyPlan::client_ip(),
         cookie: None,
         check: None,
+        skew: None,
         policy: Policy { on_lost, ..Policy::default() },
         timeouts,
         members,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::affinity::cookie::CookieAffinity;
 use crate::affinity::key::KeyPlan;
+use crate::affinity::skew::Skew;
 use crate::backend::members::Members;
 use crate::health::Check;
 use crate::strategy::{Kind, Strategy};
@@ -37,6 +38,8 @@ pub struct Pool {
     pub cookie: Option<CookieAffinity>,
     /// Active checks, if the pool has them.
     pub check: Option<Check>,
+    /// Whether one key is too heavy, where a key places; `None` where none does, or nobody wants to know.
+    pub skew: Option<Skew>,
     /// What is done when a backend cannot serve.
     pub policy: Policy,
     /// How long a backend may take.

@@ -23,6 +23,7 @@ pub mod request_id;
 pub mod respond;
 pub mod retry;
 mod rewrite;
+pub mod sampler;
 pub mod story;
 pub mod tunnel;
 pub mod upstream;

@@ -188,6 +188,11 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
         key = pool.pool.key.find(&facts).map(Cow::into_owned);
     }
     let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
+    if let Some(skew) = &pool.skew
+        && skew.takes(|| worker.random())
+    {
+        skew.take(&pool.pool, &facts, hash, fields.forwarded_for > 0 && !is_trusted);
+    }
     let is_new = session.is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed)));
     let visit = if is_new { visit_key(client, fields.user_agent, pool) } else { 0 };
 

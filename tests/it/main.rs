@@ -18,6 +18,7 @@ mod proxy_protocol;
 mod queue;
 mod routes;
 mod shutdown;
+mod skew;
 mod streaming;
 mod tunnel;
 mod who_asked;
