@@ -228,7 +228,7 @@ fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
         } else {
             pins.iter().map(|pin| pin.to_text(now)).collect()
         };
-        (told, pins.iter().any(explain::pins::PinReport::is_known))
+        (told, pins.iter().any(explain::pins::PinReport::names_somebody))
     } else {
         let answer = explainer.explain(&ask)?;
         let told = if args.json { answer.to_json(now) + "\n" } else { answer.to_text(now) };

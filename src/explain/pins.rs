@@ -82,8 +82,12 @@ pub enum State {
     Valid,
     /// It holds, and is written again with the next answer.
     Due,
-    /// It chooses nothing.
+    /// It chooses nothing, for this reason.
     Void(Why),
+    /// It is bound to another pool than the request's, and opens nothing there.
+    OtherPool,
+    /// It is bound to another name than the one it came under, and opens nothing there.
+    OtherName,
 }
 
 /// How another balancer reads a value, for one pool's backends.
@@ -181,10 +185,12 @@ impl Decoder<'_> {
             .map(|l| (UnixSeconds(sealed.issued.0.saturating_add(l).saturating_add(1)), "lifetime", l));
         let (ends, limit, bound_seconds) = by_age.filter(|(at, ..)| *at < by_idle.0).unwrap_or(by_idle);
         let is_elsewhere = self.here.is_some() && !self.is_here(pool);
-        let state = if cookie.name() == name && bound == name && !is_elsewhere {
+        let state = if is_elsewhere {
+            State::OtherPool
+        } else if cookie.name() == name && bound == name {
             self.state(pool, cookie, name, value)
         } else {
-            State::Void(Why::Invalid)
+            State::OtherName
         };
         OwnPin {
             pool: pool.name.to_string(),
@@ -247,14 +253,15 @@ fn described(pool: &Pool, ix: BackendIx) -> (String, String, String) {
 }
 
 impl PinReport {
-    /// Whether anything is known of it.
+    /// Whether it tells of somebody: it opens, or has a form that names a backend, an address or an id.
     #[must_use]
-    pub const fn is_known(&self) -> bool {
-        self.own.is_some() || !self.foreign.is_empty()
+    pub fn names_somebody(&self) -> bool {
+        let is_named = |f: &Foreign| f.reading.names != Names::Nobody;
+        matches!(self.own, Some(Own::Opened(_))) || self.foreign.iter().any(is_named)
     }
 
     /// Whether it names somebody or is to be homing's; what has but the shape of a digest does not.
     pub(super) fn tells(&self) -> bool {
-        self.own.is_some() || self.foreign.iter().any(|f| f.reading.names != Names::Nobody)
+        self.own.is_some() || self.names_somebody()
     }
 }

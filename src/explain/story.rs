@@ -60,7 +60,7 @@ impl Decided<'_> {
                 let what = match why {
                     Why::ExpiredIdle => "was not used for longer than `idle`",
                     Why::ExpiredLifetime => "is older than `lifetime`",
-                    _ => "cannot be used",
+                    _ => "is no pin that opens here",
                 };
                 format!("its cookie \"{name}\" {what}: a new session")
             }
@@ -70,9 +70,7 @@ impl Decided<'_> {
     /// The pin of this pool that opens.
     fn own_pin(&self) -> Option<&OwnPin> {
         self.pins.iter().find_map(|report| match &report.own {
-            Some(Own::Opened(pin)) if pin.elsewhere.is_none() && pin.state == State::Void(self.why) => {
-                Some(pin.as_ref())
-            }
+            Some(Own::Opened(pin)) if pin.state == State::Void(self.why) => Some(pin.as_ref()),
             _ => None,
         })
     }

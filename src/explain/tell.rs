@@ -98,12 +98,6 @@ impl OwnPin {
         let mut line = |what: &str, text: String| out.push_str(&format!("         {what:<10} {text}\n"));
         let gone = if self.is_member { "" } else { ", which the pool does not have (any more)" };
         line("homing pin", format!("pool \"{}\", backend \"{}\"{gone}", self.pool, self.backend));
-        if let Some(here) = &self.elsewhere {
-            line(
-                "not here",
-                format!("it is bound to pool \"{}\" and opens nothing in \"{here}\"", self.pool),
-            );
-        }
         line("session", format!("{:08x}.., begun {}", self.session >> 32, ago(self.issued, now)));
         line("last seen", ago(self.last_seen, now));
         let bound = format!("{} {}", self.bound, span(self.bound_seconds));
@@ -112,11 +106,16 @@ impl OwnPin {
                 line("expired", format!("{} ({bound})", ago(self.ends, now)));
             }
             State::Void(Why::Removed) => line("state", "its session moves to another backend".to_owned()),
-            State::Void(_) if self.elsewhere.is_some() => {}
-            State::Void(_) if self.issued.max(self.last_seen) > now => {
-                line("refused", "its times lie further ahead than clocks may differ".to_owned());
+            State::Void(_) => {
+                line("refused", "its times lie further ahead than clocks may differ".to_owned())
             }
-            State::Void(_) => line("refused", format!("it is bound to the cookie name \"{}\"", self.cookie)),
+            State::OtherPool => {
+                let here = self.elsewhere.as_deref().unwrap_or_default();
+                line("refused", format!("it is pool \"{}\"'s and opens nothing in \"{here}\"", self.pool));
+            }
+            State::OtherName => {
+                line("refused", format!("it is bound to the cookie name \"{}\"", self.cookie))
+            }
             State::Valid | State::Due => {
                 let due = if self.state == State::Due { "; written again with the next answer" } else { "" };
                 line("expires", format!("{} unless it is used ({bound}){due}", ahead(self.ends, now)));
@@ -149,7 +148,8 @@ impl OwnPin {
         match self.state {
             State::Valid => "valid",
             State::Due => "due",
-            State::Void(_) if self.elsewhere.is_some() => "other_pool",
+            State::OtherPool => "other_pool",
+            State::OtherName => "other_name",
             State::Void(why) => why.as_str(),
         }
     }
