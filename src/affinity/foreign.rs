@@ -229,7 +229,8 @@ fn haproxy_dynamic(case: &Case<'_>) -> Option<Reading> {
 
 /// The first 16 digits of the SHA-256 of the server's URL; older: the URL, its FNV-64, and the FNV-64 of that.
 fn traefik(case: &Case<'_>) -> Option<Reading> {
-    let forms: [(&'static str, fn(&str) -> String); 4] = [
+    type Digest = fn(&str) -> String;
+    let forms: [(&'static str, Digest); 4] = [
         ("SHA-256 of the URL", |url| hex(&Sha256::digest(url))[..16].to_owned()),
         ("the URL", str::to_owned),
         ("FNV-64 of the URL", fnv_hex),

@@ -196,7 +196,7 @@ fn an_inspection_tells_the_key_or_the_first_thing_wrong() {
     assert_eq!(inspect(&ring, &aad, &text[..85]), Err(Unopened::Length(85)), "no bytes have so many");
     let other = [b"AA".as_slice(), &text[2..]].concat();
     assert_eq!(inspect(&ring, &aad, &other), Err(Unopened::Version(0)));
-    let mut forged = text.clone();
+    let mut forged = text;
     forged[70] = if forged[70] == b'A' { b'B' } else { b'A' };
     assert_eq!(inspect(&ring, &aad, &forged), Err(Unopened::Forged(1)));
 }

@@ -19,7 +19,7 @@ fn attributes(homing: &Homing, path: &str) -> Vec<String> {
 }
 
 /// Attributes that give the cookie an end of its own.
-fn is_end(attribute: &String) -> bool {
+fn is_end(attribute: &str) -> bool {
     attribute.starts_with("max-age=") || attribute.starts_with("expires=")
 }
 
@@ -50,14 +50,14 @@ fn a_session_cookie_ends_with_the_browser() {
     // Bounds that the proxy enforces are not to show in the cookie.
     let homing = persistent(homing(&[&a, &b]), "idle = \"10m\"\nlifetime = \"8h\"\n").run();
     let found = attributes(&homing, "/");
-    assert!(!found.iter().any(is_end), "{found:?}");
+    assert!(!found.iter().any(|a| is_end(a)), "{found:?}");
 }
 
 #[test]
 fn a_permanent_cookie_outlives_the_browser_for_its_lifetime() {
     let (a, b) = (backend("a"), backend("b"));
     let homing = persistent(homing(&[&a, &b]), "lifetime = \"1h\"\nmax_age = \"1h\"\n").run();
-    let ends: Vec<_> = attributes(&homing, "/").into_iter().filter(is_end).collect();
+    let ends: Vec<_> = attributes(&homing, "/").into_iter().filter(|a| is_end(a)).collect();
     assert_eq!(ends, ["max-age=3600"]);
 }
 
@@ -72,6 +72,7 @@ fn a_split_by_weight_places_sessions_and_never_moves_them() {
     };
     let environment = homing::config::Environment::detect().unwrap();
     let setup = homing(&[&a, &b]).cookie();
+    // One worker: several count the split on their own, and only over many sessions it is exact.
     let split = setup
         .run_edited_with(&environment, |text| weighted(text, [70, 30]).replace("workers = 2", "workers = 1"));
     let mut clients = Vec::new();
