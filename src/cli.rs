@@ -8,13 +8,15 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
+use crate::affinity::foreign::Secrets;
 use crate::app::{self, Running};
+use crate::base::time::UnixSeconds;
 use crate::config::diagnostic::{Diagnostics, Style};
 use crate::config::print::OneLine;
 use crate::config::{self, Environment, Loaded};
 use crate::control::Signals;
 use crate::demo;
-use crate::explain::{Ask, Explainer};
+use crate::explain::{self, Ask, Explainer};
 use crate::net::listen::ListenAddress;
 use crate::snapshot::Plan;
 use crate::strategy::Registry;
@@ -58,7 +60,7 @@ enum Command {
     Run(ConfigArgs),
     /// Find every problem of a configuration; exit 0 if it can be used, 1 if not
     Check(ConfigArgs),
-    /// Tell which backend a request would get, and why; offline
+    /// Tell which backend a request would get, and why; or, of cookies alone, what they say. Offline
     Explain(ExplainArgs),
     /// List the strategies
     Strategies,
@@ -92,9 +94,15 @@ struct ExplainArgs {
     /// A header field, as 'Name: value'; may be repeated
     #[arg(long, value_name = "FIELD")]
     header: Vec<String>,
-    /// A cookie, as 'name=value'; may be repeated
+    /// A cookie, as 'name=value'; may be repeated. With nothing else asked, only what it says is told
     #[arg(long, value_name = "PAIR")]
     cookie: Vec<String>,
+    /// A file with HAProxy's dynamic-cookie-key, to read cookies made with it
+    #[arg(long, value_name = "FILE")]
+    haproxy_key: Option<PathBuf>,
+    /// A file with the secret of Caddy's `lb_policy cookie`, to read cookies made with it
+    #[arg(long, value_name = "FILE")]
+    caddy_secret: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -187,9 +195,14 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
-    let loaded = config::load(&args.config.config, &Registry::built_in(), &environment()?);
+    let environment = environment()?;
+    let loaded = config::load(&args.config.config, &Registry::built_in(), &environment);
     let Some(plan) = read(loaded) else { return Ok(ExitCode::FAILURE) };
-    let explainer = Explainer::new(plan);
+    let secrets = Secrets {
+        haproxy: args.haproxy_key.as_deref().map(secret).transpose()?,
+        caddy: args.caddy_secret.as_deref().map(secret).transpose()?,
+    };
+    let explainer = Explainer::new(plan, &environment, secrets);
     let ask = Ask {
         listener: args.listener,
         ip: args.ip,
@@ -207,9 +220,28 @@ fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
         print(&explainer.batch(&ask, &lines)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let answer = explainer.explain(&ask)?;
-    print(&if args.json { answer.to_json() + "\n" } else { answer.to_text() })?;
-    Ok(if answer.backend.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let now = UnixSeconds::now();
+    let (text, is_answered) = if ask.is_about_cookies() {
+        let pins = explainer.decode(&ask)?;
+        let told = if args.json {
+            explain::pins_to_json(&pins, now) + "\n"
+        } else {
+            pins.iter().map(|pin| pin.to_text(now)).collect()
+        };
+        (told, pins.iter().any(explain::pins::PinReport::names_somebody))
+    } else {
+        let answer = explainer.explain(&ask)?;
+        let told = if args.json { answer.to_json(now) + "\n" } else { answer.to_text(now) };
+        (told, answer.backend.is_some())
+    };
+    print(&text)?;
+    Ok(if is_answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A secret of another system, from a file of its own: a command line is seen by everybody.
+fn secret(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {

@@ -114,6 +114,24 @@ impl CookieAffinity {
         &self.name
     }
 
+    /// What its pins are sealed with.
+    #[must_use]
+    pub const fn keys(&self) -> &Arc<SealKeys> {
+        &self.keys
+    }
+
+    /// How idle time is told.
+    #[must_use]
+    pub const fn slots(&self) -> Slots {
+        self.slots
+    }
+
+    /// How long a session lasts at most, in seconds; `None`: as long as it is used.
+    #[must_use]
+    pub const fn lifetime(&self) -> Option<u32> {
+        if self.lifetime == u32::MAX { None } else { Some(self.lifetime) }
+    }
+
     /// What is done on answers that shared caches may store.
     #[must_use]
     pub const fn cacheable(&self) -> Cacheable {

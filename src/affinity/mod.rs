@@ -2,7 +2,7 @@
 //!
 //! [`key`] finds the bytes that hash strategies place by; [`cookie`] reads and writes the cookie that carries a
 //! pin, [`attributes`] is what follows its value, [`caching`] what shared caches make of it; [`seal`] is the pin's
-//! sealed form and [`opened`] a worker's cache of such. Affinity is read once before the choice and settled once after
+//! sealed form and [`opened`] a worker's cache of such; [`foreign`] reads other balancers' pins. Affinity is read once before the choice and settled once after
 //! it; it knows no strategy.
 
 pub mod key;
@@ -14,6 +14,8 @@ pub mod caching;
 pub mod opened;
 pub mod seal;
 pub mod skew;
+
+pub mod foreign;
 
 pub mod base64url;
 pub mod pairs;

@@ -93,7 +93,16 @@ impl Setup {
 
     /// Starts it with its text changed.
     pub(crate) fn run_edited(&self, edit: impl FnOnce(&str) -> String) -> Homing {
-        start(&edit(&self.toml()), &Environment::detect().unwrap())
+        self.run_edited_with(&Environment::detect().unwrap(), edit)
+    }
+
+    /// The same with the keys of `environment`.
+    pub(crate) fn run_edited_with(
+        &self,
+        environment: &Environment,
+        edit: impl FnOnce(&str) -> String,
+    ) -> Homing {
+        start(&edit(&self.toml()), environment)
     }
 
     /// Starts it with the keys of `environment`, which two nodes may share.
