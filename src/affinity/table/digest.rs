@@ -25,6 +25,17 @@ impl Seeds {
         Self(secret)
     }
 
+    /// A key drawn at random.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no random bytes.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret)?;
+        Ok(Self(secret))
+    }
+
     /// The bytes, to be kept somewhere safe.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
