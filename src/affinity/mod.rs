@@ -2,8 +2,9 @@
 //!
 //! [`key`] finds the bytes that hash strategies place by; [`cookie`] reads and writes the cookie that carries a
 //! pin, [`attributes`] is what follows its value, [`caching`] what shared caches make of it; [`seal`] is the pin's
-//! sealed form and [`opened`] a worker's cache of such; [`foreign`] reads other balancers' pins. Affinity is read once before the choice and settled once after
-//! it; it knows no strategy.
+//! sealed form and [`opened`] a worker's cache of such; [`foreign`] reads other balancers' pins. Sessions whose ids the
+//! application makes are in the stick [`table`]. Affinity is read once before the choice and settled once after it; it
+//! knows no strategy.
 
 pub mod key;
 
@@ -19,6 +20,8 @@ pub mod foreign;
 
 pub mod base64url;
 pub mod pairs;
+
+pub mod table;
 
 use crate::backend::BackendIx;
 use crate::base::time::UnixSeconds;
