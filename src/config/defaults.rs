@@ -83,6 +83,11 @@ pub(super) const MAX_FAILS: u32 = 1;
 pub(super) const FAIL_TIMEOUT: Duration = seconds(10);
 /// How long the share of a backend that came back grows: it is given it at once. (nginx: slow_start)
 pub(super) const SLOW_START: Duration = Duration::ZERO;
+/// How much more than its share of the requests in flight a member may have: as much as comes.
+/// (HAProxy: hash-balance-factor, off there; "reasonable values are between 125 and 200" percent)
+pub(super) const MAX_LOAD: u32 = 0;
+/// Highest bound on that: above it nothing is bounded.
+pub(super) const MOST_LOAD: f64 = 1000.0;
 /// How requests wait for a full backend. (HAProxy: maxqueue, off there; timeout queue)
 pub(super) const QUEUE: Queue = Queue { size: 100, timeout: seconds(5) };
 /// Most requests that may wait for one backend: each is a client's connection.
