@@ -87,6 +87,11 @@ pub(super) const SLOW_START: Duration = Duration::ZERO;
 pub(super) const LEAVE: Duration = seconds(30 * 60);
 /// The share of a pool's requests above which one key is warned of: then it alone fills a backend.
 pub(super) const SKEW: f64 = 0.5;
+/// How much more than its share of the requests in flight a member may have: as much as comes.
+/// (HAProxy: hash-balance-factor, off there; "reasonable values are between 125 and 200" percent)
+pub(super) const MAX_LOAD: u32 = 0;
+/// Highest bound on that: above it nothing is bounded.
+pub(super) const MOST_LOAD: f64 = 1000.0;
 /// How requests wait for a full backend. (HAProxy: maxqueue, off there; timeout queue)
 pub(super) const QUEUE: Queue = Queue { size: 100, timeout: seconds(5) };
 /// Most requests that may wait for one backend: each is a client's connection.

@@ -10,6 +10,7 @@ use super::backends::{self, Common};
 use super::item::{Item, whole};
 use super::named::Name;
 use super::reader::{Table, Title};
+use super::strategy::StrategyRead;
 use super::{Scope, defaults, health, strategy};
 use crate::affinity::skew::{LEAST_SHARE, Skew};
 use crate::backend::members::Members;
@@ -57,9 +58,10 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         .as_ref()
         .map_or_else(|| span.clone(), |h| h.get("interval").map_or_else(|| h.span(), |i| i.span()));
     let check = health.map(health::read);
-    let policy = Policy { on_lost, return_home, ..policy(&table) };
     let skew =
         table.get("skew").map_or(Some(defaults::SKEW), |item| skew(&item)).filter(|share| *share > 0.0);
+    let max_load = max_load(&table, strategy.as_ref());
+    let policy = Policy { on_lost, return_home, max_load, ..policy(&table) };
     let timeouts = timeouts(table.table("timeouts", Title::Section("pool.timeouts")));
     table.finish();
     let spreads = members.len() > 1;
@@ -80,6 +82,32 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         }
     });
     PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), idle, health_span }
+}
+
+/// `max_load`, in thousandths; 0 where there is none, or where the strategy looks at the load or at nothing.
+fn max_load(table: &Table<'_>, strategy: Option<&StrategyRead>) -> u32 {
+    let Some(item) = table.get("max_load") else { return defaults::MAX_LOAD };
+    let text = match item.value {
+        DeValue::Integer(n) => n.as_str(),
+        DeValue::Float(x) => x.as_str(),
+        _ => "",
+    };
+    let load = text.parse::<f64>().ok().filter(|x| *x == 0.0 || (1.0..=defaults::MOST_LOAD).contains(x));
+    let Some(load) = load else {
+        item.refuse(format_args!("must be 0 or a number from 1 to {}, as in 1.25", defaults::MOST_LOAD));
+        return 0;
+    };
+    if let Some(kind) = strategy.map(|s| s.kind).filter(|k| load > 0.0 && k.needs == Needs::Nothing) {
+        let message =
+            item.sentence(&format_args!("{} does not place by a hash: it is not bounded", kind.name));
+        table.report.warning(
+            item.span(),
+            message,
+            "leave it out, or choose rendezvous, maglev, hash or ip_hash",
+        );
+        return 0;
+    }
+    (load * 1000.0).round() as u32
 }
 
 fn policy(table: &Table<'_>) -> Policy {

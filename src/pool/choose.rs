@@ -154,14 +154,17 @@ impl Pickers {
         full.map_or(Decision::Nobody, |backend| Decision::Queue(Choice { backend, why }))
     }
 
-    /// The strategy's choice; members in their slow start are left out as often as they must, if there are others.
+    /// The strategy's choice; members in their slow start are left out as often as they must, and those with too large
+    /// a part of the load always, if there are others.
     fn warm(&mut self, ask: &Question<'_>, facts: &RequestFacts<'_>) -> Option<BackendIx> {
+        let crowded = if ask.pool.policy.max_load > 0 { Some(ask.crowded()) } else { None };
+        let closed = crowded.as_ref().unwrap_or(ask.tried);
         if !ask.standing.ramps.is_empty() {
             let draw = match (ask.pool.kind.needs, facts.client) {
                 (Needs::Address, Some(client)) => hash64(client.to_string().as_bytes()),
                 (Needs::Address, None) | (Needs::Nothing | Needs::Key, _) => facts.hash,
             };
-            let mut closed = ask.tried.clone();
+            let mut closed = closed.clone();
             for ramp in &ask.standing.ramps {
                 let id = ask.pool.members.get(ramp.backend).id.as_str();
                 if ramp.holds_back(draw, id, facts.now) {
@@ -172,7 +175,11 @@ impl Pickers {
                 return Some(backend);
             }
         }
-        self.place(ask, facts, ask.tried, Room::Needed)
+        let found = self.place(ask, facts, closed, Room::Needed);
+        if found.is_none() && crowded.is_some() {
+            return self.place(ask, facts, ask.tried, Room::Needed);
+        }
+        found
     }
 
     /// The strategy's choice among the open primaries, or else among the open backups.
@@ -254,6 +261,27 @@ impl Question<'_> {
             (_, Remedy::Borrow) => self.second(session.key, lost, why.borrowed()),
             (_, Remedy::Rebind | Remedy::Wait(_)) => self.second(session.key, lost, why),
         }
+    }
+
+    /// The members that were tried, and those with so many requests in flight that one more would be above `max_load`
+    /// times their share by weight, rounded up; all open ones together always have room for it.
+    /// (Mirrokni, Thorup and Zadimoghaddam, Consistent Hashing with Bounded Loads, SODA 2018)
+    fn crowded(&self) -> BackendSet {
+        let (members, standing) = (&self.pool.members, self.standing);
+        let group = if standing.has_open_primary { members.primaries() } else { members.backups() };
+        let open = || group.iter().filter(|(ix, _)| standing.open.contains(*ix));
+        let (weights, requests) = open().fold((0, 1), |(weights, requests), (_, b)| {
+            (weights + u128::from(b.weight), requests + u128::from(b.load.in_flight()))
+        });
+        let whole = requests * u128::from(self.pool.policy.max_load);
+        let mut crowded = self.tried.clone();
+        for (ix, backend) in open() {
+            let most = (whole * u128::from(backend.weight)).div_ceil(weights * 1000);
+            if u128::from(backend.load.in_flight()) >= most {
+                crowded.insert(ix);
+            }
+        }
+        crowded
     }
 
     /// The second choice among those with room; where all are full, a place in the queue of whom it would have been.

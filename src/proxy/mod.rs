@@ -15,6 +15,7 @@ mod deliver;
 pub mod door;
 pub mod exchange;
 pub mod forward;
+mod moved;
 mod pace;
 mod place;
 pub mod record;

@@ -88,7 +88,8 @@ impl Passing<'_> {
                 | Name::ContentLength
                 | Name::Upgrade
                 | Name::Http2Settings
-                | Name::HomingAffinity => continue,
+                | Name::HomingAffinity
+                | Name::HomingSession => continue,
                 Name::Trailer if self.framing != Framing::Chunked || !self.request.trailers => continue,
                 Name::RequestId if !self.id.is_empty() => continue,
                 Name::CacheControl if self.private => continue,

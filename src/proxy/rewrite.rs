@@ -87,7 +87,8 @@ impl Writer<'_, '_> {
             | Name::Http2Settings
             | Name::ForwardedFor
             | Name::RealIp
-            | Name::HomingAffinity => return true,
+            | Name::HomingAffinity
+            | Name::HomingSession => return true,
             Name::Forwarded if self.asker.listener.forwarded => return true,
             Name::RequestId if self.asker.listener.request_id => return true,
             Name::Expect => return !self.fields.expects,
