@@ -8,7 +8,6 @@ use super::*;
 use crate::affinity::attributes::SameSite;
 use crate::backend::Backend;
 use crate::backend::availability::AdminState;
-use crate::backend::load::Load;
 use crate::backend::sessions::LiveSessions;
 use crate::base::address::Address;
 
@@ -48,14 +47,16 @@ fn members(ids: &[&str]) -> Members {
             address: Address::Unix("/run/app".into()),
             address_text: (*id).into(),
             weight: 1,
+            written_weight: 1,
             backup: false,
             admin: AdminState::Ready,
+            leaving: false,
             max_conns: 0,
             max_fails: 0,
             fail_timeout: Duration::ZERO,
             slow_start: Duration::ZERO,
-            load: Load::default(),
-            sessions: LiveSessions::new(2, IDLE),
+            load: Arc::default(),
+            sessions: Arc::new(LiveSessions::new(2, IDLE)),
         })
     };
     Members::new(ids.iter().map(member).collect())

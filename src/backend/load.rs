@@ -98,7 +98,7 @@ impl Load {
     }
 
     fn take(&self, max: u32) -> bool {
-        self.in_flight.fetch_update(SeqCst, SeqCst, |n| (n < max).then_some(n + 1)).is_ok()
+        self.in_flight.fetch_update(SeqCst, SeqCst, |n| (max == 0 || n < max).then_some(n + 1)).is_ok()
     }
 
     /// Gives free places to those who wait, the oldest first.

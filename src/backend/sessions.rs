@@ -115,6 +115,30 @@ impl LiveSessions {
         Self { slots: Slots { length: 1, idle: 1 }, cells: 0, rows: Box::default() }
     }
 
+    /// Whether both cut time into the same slots, for as many workers.
+    #[must_use]
+    pub const fn is_laid_out_as(&self, other: &Self) -> bool {
+        self.slots.length == other.slots.length
+            && self.slots.idle == other.slots.idle
+            && self.rows.len() == other.rows.len()
+    }
+
+    /// Counts the sessions of `from` that are live at `now` here, each from its last use. Only before anybody else
+    /// writes here.
+    pub fn count_over(&self, from: &Self, now: UnixSeconds) {
+        let Some(row) = self.row(0) else { return };
+        let oldest = self.advance(row, now);
+        let before = from.slots.oldest(now);
+        for lines in from.rows.chunks_exact(from.lines_per_row()) {
+            let old = Row { lines, cells: from.cells };
+            for (slot, count) in (1..=from.cells).map(|at| old.load(at)).filter(|(slot, _)| *slot >= before) {
+                // Anywhere in its slot: the latest that it can have been, so that none ends here before it does there.
+                let end = slot.saturating_add(1).saturating_mul(from.slots.length).saturating_sub(1);
+                row.add(oldest, self.slots.slot_of(UnixSeconds(end.min(now.0))), count);
+            }
+        }
+    }
+
     /// The slots that time is cut into.
     #[must_use]
     pub const fn slots(&self) -> Slots {

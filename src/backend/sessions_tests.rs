@@ -113,6 +113,21 @@ fn double_counts_of_parallel_refreshes_die_with_their_slot() {
 }
 
 #[test]
+fn sessions_are_counted_over_into_another_layout() {
+    let (old, new) =
+        (LiveSessions::new(3, Duration::from_secs(60)), LiveSessions::new(2, Duration::from_secs(600)));
+    assert!(!old.is_laid_out_as(&new) && old.is_laid_out_as(&LiveSessions::new(3, Duration::from_secs(60))));
+    for (worker, t, sessions) in [(0, 0, 5), (1, 100, 3), (2, 130, 4)] {
+        (0..sessions).for_each(|_| old.begin(worker, at(t)));
+    }
+    old.refresh(0, at(100), at(135));
+    new.count_over(&old, at(140));
+    assert_eq!((old.live(at(140)), new.live(at(140))), (7, 7), "the five of the beginning have ended");
+    new.end(1, at(130), at(150));
+    assert_eq!((new.live(at(150)), new.live(at(650)), new.live(at(900))), (6, 6, 0));
+}
+
+#[test]
 fn a_clock_set_back_does_not_stop_the_count() {
     let live = LiveSessions::new(1, Duration::from_secs(60));
     live.begin(0, at(1_000_000));

@@ -1,6 +1,7 @@
 //! `[[pool]]` and `[pool.timeouts]`.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::affinity::{self, AffinityRead};
 use super::backends::{self, Common};
@@ -15,7 +16,7 @@ use crate::pool::{Pool, Timeouts};
 pub(super) struct PoolRead {
     pub(super) name: Name,
     /// `None` if something is missing without which there is none.
-    pub(super) pool: Option<Pool>,
+    pub(super) pool: Option<Arc<Pool>>,
     pub(super) span: Range<usize>,
     /// Where cookie affinity is set, and the cookie's path.
     pub(super) cookie: Option<(Range<usize>, String)>,
@@ -30,19 +31,18 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
     let name = name.map_or_else(|| Name::implied(None, span.clone()), |item| Name::read(&item));
     let text = name.text.as_deref().unwrap_or_default();
     let AffinityRead { cookie, idle, span: cookie_span, on_lost, path } =
-        affinity::read(table.table("affinity", Title::Section("pool.affinity")), text, scope);
+        affinity::read(table.section("affinity", Title::Section("pool.affinity")), text, scope);
     let common = Common {
         max_fails: table.integer("max_fails", 0..=u32::MAX, defaults::MAX_FAILS),
         fail_timeout: table.duration("fail_timeout", defaults::FAIL_TIMEOUT),
-        slow_start: table
-            .get("slow_start")
-            .and_then(|i| i.duration_or_zero())
-            .unwrap_or(defaults::SLOW_START),
+        slow_start: table.duration_or_zero("slow_start", defaults::SLOW_START),
         workers: scope.workers,
         idle,
+        pool: text,
+        carried: scope.carried,
     };
     let list = table.required("backends", "who serves, as in backends = [\"127.0.0.1:9001\"]");
-    let members = Members::new(list.map(|item| backends::read(&item, &common)).unwrap_or_default());
+    let backends = list.map(|item| backends::read(&item, &common)).unwrap_or_default();
     let strategy = strategy::read(&table, scope);
     let health = table.table("health", Title::Section("pool.health"));
     let health_span = health
@@ -50,11 +50,21 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         .map_or_else(|| span.clone(), |h| h.get("interval").map_or_else(|| h.span(), |i| i.span()));
     let check = health.map(health::read);
     let policy = policy(&table, on_lost);
-    let timeouts = timeouts(table.table("timeouts", Title::Section("pool.timeouts")));
+    let timeouts = timeouts(table.section("timeouts", Title::Section("pool.timeouts")));
+    let leaving = scope.carried.leaving(text, &backends);
+    let record = &scope.report.record;
+    record.hide(table.node(), format!("{} workers", scope.workers));
+    leaving.iter().for_each(|b| record.hide(table.node(), format!("leaving: {}", b.id)));
+    let (digest, settings) = (record.digest(table.node()), record.settings(table.node(), &["backends"]));
     table.finish();
     let pool = strategy.map(|strategy| {
+        if let Some(same) = scope.carried.pool(text).filter(|pool| pool.digest == digest) {
+            return Arc::clone(same);
+        }
+        let carry = |backend| scope.carried.backend(text, backend);
+        let members = Members::new(backends.into_iter().map(carry).chain(leaving).collect());
         let (primary, backup) = strategy.build(&members, scope);
-        Pool {
+        Arc::new(Pool {
             name: text.into(),
             members,
             kind: strategy.kind,
@@ -65,7 +75,9 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
             check,
             policy,
             timeouts,
-        }
+            settings,
+            digest,
+        })
     });
     PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), health_span }
 }
@@ -74,18 +86,15 @@ fn policy(table: &Table<'_>, on_lost: OnLost) -> Policy {
     let panic =
         table.choice("panic", &[("refuse", Panic::Refuse), ("serve", Panic::Serve)], Panic::default());
     let fail_statuses = table.get("fail_statuses").and_then(|i| health::statuses(&i)).unwrap_or_default();
-    let queue = table.table("queue", Title::Inline("queue")).map_or(defaults::QUEUE, |table| {
-        let size = table.integer("size", 0..=defaults::LONGEST_QUEUE, defaults::QUEUE.size);
-        let queue = Queue { size, timeout: table.duration("timeout", defaults::QUEUE.timeout) };
-        table.finish();
-        queue
-    });
+    let inner = table.section("queue", Title::Inline("queue"));
+    let size = inner.integer("size", 0..=defaults::LONGEST_QUEUE, defaults::QUEUE.size);
+    let queue = Queue { size, timeout: inner.duration("timeout", defaults::QUEUE.timeout) };
+    inner.finish();
     Policy { on_lost, queue, panic, fail_statuses }
 }
 
-fn timeouts(table: Option<Table<'_>>) -> Timeouts {
+fn timeouts(table: Table<'_>) -> Timeouts {
     let default = defaults::BACKEND;
-    let Some(table) = table else { return default };
     let timeouts = Timeouts {
         connect: table.duration("connect", default.connect),
         first_byte: table.duration("first_byte", default.first_byte),

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::backend::availability::AdminState;
-use crate::backend::load::Load;
 use crate::backend::members::Members;
 use crate::backend::sessions::LiveSessions;
 use crate::base::address::Address;
 use crate::base::options::Options;
+use crate::base::settings::Settings;
 use crate::health::{Check, Probe};
 use crate::pool::policy::Policy;
 use crate::pool::{Pool, Timeouts};
@@ -26,14 +26,16 @@ pub(super) fn backend(id: &str, address: Address) -> Backend {
         address_text: address.to_string().into(),
         address,
         weight: 1,
+        written_weight: 1,
         backup: false,
         admin: AdminState::Ready,
+        leaving: false,
         max_conns: 0,
         max_fails: 2,
         fail_timeout: Duration::from_secs(10),
         slow_start: Duration::ZERO,
-        load: Load::default(),
-        sessions: LiveSessions::new(1, Duration::from_secs(60)),
+        load: Arc::default(),
+        sessions: Arc::new(LiveSessions::new(1, Duration::from_secs(60))),
     }
 }
 
@@ -67,6 +69,8 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         cookie: None,
         check,
         policy: Policy::default(),
+        settings: Settings::default(),
+        digest: 0,
         timeouts,
     };
     Arc::new(Plan {
@@ -77,6 +81,7 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         listeners: Vec::new(),
         routes: Routes::default(),
         pools: vec![Arc::new(pool)],
+        settings: Settings::default(),
         shutdown: Shutdown { notice: 5 * second, drain: 30 * second },
     })
 }

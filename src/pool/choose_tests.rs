@@ -6,6 +6,7 @@ use crate::backend::Backend;
 use crate::backend::availability::{Availability, Health};
 use crate::backend::members::Members;
 use crate::base::options::Options;
+use crate::base::settings::Settings;
 use crate::base::time::UnixSeconds;
 use crate::pool::Timeouts;
 use crate::pool::policy::{Panic, Policy};
@@ -39,6 +40,8 @@ fn pool(kind: &'static Kind, on_lost: OnLost) -> Pool {
         policy: Policy { on_lost, ..Policy::default() },
         timeouts,
         members,
+        settings: Settings::default(),
+        digest: 0,
     }
 }
 
