@@ -13,12 +13,13 @@ use crate::app::{self, Running};
 use crate::base::time::UnixSeconds;
 use crate::config::diagnostic::{Diagnostics, Style};
 use crate::config::print::OneLine;
-use crate::config::{self, Environment, Loaded};
+use crate::config::{self, Environment, Loaded, Sources};
 use crate::control::Signals;
+use crate::control::reload::Origin;
 use crate::demo;
 use crate::explain::{self, Ask, Explainer};
 use crate::net::listen::ListenAddress;
-use crate::snapshot::Plan;
+use crate::snapshot::carried::Carried;
 use crate::strategy::Registry;
 
 /// A reverse-proxy load balancer: a client that has found a backend keeps finding it.
@@ -159,10 +160,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn run(path: &Path) -> anyhow::Result<ExitCode> {
-    let Some(plan) = read(config::load(path, &Registry::built_in(), &environment()?)) else {
-        return Ok(ExitCode::FAILURE);
-    };
-    serve(plan)
+    match Sources::read(path) {
+        Ok(sources) => serve(sources),
+        Err(diagnostics) => {
+            say(&diagnostics.render(style()));
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 fn one_line(args: OneLineArgs) -> anyhow::Result<ExitCode> {
@@ -173,14 +177,11 @@ fn one_line(args: OneLineArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let origin = Path::new("command line (see --print-config)");
-    let Some(plan) = read(config::parse(&text, origin, &Registry::built_in(), &environment()?)) else {
-        return Ok(ExitCode::FAILURE);
-    };
-    serve(plan)
+    serve(Sources::text(&text, origin))
 }
 
 fn check(path: &Path) -> anyhow::Result<ExitCode> {
-    let Some(plan) = read(config::load(path, &Registry::built_in(), &environment()?)) else {
+    let Some(Loaded { plan, .. }) = read(config::load(path, &Registry::built_in(), &environment()?)) else {
         return Ok(ExitCode::FAILURE);
     };
     let backends: usize = plan.pools.iter().map(|p| p.members.len()).sum();
@@ -197,7 +198,7 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
 fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     let environment = environment()?;
     let loaded = config::load(&args.config.config, &Registry::built_in(), &environment);
-    let Some(plan) = read(loaded) else { return Ok(ExitCode::FAILURE) };
+    let Some(Loaded { plan, .. }) = read(loaded) else { return Ok(ExitCode::FAILURE) };
     let secrets = Secrets {
         haproxy: args.haproxy_key.as_deref().map(secret).transpose()?,
         caddy: args.caddy_secret.as_deref().map(secret).transpose()?,
@@ -257,13 +258,14 @@ fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
          [pool.affinity]\nmode = {:?}\n\n[pool.health]\npath = \"/healthz\"\n\n[shutdown]\nnotice = \"1ms\"\ndrain = \"1s\"\n",
         args.admin, args.listen, args.strategy, args.affinity
     );
-    let origin = Path::new("demo");
-    let Some(plan) = read_quietly(config::parse(&text, origin, &Registry::built_in(), &environment()?))
-    else {
+    let (registry, environment) = (Registry::built_in(), environment()?);
+    let sources = Sources::text(&text, Path::new("demo"));
+    let Some(loaded) = read_quietly(sources.build(&registry, &environment, &Carried::default())) else {
         return Ok(ExitCode::FAILURE);
     };
     log_to_standard_error();
-    let running = app::start(plan, Signals::Take)?;
+    let origin = Origin { sources, registry, environment, warnings: loaded.warnings };
+    let running = app::start(loaded.plan, Some(origin), Signals::Take)?;
     let proxy =
         running.listeners.first().and_then(|(.., a)| *a).map_or_else(String::new, |a| format!("http://{a}"));
     let admin = running.admin.map_or_else(String::new, |a| format!("http://{a}"));
@@ -272,7 +274,12 @@ fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
+fn serve(sources: Sources) -> anyhow::Result<ExitCode> {
+    let (registry, environment) = (Registry::built_in(), environment()?);
+    let Some(loaded) = read(sources.build(&registry, &environment, &Carried::default())) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let Loaded { plan, warnings } = loaded;
     log_to_standard_error();
     let pools: Vec<String> = plan
         .pools
@@ -282,7 +289,8 @@ fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
             format!("pool \"{}\": {} backend(s), {}{affinity}\n", p.name, p.members.len(), p.kind.name)
         })
         .collect();
-    let running = app::start(plan, Signals::Take)?;
+    let origin = Origin { sources, registry, environment, warnings };
+    let running = app::start(plan, Some(origin), Signals::Take)?;
     announce(&running, &pools);
     running.join()?;
     say("stopped\n");
@@ -312,16 +320,16 @@ fn environment() -> anyhow::Result<Environment> {
 }
 
 /// The plan, after its warnings were said; or nothing, after its errors were.
-fn read(loaded: Result<Loaded, Diagnostics>) -> Option<Plan> {
+fn read(loaded: Result<Loaded, Diagnostics>) -> Option<Loaded> {
     if let Ok(loaded) = &loaded {
         say(&loaded.warnings.render(style()));
     }
     read_quietly(loaded)
 }
 
-fn read_quietly(loaded: Result<Loaded, Diagnostics>) -> Option<Plan> {
+fn read_quietly(loaded: Result<Loaded, Diagnostics>) -> Option<Loaded> {
     match loaded {
-        Ok(loaded) => Some(loaded.plan),
+        Ok(loaded) => Some(loaded),
         Err(diagnostics) => {
             say(&diagnostics.render(style()));
             None

@@ -326,7 +326,8 @@ pub fn config(data: &[u8]) {
         return;
     }
     let keys = Arc::new(SealKeys::parse(KEY).unwrap());
-    let environment = Environment { cores: 2, boot: 1, keys };
+    let environment =
+        Environment { cores: 2, boot: 1, keys, variables: homing::config::Variables::default() };
     match config::parse(text, Path::new("fuzz.toml"), &Registry::built_in(), &environment) {
         Ok(loaded) => {
             assert!(!loaded.plan.listeners.is_empty() && !loaded.plan.pools.is_empty());
@@ -412,7 +413,8 @@ fn pool(strategy: &str) -> Arc<Pool> {
          \"c:1\", \"d:1\", \"e:1\", {{ address = \"f:1\", backup = true }}, {{ address = \"g:1\", backup = true }}]\n"
     );
     let keys = Arc::new(SealKeys::parse(KEY).unwrap());
-    let environment = Environment { cores: 1, boot: 1, keys };
+    let environment =
+        Environment { cores: 1, boot: 1, keys, variables: homing::config::Variables::default() };
     let loaded = config::parse(&text, Path::new("pool.toml"), &Registry::built_in(), &environment);
     Arc::clone(&loaded.unwrap().plan.pools[0])
 }

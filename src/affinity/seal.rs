@@ -236,7 +236,7 @@ impl SealKeys {
     }
 
     /// A number that differs for rings that differ, for keys of caches.
-    pub(super) fn fingerprint(&self) -> Vec<u8> {
+    pub fn fingerprint(&self) -> Vec<u8> {
         self.ring.iter().flat_map(|key| key.check).collect()
     }
 

@@ -1,7 +1,7 @@
 //! `[pool.affinity]`: the cookie and its key file.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::affinity::attributes::{Attributes, CookieError, Priority, SameSite};
 use crate::affinity::caching::Cacheable;
 use crate::affinity::cookie::{CookieAffinity, CookieSettings};
 use crate::affinity::seal::SealKeys;
+use crate::base::hash::hash64;
 use crate::pool::policy::{OnLost, ReturnHome};
 
 /// A pool's affinity as read.
@@ -41,14 +42,10 @@ struct Places<'t, 'a> {
 }
 
 /// Reads `[pool.affinity]` of the pool of this name.
-pub(super) fn read(table: Option<Table<'_>>, pool: &str, scope: &Scope<'_>) -> AffinityRead {
-    let Some(table) = table else {
-        let (idle, on_lost, return_home) = (defaults::IDLE, OnLost::default(), ReturnHome::default());
-        return AffinityRead { cookie: None, idle, span: None, on_lost, return_home, path: String::new() };
-    };
+pub(super) fn read(table: Table<'_>, pool: &str, scope: &Scope<'_>) -> AffinityRead {
     let mode = table.choice("mode", &[("none", Mode::None), ("cookie", Mode::Cookie)], Mode::None);
     let span = table.get("mode").map_or_else(|| table.span(), |i| i.span());
-    let name = table.get("name").and_then(|i| i.text()).unwrap_or(defaults::COOKIE).to_owned();
+    let name = table.text("name", defaults::COOKIE).to_owned();
     let idle = table.duration("idle", defaults::IDLE);
     let lifetime = table.get("lifetime").and_then(|i| i.duration());
     let (on_lost, return_home) = (lost::on_lost(&table), lost::return_home(&table));
@@ -93,7 +90,7 @@ fn attributes(table: &Table<'_>) -> Attributes {
     let same_site = same_site.map(|s| (lower(s), Some(s)));
     let priority = [("low", Priority::Low), ("medium", Priority::Medium), ("high", Priority::High)];
     Attributes {
-        path: table.get("path").and_then(|i| i.text()).map_or(default.path, str::to_owned),
+        path: table.text("path", &default.path).to_owned(),
         domain: table.get("domain").and_then(|i| i.text()).map(str::to_owned),
         max_age: table.get("max_age").and_then(|i| i.duration()),
         secure: table.bool("secure", default.secure),
@@ -121,12 +118,12 @@ fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
     }
     let table = item.table(Title::Inline("secret"))?;
     let file = table.required("file", "where the keys are, as in { file = \"cookie.key\" }");
+    let node = table.node();
     table.finish();
     let file = file?;
     let path = file.parse(|text| scope.path(text))?;
-    warn_of_readers(&file, &path, scope);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
+    let read = match scope.sources.file(&path) {
+        Ok(read) => read,
         Err(error) => {
             let help = format!(
                 "openssl rand -hex 32 > {0}; chmod 600 {0} makes one; relative to the folder of this file",
@@ -136,8 +133,12 @@ fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
             return None;
         }
     };
-    match SealKeys::parse(&text) {
-        Ok(keys) => Some(Arc::new(keys)),
+    warn_of_readers(&file, &path, read.mode, scope);
+    match SealKeys::parse(&read.text) {
+        Ok(keys) => {
+            scope.report.record.hide(node, format!("keys {:x}", hash64(&keys.fingerprint())));
+            Some(Arc::new(keys))
+        }
         Err(error) => {
             file.refuse(format_args!("{}:{}: {}", path.display(), error.line, error.what));
             None
@@ -146,9 +147,7 @@ fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
 }
 
 /// Whoever reads the keys can forge pins.
-fn warn_of_readers(file: &Item<'_>, path: &PathBuf, scope: &Scope<'_>) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(path).map_or(0, |m| m.permissions().mode());
+fn warn_of_readers(file: &Item<'_>, path: &Path, mode: u32, scope: &Scope<'_>) {
     if mode & 0o077 != 0 {
         let message = format!(
             "{} may be read by others (mode {:o}): whoever reads it can forge pins",

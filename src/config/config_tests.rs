@@ -8,24 +8,28 @@ use crate::backend::availability::AdminState;
 use crate::health::Probe;
 use crate::route::HostPattern;
 
-const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(super) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 pub(super) const SHIPPED: &str = include_str!("../../config.toml");
 /// The sections that a file needs beside the one that a test is about.
-const LISTENER: &str = "[[listener]]\nlisten = \":8080\"\n";
+pub(super) const LISTENER: &str = "[[listener]]\nlisten = \":8080\"\n";
 const POOL: &str = "[[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n";
 
 pub(super) fn environment() -> Environment {
-    Environment { cores: 4, boot: 7, keys: Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap()) }
+    let keys = Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap());
+    Environment { cores: 4, boot: 7, keys, variables: Variables::default() }
 }
 
-/// A folder with a key file in it.
+/// A folder with a key file in it, and a pool to include.
 pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     key_file(folder.path(), KEY, 0o600);
+    std::fs::create_dir(folder.path().join("pools")).unwrap();
+    let pool = "[[pool]]\nname = \"more\"\nbackends = [\"127.0.0.1:9\"]\n[[route]]\npath = \"/more\"\npool = \"more\"\n";
+    std::fs::write(folder.path().join("pools/more.toml"), pool).unwrap();
     folder
 }
 
-fn key_file(folder: &Path, text: &str, mode: u32) {
+pub(super) fn key_file(folder: &Path, text: &str, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     let path = folder.join("cookie.key");
     std::fs::write(&path, text).unwrap();

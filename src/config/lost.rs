@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::defaults;
 use super::item::Item;
 use super::reader::{Table, Title};
+use super::record::Value;
 use crate::pool::policy::{OnLost, Remedy, ReturnHome};
 
 /// The causes that may be told apart.
@@ -15,7 +16,10 @@ const REMEDIES: &str = "\"rebind\", \"borrow\", \"wait\", \"strict\", { wait = \
 
 /// `on_lost`: one remedy for all causes, or one each.
 pub(super) fn on_lost(table: &Table<'_>) -> OnLost {
-    let Some(item) = table.get("on_lost") else { return OnLost::default() };
+    let Some(item) = table.get("on_lost") else {
+        table.default("on_lost", Value::text("rebind"));
+        return OnLost::default();
+    };
     let is_by_cause = |keys: &toml::de::DeTable<'_>| keys.keys().any(|k| CAUSES.contains(&&**k.get_ref()));
     if !item.value.as_table().is_some_and(is_by_cause) {
         return remedy(&item).map(OnLost::all).unwrap_or_default();
@@ -44,8 +48,8 @@ pub(super) fn on_lost(table: &Table<'_>) -> OnLost {
 
 /// `return_home` and `return_after`.
 pub(super) fn return_home(table: &Table<'_>) -> ReturnHome {
+    let pause = table.duration("return_after", defaults::RETURN_AFTER);
     let after = table.get("return_after");
-    let pause = after.and_then(|i| i.duration()).unwrap_or(defaults::RETURN_AFTER);
     let seconds = u32::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
     let words = [("never", ReturnHome::Never), ("idle", ReturnHome::Idle(seconds)), ("now", ReturnHome::Now)];
     let return_home = table.choice("return_home", &words, ReturnHome::default());

@@ -16,9 +16,8 @@ use super::figures::names;
 use super::owner::{Owner, Refused};
 use crate::backend::BackendId;
 use crate::base::time::UnixSeconds;
-use crate::config::diagnostic::{Diagnostics, Style};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Style};
 use crate::config::{Environment, Loaded, Sources};
-use crate::net::descriptors;
 use crate::net::listen::{Bound, Claim, ListenAddress};
 use crate::snapshot::Plan;
 use crate::snapshot::carried::Carried;
@@ -332,6 +331,9 @@ fn wrong(diagnostics: Diagnostics) -> Refused {
 }
 
 fn lines(diagnostics: &Diagnostics) -> Vec<String> {
-    let text = diagnostics.render(Style::Plain);
-    text.split("\n\n").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    let line = |d: &Diagnostic| {
+        let place = d.place.as_ref().map_or_else(String::new, |p| format!("{}:{}:", p.line, p.column));
+        format!("{}:{place} {}", d.file, d.message)
+    };
+    diagnostics.iter().map(line).collect()
 }

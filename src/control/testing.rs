@@ -9,6 +9,7 @@ use crate::backend::members::Members;
 use crate::backend::sessions::LiveSessions;
 use crate::base::address::Address;
 use crate::base::options::Options;
+use crate::base::settings::Settings;
 use crate::health::{Check, Probe};
 use crate::pool::policy::Policy;
 use crate::pool::{Pool, Timeouts};
@@ -69,6 +70,8 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         check,
         skew: None,
         policy: Policy::default(),
+        settings: Settings::default(),
+        digest: 0,
         timeouts,
     };
     Arc::new(Plan {
@@ -79,6 +82,7 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         listeners: Vec::new(),
         routes: Routes::default(),
         pools: vec![Arc::new(pool)],
+        settings: Settings::default(),
         shutdown: Shutdown { notice: 5 * second, drain: 30 * second },
     })
 }

@@ -6,6 +6,7 @@ use crate::backend::Backend;
 use crate::backend::availability::{Availability, Health, Leaving};
 use crate::backend::members::Members;
 use crate::base::options::{Options, Value};
+use crate::base::settings::Settings;
 use crate::base::time::UnixSeconds;
 use crate::pool::Timeouts;
 use crate::pool::policy::{OnLost, Panic, Policy};
@@ -41,6 +42,8 @@ fn pool(kind: &'static Kind, remedy: Remedy) -> Pool {
         policy: Policy { on_lost, ..Policy::default() },
         timeouts,
         members,
+        settings: Settings::default(),
+        digest: 0,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::affinity::cookie::CookieAffinity;
 use crate::affinity::key::KeyPlan;
 use crate::affinity::skew::Skew;
 use crate::backend::members::Members;
+use crate::base::settings::Settings;
 use crate::health::Check;
 use crate::strategy::{Kind, Strategy};
 
@@ -44,6 +45,11 @@ pub struct Pool {
     pub policy: Policy,
     /// How long a backend may take.
     pub timeouts: Timeouts,
+    /// Its section of the configuration as it is in effect, without the backends.
+    pub settings: Settings,
+    /// Equal exactly when everything about the pool is: its section, its backends, who is leaving, its key files, what
+    /// operators changed, and how many workers count for it.
+    pub digest: u64,
 }
 
 /// How long a backend may take. Every one is above zero.

@@ -50,9 +50,8 @@ impl Exchange<'_> {
 
     /// Whether the route removes or sets this field itself.
     fn is_ruled(&self) -> bool {
-        let Some(route) = self.view.snapshot.plan.routes.as_slice().get(self.request.route) else {
-            return false;
-        };
+        let Some(view) = &self.view else { return false };
+        let Some(route) = view.snapshot.plan.routes.as_slice().get(self.request.route) else { return false };
         let rules = &route.request_headers;
         let names = rules.remove.iter().chain(rules.set.iter().map(|(name, _)| name));
         names.into_iter().any(|name| name.eq_ignore_ascii_case(FIELD))

@@ -1,5 +1,6 @@
 //! What crosses between the planes: one immutable snapshot one way, reports the other.
 
+pub mod carried;
 pub mod phases;
 pub mod published;
 pub mod reports;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::cidr::PrefixSet;
+use crate::base::settings::Settings;
 use crate::message::field::Underscores;
 use crate::net::descriptors;
 use crate::net::listen::{Bound, ListenAddress};
@@ -50,10 +52,12 @@ pub struct Plan {
     pub pools: Vec<Arc<Pool>>,
     /// How homing stops.
     pub shutdown: Shutdown,
+    /// What stands outside of listeners, routes and pools, as it is in effect.
+    pub settings: Settings,
 }
 
 /// An address that we accept on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its name in configuration, logs and metrics.
     pub name: Arc<str>,
@@ -83,6 +87,8 @@ pub struct Listener {
     pub max_connections: u32,
     /// Connections at once of one client address (IPv6: of one /64) on this listener; 0 is no limit.
     pub max_connections_per_address: u32,
+    /// Its section of the configuration as it is in effect.
+    pub settings: Settings,
 }
 
 /// Bounds on what a client may send, and a backend may answer.
