@@ -117,7 +117,9 @@ impl Owner {
         let (loaded, weights) = self.build(&sources)?;
         let warnings = lines(&loaded.warnings);
         if is_dry {
-            return Ok(json!({ "reloaded": false, "text": "nothing is wrong with it", "warnings": warnings }));
+            return Ok(
+                json!({ "reloaded": false, "text": "nothing is wrong with it", "warnings": warnings }),
+            );
         }
         self.commit(loaded.plan).await?;
         let now = UnixSeconds::now();
@@ -140,7 +142,9 @@ impl Owner {
             told.config.warnings.clone_from(&warnings);
         });
         self.note_weights();
-        Ok(json!({ "reloaded": true, "hash": hash, "text": "the configuration is in force", "warnings": warnings }))
+        Ok(
+            json!({ "reloaded": true, "hash": hash, "text": "the configuration is in force", "warnings": warnings }),
+        )
     }
 
     /// Sets a weight in place of the configured one, or takes that back.
@@ -299,7 +303,10 @@ async fn bind(plan: &Plan, before: &[Arc<Bound>], workers: usize) -> Result<Vec<
         taken.push(match before.iter().find(|bound| bound.listen == listener.listen) {
             Some(bound) => Taken::Held(Arc::clone(bound)),
             None => Taken::New(claim(&listener.listen).await.map_err(|error| {
-                Refused::Wrong(format!("cannot listen on {}: {error} (listener \"{}\")", listener.listen, listener.name))
+                Refused::Wrong(format!(
+                    "cannot listen on {}: {error} (listener \"{}\")",
+                    listener.listen, listener.name
+                ))
             })?),
         });
     }
@@ -323,7 +330,9 @@ async fn claim(address: &ListenAddress) -> std::io::Result<Claim> {
 }
 
 fn no_sources() -> Refused {
-    Refused::Impossible("there is no configuration to build from: homing runs inside of another program".to_owned())
+    Refused::Impossible(
+        "there is no configuration to build from: homing runs inside of another program".to_owned(),
+    )
 }
 
 fn wrong(diagnostics: Diagnostics) -> Refused {
