@@ -59,7 +59,7 @@ impl Scene {
         let session = Session::begin(0x0123_4567_89ab_cdef, UnixSeconds(now().0.wrapping_sub(begun)));
         let mut out = Vec::new();
         let written = UnixSeconds(now().0.wrapping_sub(written));
-        cookie.set_cookie(&session, backend, written, &mut Nonces::new(), &mut out).unwrap();
+        cookie.set_cookie(&session, backend, None, written, &mut Nonces::new(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.split(';').next().unwrap().split_once('=').unwrap().1.to_owned()
     }
