@@ -9,6 +9,7 @@ mod attacks;
 mod caps;
 mod cookie_affinity;
 mod failover;
+mod failover_causes;
 mod faults;
 mod framing;
 mod lost;
