@@ -1,11 +1,14 @@
 //! What is read, what is refused with which words.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::diagnostic::Severity;
 use super::*;
 use crate::backend::availability::AdminState;
 use crate::health::Probe;
+use crate::pool::policy::{OnLost, Remedy, ReturnHome};
 use crate::route::HostPattern;
 
 pub(super) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -181,6 +184,32 @@ fall = 3
             ["header:x-user", "client_ip"]
         );
         assert_eq!((key.v4_prefix, key.v6_prefix), (24, 128));
+    }
+
+    #[test]
+    fn what_becomes_of_lost_sessions_is_said_for_all_causes_or_for_each() {
+        let policy = |affinity: &str| {
+            let text = format!("{LISTENER}{POOL}max_load = 1.25\n[pool.affinity]\n{affinity}\n");
+            let text = text.replace("max_load", "strategy = \"maglev\"\nmax_load");
+            ok(&text).plan.pools[0].policy.clone()
+        };
+        let (borrow, five) = (Remedy::Borrow, Remedy::Wait(Duration::from_secs(5)));
+        assert_eq!(policy("").on_lost, OnLost::default());
+        assert_eq!(policy("on_lost = \"borrow\"").on_lost, OnLost::all(borrow.clone()));
+        assert_eq!(policy("on_lost = { wait = \"5s\" }"), policy("on_lost = \"wait\""));
+        assert_eq!(policy("on_lost = { strict = 503 }"), policy("on_lost = \"strict\""));
+        let (refuse, to) = (Remedy::Refuse(404), Remedy::Redirect("https://example.com/sorry".into()));
+        let each = "on_lost = { down = { wait = \"5s\" }, removed = { strict = 404 }, full = { redirect = \"https://example.com/sorry\" } }";
+        let expected = OnLost { down: five, removed: refuse, full: to, drained: Remedy::Rebind };
+        assert_eq!(policy(each).on_lost, expected);
+        assert_eq!(policy("").return_home, ReturnHome::Never);
+        assert_eq!(policy("return_home = \"now\"").return_home, ReturnHome::Now);
+        assert_eq!(policy("return_home = \"idle\"").return_home, ReturnHome::Idle(300));
+        assert_eq!(
+            policy("return_home = \"idle\"\nreturn_after = \"1500ms\"").return_home,
+            ReturnHome::Idle(2)
+        );
+        assert_eq!(policy("").max_load, 1250);
     }
 
     #[test]
@@ -385,6 +414,14 @@ conect = "1s"
     }
 
     #[test]
+    fn bounds_on_the_load() {
+        let with = |load: &str| format!("{LISTENER}{POOL}strategy = \"rendezvous\"\nmax_load = {load}\n");
+        for load in ["0.5", "-1", "1001", "nan", "\"1.25\"", "0.999"] {
+            check(&with(load), "must be 0 or a number from 1 to 1000, as in 1.25");
+        }
+    }
+
+    #[test]
     fn routes() {
         let with = |r: &str| format!("{LISTENER}{POOL}[[route]]\n{r}\n");
         let table = [
@@ -512,6 +549,8 @@ conect = "1s"
             ("path = \"/\"\nhost = \"a/b\"", "must be a host alone"),
             ("path = \"/\"\nheaders = { \"a:\" = \"b\" }", "must be a field name"),
             ("rise = 0", "between 1 and 1000"),
+            ("fall_pinned = 2", "fall_pinned = 2: must be at least fall, which is 3"),
+            ("fall = 5\nfall_pinned = 1001", "between 1 and 1000"),
             ("jitter = 101", "between 0 and 100"),
             ("interval = \"0ms\"", "must be above 0"),
         ];
@@ -531,6 +570,10 @@ mod warned_of {
         let cookie = "[pool.affinity]\nmode = \"cookie\"\nsecret = { file = \"cookie.key\" }\n";
         let alone = "[[pool]]\nname = \"app\"\nbackends = [\"a:1\"]\n";
         let table = [
+            (
+                format!("{base}max_load = 1.25\n"),
+                "warning: max_load = 1.25: round_robin does not place by a hash: it is not bounded",
+            ),
             (
                 format!("{base}[pool.affinity]\nmode = \"cookie\"\n"),
                 "7:8: warning: cookie affinity without a secret: restarts forget pins",

@@ -3,9 +3,9 @@
 //! | pin     | its backend              | by `on_lost` | goes to                                      | the pin is     |
 //! |---------|--------------------------|--------------|----------------------------------------------|----------------|
 //! | none    |                          |              | the strategy's choice among the open members | written        |
-//! | to b    | serving, not tried       |              | b, draining and ejected included             | renewed if due |
 //! | to b    | any, and its first home  |              |                                              |                |
 //! |         | o is open again          |              | o, when `return_home` says so                | written        |
+//! | to b    | serving, not tried       |              | b, draining and ejected included             | renewed if due |
 //! | to b    | draining, and b's        | `rebind`     | the open member of highest rank of           |                |
 //! |         | sessions are to go;      |              | (session key, b's id)                        | written        |
 //! |         | down, maint, unreachable | `borrow`     | the same                                     | kept           |

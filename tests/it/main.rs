@@ -10,6 +10,7 @@ mod caps;
 mod cookie_affinity;
 mod explain;
 mod failover;
+mod failover_causes;
 mod faults;
 mod framing;
 mod gep_1619;
