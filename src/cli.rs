@@ -1,4 +1,4 @@
-//! The subcommands: run, check, explain, strategies, demo, and the one-line form. The only file that prints.
+//! The subcommands: run, check, print, explain, strategies, demo, and the one-line form. The only file that prints.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
@@ -61,6 +61,8 @@ enum Command {
     Run(ConfigArgs),
     /// Find every problem of a configuration; exit 0 if it can be used, 1 if not
     Check(ConfigArgs),
+    /// Print the configuration in effect, every key with its value and where that came from; homing reads it as a file
+    Print(ConfigArgs),
     /// Tell which backend a request would get, and why; or, of cookies alone, what they say. Offline
     Explain(ExplainArgs),
     /// List the strategies
@@ -146,6 +148,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match (cli.command, cli.one_line) {
         (Some(Command::Run(args)), _) => run(&args.config),
         (Some(Command::Check(args)), _) => check(&args.config),
+        (Some(Command::Print(args)), _) => print_in_effect(&args.config),
         (Some(Command::Explain(args)), _) => explain(args),
         (Some(Command::Strategies), _) => {
             for kind in Registry::built_in().iter() {
@@ -193,6 +196,21 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
         plan.pools.len(),
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_in_effect(path: &Path) -> anyhow::Result<ExitCode> {
+    let environment = environment()?;
+    match Sources::read(path).and_then(|s| s.print(&Registry::built_in(), &environment)) {
+        Ok((text, warnings)) => {
+            say(&warnings.render(style()));
+            print(&text)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(diagnostics) => {
+            say(&diagnostics.render(style()));
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {

@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod print;
 mod sources;
 
+mod effective;
 mod expand;
 mod include;
 mod item;
