@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use homing::affinity::attributes::Attributes;
 use homing::affinity::caching::Cacheable;
-use homing::affinity::cookie::{CookieAffinity, CookieSettings, Stripped};
+use homing::affinity::cookie::{CookieAffinity, CookieSettings, Stripped, Style};
 use homing::affinity::opened::OpenedCache;
 use homing::affinity::seal::{Aad, Scratch, SealKeys};
 use homing::affinity::{Pin, Session, Why};
@@ -206,6 +206,9 @@ pub fn affinity() -> CookieAffinity {
     CookieAffinity::try_new(CookieSettings {
         pool: "app".into(),
         name: "srv".into(),
+        style: Style::Insert,
+        preserve: false,
+        post_only: false,
         idle: Duration::from_secs(30 * 60),
         lifetime: Some(Duration::from_secs(8 * 3600)),
         attributes: Attributes::default(),

@@ -28,6 +28,9 @@ fn settings(ring: &str) -> CookieSettings {
     CookieSettings {
         pool: "web".into(),
         name: "srv".into(),
+        style: Style::Insert,
+        preserve: false,
+        post_only: false,
         idle: IDLE,
         lifetime: Some(Duration::from_secs(8 * 3600)),
         attributes: Attributes::default(),
@@ -95,7 +98,8 @@ fn what_was_set_is_read_back() {
     let (pin, counted_on) = (Pin::To(BackendIx(1)), Some(BackendIx(1)));
     let (issued, last_seen) = (at(0), at(10));
     let expected =
-        Session { pin, key: 42, issued, last_seen, boot: BOOT, is_due: false, lost: 0, counted_on };
+        Session { pin, key: 42, issued, last_seen, boot: BOOT, counted_on, by: By::Cookie, ..session };
+    assert!(!session.is_due && session.lost == 0);
     assert_eq!(session, expected);
 }
 
@@ -336,8 +340,8 @@ impl Client<'_> {
     fn request(&mut self, to: u16, worker: usize, now: UnixSeconds) {
         let session = read(self.cookie, &[&self.pair], self.members, now);
         let chosen = BackendIx(to);
-        self.cookie.count(&session, self.members, chosen, worker, now);
         if session.needs_pin(chosen) {
+            session.count(BOOT, self.members, chosen, worker, now);
             self.pair = written(self.cookie, &session, self.members.get(chosen).id.as_str(), now);
         }
     }

@@ -26,6 +26,8 @@ pub const MAX_KEYS: usize = 16;
 pub const MAX_ID: usize = 255;
 /// Longest text that can open, in bytes; what is longer is refused unread.
 pub const MAX_TEXT: usize = base64url::encoded_len(MAX_RAW);
+/// Shortest text that can open, in bytes.
+pub const LEAST_TEXT: usize = base64url::encoded_len(HEAD + FIXED + TAG);
 
 /// The keys that seal and open pins. The first seals, all open.
 pub struct SealKeys {
