@@ -246,7 +246,8 @@ fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
         .pools
         .iter()
         .map(|p| {
-            let affinity = if p.cookie.is_some() { ", cookie affinity" } else { "" };
+            let affinity = p.affinity.as_ref().map(|a| format!(", affinity by {}", a.modes()));
+            let affinity = affinity.unwrap_or_default();
             format!("pool \"{}\": {} backend(s), {}{affinity}\n", p.name, p.members.len(), p.kind.name)
         })
         .collect();

@@ -13,7 +13,6 @@ use memchr::memchr;
 use memchr::memmem::Finder;
 
 use super::attributes::{Attributes, CookieError};
-use super::caching::Cacheable;
 use super::opened::OpenedCache;
 use super::pairs::{pair, segments};
 use super::pins::{Pins, Renewal};
@@ -49,8 +48,6 @@ pub struct CookieSettings {
     pub lifetime: Option<Duration>,
     /// What follows the value.
     pub attributes: Attributes,
-    /// What is done on answers that shared caches may store.
-    pub cacheable: Cacheable,
     /// What pins are sealed with.
     pub keys: Arc<SealKeys>,
     /// A random number drawn by this node at its start: it takes back only what it counted itself.
@@ -81,7 +78,6 @@ pub struct CookieAffinity {
     suffix: Box<[u8]>,
     /// The same for a value that is to be deleted.
     deletion: Box<[u8]>,
-    cacheable: Cacheable,
     pins: Pins,
 }
 
@@ -127,7 +123,6 @@ impl CookieAffinity {
             post_only,
             suffix: suffix.into(),
             deletion: deletion.into(),
-            cacheable: settings.cacheable,
             pins: Pins::new(&pool, &name, settings.keys, terms, renewal),
             name: name.into(),
         })
@@ -149,12 +144,6 @@ impl CookieAffinity {
     #[must_use]
     pub fn may_set(&self, method: &str) -> bool {
         !self.post_only || method == "POST"
-    }
-
-    /// What is done on answers that shared caches may store.
-    #[must_use]
-    pub const fn cacheable(&self) -> Cacheable {
-        self.cacheable
     }
 
     /// The session that the request's `Cookie` lines tell. `fresh` is a random number: the key of the session if it
@@ -233,29 +222,31 @@ impl CookieAffinity {
         Ok(())
     }
 
-    /// Appends the application's own `Set-Cookie` value with the pin in it.
+    /// Appends the pin of `session` to `backend`, written now, for [`Self::set_theirs`].
     ///
     /// # Errors
     /// As [`Self::set_cookie`].
-    pub fn set_theirs(
+    pub fn pin(
         &self,
-        theirs: &SetCookie<'_>,
         session: &Session,
         backend: &str,
         now: UnixSeconds,
         nonces: &mut Nonces,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
-        let start = out.len();
+        self.pins.write(session, backend, now, nonces, out)
+    }
+
+    /// Appends the application's own `Set-Cookie` value with `pin` in it.
+    pub fn set_theirs(&self, theirs: &SetCookie<'_>, pin: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(self.name.as_bytes());
         out.push(b'=');
-        self.pins.write(session, backend, now, nonces, out).inspect_err(|_| out.truncate(start))?;
+        out.extend_from_slice(pin);
         if self.style == Style::Prefix {
             out.push(DELIMITER);
             out.extend_from_slice(theirs.value);
         }
         out.extend_from_slice(theirs.rest);
-        Ok(())
     }
 
     /// Appends the value of the `Set-Cookie` that takes the pin back.
@@ -332,9 +323,9 @@ pub(super) const fn rank(pin: Pin) -> u8 {
     match pin {
         Pin::To(_) => 6,
         Pin::Void(Why::Removed) => 5,
-        Pin::Void(Why::Unknown) => 4,
-        Pin::Void(Why::ExpiredIdle) => 3,
-        Pin::Void(Why::ExpiredLifetime) => 2,
+        Pin::Void(Why::ExpiredIdle) => 4,
+        Pin::Void(Why::ExpiredLifetime) => 3,
+        Pin::Void(Why::Unknown) => 2,
         Pin::Void(_) => 1,
         Pin::Free => 0,
     }

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::affinity::pins::MAX_AHEAD;
+use crate::backend::BackendIx;
+use crate::base::hash::hash64;
 use crate::affinity::attributes::SameSite;
 use crate::backend::Backend;
 use crate::backend::availability::AdminState;
@@ -34,7 +37,6 @@ fn settings(ring: &str) -> CookieSettings {
         idle: IDLE,
         lifetime: Some(Duration::from_secs(8 * 3600)),
         attributes: Attributes::default(),
-        cacheable: Cacheable::Private,
         keys: Arc::new(SealKeys::parse(ring).unwrap()),
         boot: BOOT,
     }
@@ -48,6 +50,7 @@ fn members(ids: &[&str]) -> Members {
     let member = |id: &&str| {
         Arc::new(Backend {
             id: (*id).into(),
+            route: None,
             address: Address::Unix("/run/app".into()),
             address_text: (*id).into(),
             weight: 1,

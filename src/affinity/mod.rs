@@ -1,8 +1,9 @@
 //! What keeps a client with its backend.
 //!
 //! [`carriers`] is one pool's affinity: it reads a request's session before the choice and, in `settle`, settles it
-//! after. What carries a session: [`cookie`] and [`header`] hold homing's own [`pins`], [`learned`] and [`routed`] go by
-//! the ids that applications make, which [`sources`] finds. [`seal`] is a pin's sealed form and [`opened`] a worker's
+//! after. What carries a session: [`cookie`] and [`header`] hold homing's own [`pins`], [`routed`] reads a backend's
+//! name in an application's value, and [`kept`] has the sessions whose ids applications make, which [`sources`] finds,
+//! in the stick [`table`]. [`seal`] is a pin's sealed form and [`opened`] a worker's
 //! cache of such; [`attributes`] is what follows a cookie's value, [`caching`] what shared caches make of it, and
 //! [`set_cookie`] what applications write. [`key`] finds the bytes that hash strategies place by. Affinity knows no
 //! strategy.
@@ -12,12 +13,13 @@ pub mod settle;
 
 pub mod cookie;
 pub mod header;
-pub mod learned;
 pub mod routed;
 
+pub mod kept;
 pub mod key;
 pub mod pins;
 pub mod sources;
+pub mod table;
 
 pub mod attributes;
 pub mod caching;
@@ -32,10 +34,10 @@ use std::time::Duration;
 
 use crate::backend::BackendIx;
 use crate::backend::members::Members;
-use crate::backend::sessions::Slots;
 use crate::base::time::UnixSeconds;
 
 use attributes::CookieError;
+use table::{Digest, Times};
 
 /// Why a backend was chosen, or why none was: one per request, in the access log, in the metrics and, if wanted, in
 /// the `X-Homing-Affinity` header.
@@ -194,13 +196,20 @@ pub enum By {
     Route,
 }
 
+/// What the table knows a session by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id {
+    /// The digest of the application's id, or of the session's own number.
+    pub digest: Digest,
+    /// Whether it came in a header of its own: then a `DELETE` may end it.
+    pub is_header: bool,
+}
+
 /// How long the sessions of a pool last, and who counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// When a session is written again, and when it has ended for want of use.
-    pub slots: Slots,
-    /// Seconds that a session lasts at most.
-    lifetime: u32,
+    /// When a session is written again, and when it has ended.
+    pub times: Times,
     /// A random number drawn by this node at its start: it takes back only what it counted itself.
     pub boot: u32,
 }
@@ -218,14 +227,13 @@ impl Terms {
         if lifetime.is_some_and(|l| l.as_secs() == 0) {
             return Err(CookieError::Lifetime);
         }
-        let lifetime = lifetime.map_or(u32::MAX, |l| u32::try_from(l.as_secs()).unwrap_or(u32::MAX));
-        Ok(Self { slots: Slots::new(idle), lifetime, boot })
+        Ok(Self { times: Times::new(idle, lifetime), boot })
     }
 
     /// Whether a session that began at `issued` is older than it may be.
     #[must_use]
     pub const fn is_over(&self, issued: UnixSeconds, now: UnixSeconds) -> bool {
-        now.saturating_since(issued) > self.lifetime
+        now.saturating_since(issued) > self.times.lifetime
     }
 }
 

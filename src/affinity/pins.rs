@@ -92,7 +92,7 @@ impl Pins {
         if issued.saturating_since(now) > MAX_AHEAD || last_seen.saturating_since(now) > MAX_AHEAD {
             return Session::void(Why::Invalid, fresh, now);
         }
-        if self.renewal == Renewal::Ours && !self.terms.slots.is_live(last_seen, now) {
+        if self.renewal == Renewal::Ours && !self.terms.times.slots.is_live(last_seen, now) {
             return Session::void(Why::ExpiredIdle, fresh, now);
         }
         let member = members.find(backend);
@@ -104,7 +104,7 @@ impl Pins {
             Some(ix) => (Pin::To(ix), 0),
             None => (Pin::Void(Why::Removed), hash64(backend.as_bytes())),
         };
-        let is_due = self.terms.slots.is_due(last_seen, now);
+        let is_due = self.terms.times.slots.is_due(last_seen, now);
         let issued = issued.min(now);
         Session {
             pin,

@@ -31,6 +31,8 @@ pub struct BackendIx(pub u16);
 pub struct Backend {
     /// Its stable name.
     pub id: BackendId,
+    /// What values name it by where affinity goes by routes; its id if none is given. (nginx: route)
+    pub route: Option<Arc<str>>,
     /// Where it listens.
     pub address: Address,
     /// The address as the configuration wrote it (`hash consistent` places by this text, as nginx does).
@@ -71,6 +73,7 @@ impl Backend {
     pub fn at(address: &str) -> Option<Self> {
         Some(Self {
             id: address.into(),
+            route: None,
             address: Address::parse(address)?,
             address_text: address.into(),
             weight: 1,
@@ -95,6 +98,12 @@ impl Backend {
     #[must_use]
     pub fn weighing(self, weight: u16) -> Self {
         Self { weight, ..self }
+    }
+
+    /// What values name it by.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        self.route.as_deref().unwrap_or_else(|| self.id.as_str())
     }
 
     /// The weight with which hash tables are built: a backend of weight 0 keeps the place of weight 1, so

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::diagnostic::Severity;
 use super::*;
+use crate::affinity::table::Seeds;
 use crate::backend::availability::AdminState;
 use crate::health::Probe;
 use crate::route::HostPattern;
@@ -15,7 +16,8 @@ const LISTENER: &str = "[[listener]]\nlisten = \":8080\"\n";
 const POOL: &str = "[[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n";
 
 pub(super) fn environment() -> Environment {
-    Environment { cores: 4, boot: 7, keys: Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap()) }
+    let keys = Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap());
+    Environment { cores: 4, boot: 7, keys, seeds: Seeds::new([7; 16]) }
 }
 
 /// A folder with a key file in it.
@@ -77,7 +79,7 @@ pub(super) fn dump(plan: &Plan) -> String {
         let backends: Vec<_> = p.members.iter().map(|(_, b)| b).collect();
         out.push_str(&format!(
             "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
-            p.name, p.kind.name, p.primary, p.backup, p.key, p.cookie, p.check, p.policy, p.timeouts
+            p.name, p.kind.name, p.primary, p.backup, p.key, p.affinity, p.check, p.policy, p.timeouts
         ));
     }
     out
@@ -148,7 +150,7 @@ fall = 3
         assert_eq!((b.weight, b.max_conns, b.backup, b.admin), (2, 500, false, AdminState::Ready));
         assert_eq!((c.weight, c.max_conns, c.backup, c.admin), (1, 0, true, AdminState::Drain));
         assert!(pool.backup.is_some());
-        assert_eq!(pool.cookie.as_ref().map(|c| c.name()), Some("srv"));
+        assert_eq!(pool.affinity.as_ref().and_then(|a| a.cookie()).map(|c| c.name()), Some("srv"));
         let check = pool.check.as_ref().unwrap();
         assert!(matches!(&check.probe, Probe::Http(p) if p.path == "/healthz" && p.expect == [(200, 399)]));
     }

@@ -20,6 +20,7 @@ mod headers;
 mod health;
 mod listener;
 mod pool;
+mod preset;
 mod route;
 mod strategy;
 
@@ -31,6 +32,7 @@ use toml::de::DeTable;
 use self::diagnostic::{Diagnostics, Report};
 use self::reader::{Table, Title};
 use crate::affinity::seal::SealKeys;
+use crate::affinity::table::{Bounds, Seeds, Table as StickTable};
 use crate::snapshot::Plan;
 use crate::strategy::Registry;
 
@@ -44,6 +46,8 @@ pub struct Environment {
     pub boot: u32,
     /// What pools without a `secret` seal with.
     pub keys: Arc<SealKeys>,
+    /// What tables key their digests with.
+    pub seeds: Seeds,
 }
 
 /// A configuration that can be used.
@@ -128,11 +132,21 @@ impl Environment {
     /// The system gave no random bytes.
     pub fn detect() -> Result<Self, getrandom::Error> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Self { cores, boot: getrandom::u32()?, keys: Arc::new(SealKeys::random()?) })
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret)?;
+        let (boot, keys) = (getrandom::u32()?, Arc::new(SealKeys::random()?));
+        Ok(Self { cores, boot, keys, seeds: Seeds::new(secret) })
     }
 }
 
 impl Scope<'_> {
+    /// The table of the pool of this name: an empty one.
+    ///
+    /// One that a pool of this name has already, with the same bounds, belongs here.
+    fn table_for(&self, _pool: &str, bounds: Bounds) -> Arc<StickTable> {
+        Arc::new(StickTable::new(bounds, self.environment.seeds))
+    }
+
     /// A file that the configuration names.
     fn path(&self, text: &str) -> Result<PathBuf, String> {
         if text.is_empty() || text.contains('\0') {

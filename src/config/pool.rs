@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::affinity::{self, AffinityRead};
+use super::affinity;
 use super::backends::{self, Common};
 use super::named::Name;
 use super::reader::{Table, Title};
@@ -17,8 +17,8 @@ pub(super) struct PoolRead {
     /// `None` if something is missing without which there is none.
     pub(super) pool: Option<Pool>,
     pub(super) span: Range<usize>,
-    /// Where cookie affinity is set, and the cookie's path.
-    pub(super) cookie: Option<(Range<usize>, String)>,
+    /// Where affinity is set, and the cookie's path.
+    pub(super) affinity: Option<(Range<usize>, String)>,
     /// Where the interval of the checks stands.
     pub(super) health_span: Range<usize>,
 }
@@ -29,8 +29,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
     let name = table.required("name", "what routes, logs and pins call it, as in name = \"app\"");
     let name = name.map_or_else(|| Name::implied(None, span.clone()), |item| Name::read(&item));
     let text = name.text.as_deref().unwrap_or_default();
-    let AffinityRead { cookie, idle, span: cookie_span, on_lost, path } =
-        affinity::read(table.table("affinity", Title::Section("pool.affinity")), text, scope);
+    let mut read = affinity::read(table.table("affinity", Title::Section("pool.affinity")), text, scope);
     let common = Common {
         max_fails: table.integer("max_fails", 0..=u32::MAX, defaults::MAX_FAILS),
         fail_timeout: table.duration("fail_timeout", defaults::FAIL_TIMEOUT),
@@ -39,7 +38,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
             .and_then(|i| i.duration_or_zero())
             .unwrap_or(defaults::SLOW_START),
         workers: scope.workers,
-        idle,
+        idle: read.idle,
     };
     let list = table.required("backends", "who serves, as in backends = [\"127.0.0.1:9001\"]");
     let members = Members::new(list.map(|item| backends::read(&item, &common)).unwrap_or_default());
@@ -49,9 +48,11 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         .as_ref()
         .map_or_else(|| span.clone(), |h| h.get("interval").map_or_else(|| h.span(), |i| i.span()));
     let check = health.map(health::read);
-    let policy = policy(&table, on_lost);
+    let policy = policy(&table, read.on_lost);
     let timeouts = timeouts(table.table("timeouts", Title::Section("pool.timeouts")));
     table.finish();
+    let affinity = read.build(text, &members, scope);
+    let table_file = read.file.take();
     let pool = strategy.map(|strategy| {
         let (primary, backup) = strategy.build(&members, scope);
         Pool {
@@ -61,13 +62,14 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
             primary,
             backup,
             key: strategy.key,
-            cookie,
+            affinity,
+            table_file,
             check,
             policy,
             timeouts,
         }
     });
-    PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), health_span }
+    PoolRead { name, pool, span, affinity: read.span.map(|s| (s, read.path)), health_span }
 }
 
 fn policy(table: &Table<'_>, on_lost: OnLost) -> Policy {

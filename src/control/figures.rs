@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use super::state::LastChecks;
+use crate::affinity::carriers::Affinity;
 use crate::backend::availability::{AdminState, Availability, Health};
 use crate::backend::{Backend, BackendIx};
 use crate::base::time::UnixSeconds;
@@ -37,7 +38,8 @@ impl<'a> Figures<'a> {
             json!({
                 "name": *pool.name,
                 "strategy": pool.kind.name,
-                "affinity": if pool.cookie.is_some() { "cookie" } else { "none" },
+                "affinity": pool.affinity.as_ref().map_or_else(|| "none".to_owned(), Affinity::modes),
+                "preset": pool.affinity.as_ref().and_then(Affinity::preset),
                 "panic": self.snapshot.standings.get(p).is_some_and(|s| s.panics),
                 "backends": backends.collect::<Vec<_>>(),
             })

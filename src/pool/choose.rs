@@ -6,6 +6,7 @@
 //! | to b        | serving, not tried     | b, draining and ejected included                           |
 //! | to b        | down, maint, full, lost| the open member of highest rank of (session key, b's id)   |
 //! | removed     | gone from the pool     | the same                                                   |
+//! | unknown     |                        | the same, by the id alone                                  |
 //! | void        | expired or invalid     | the strategy's choice among the open members               |
 //!
 //! The second choice is the same on every node, and spreads the lost sessions of one backend over all others. Before it
@@ -116,7 +117,7 @@ impl Pickers {
                 }
                 Some(why) => ask.without(home, why, session.key),
             },
-            Pin::Void(Why::Removed) => ask.second(session.key, session.lost, Why::Removed),
+            Pin::Void(why @ (Why::Removed | Why::Unknown)) => ask.second(session.key, session.lost, why),
             Pin::Void(why) => self.begin(ask, facts, why),
             Pin::Free => {
                 let follow = ask.follow.filter(|&ix| {

@@ -7,10 +7,11 @@ pub mod choose;
 pub mod policy;
 pub mod standing;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::affinity::cookie::CookieAffinity;
+use crate::affinity::carriers::Affinity;
 use crate::affinity::key::KeyPlan;
 use crate::backend::members::Members;
 use crate::health::Check;
@@ -33,14 +34,25 @@ pub struct Pool {
     pub backup: Option<Arc<dyn Strategy>>,
     /// What hash strategies place by.
     pub key: KeyPlan,
-    /// Cookie affinity, if the pool has it.
-    pub cookie: Option<CookieAffinity>,
+    /// What keeps clients with their backends, if the pool has it.
+    pub affinity: Option<Affinity>,
+    /// Where the table of its sessions outlives the process, if that is wanted.
+    pub table_file: Option<TableFile>,
     /// Active checks, if the pool has them.
     pub check: Option<Check>,
     /// What is done when a backend cannot serve.
     pub policy: Policy,
     /// How long a backend may take.
     pub timeouts: Timeouts,
+}
+
+/// A copy of a table on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFile {
+    /// The file.
+    pub path: PathBuf,
+    /// From one copy to the next. Default 1 min.
+    pub interval: Duration,
 }
 
 /// How long a backend may take. Every one is above zero.
