@@ -104,10 +104,11 @@ impl Kept {
         Some(if ends.is_some() { Session { is_due: false, id: None, ..session } } else { session })
     }
 
-    /// What the table knows of a session that something else told of: when it was written down last, and where.
+    /// What the table knows of a session that something else told of: when it was written down last, and where. What it
+    /// does not know is written down with the answer.
     pub fn beside(&self, session: Session, digest: Digest, now: UnixSeconds) -> Session {
         let id = Some(Id { digest, is_header: false });
-        let unknown = Session { counted_on: None, is_due: true, id, ..session };
+        let unknown = Session { counted_on: None, is_due: false, id, ..session };
         let Some(found) = self.table.get(digest, now, self.terms.times) else { return unknown };
         let Held { home, issued, last_seen, .. } = found.held;
         let is_due = self.terms.times.slots.is_due(last_seen, now);

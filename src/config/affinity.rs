@@ -90,7 +90,7 @@ pub(super) fn read(table: Option<Table<'_>>, pool: &str, scope: &Scope<'_>) -> A
     let cacheable = table.choice("cacheable", &cacheable, Cacheable::default());
     let secret = table.get("secret").map(|item| keys(&item, scope));
     if secret.is_none() && (has(Mode::Cookie) || has(Mode::Header)) {
-        let message = "affinity by pins without a secret: restarts forget them, and two nodes would not read each \
+        let message = "affinity by pins without a secret: restarts forget pins, and two nodes would not read each \
                        other's";
         let help = "openssl rand -hex 32 > cookie.key; chmod 600 cookie.key; then secret = { file = \"cookie.key\" }";
         scope.report.warning(span.clone(), message, help);

@@ -78,8 +78,17 @@ pub(super) fn dump(plan: &Plan) -> String {
     for p in &plan.pools {
         let backends: Vec<_> = p.members.iter().map(|(_, b)| b).collect();
         out.push_str(&format!(
-            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
-            p.name, p.kind.name, p.primary, p.backup, p.key, p.affinity, p.check, p.policy, p.timeouts
+            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
+            p.name,
+            p.kind.name,
+            p.primary,
+            p.backup,
+            p.key,
+            p.affinity,
+            p.table_file,
+            p.check,
+            p.policy,
+            p.timeouts
         ));
     }
     out
@@ -417,7 +426,7 @@ conect = "1s"
             assert!(said.len() == 1 && said[0].contains(part), "{text}\nexpected {part}\nsaid {said:#?}");
         };
         let table = [
-            ("mode = \"cokie\"", "must be one of none, cookie; did you mean \"cookie\"?"),
+            ("mode = \"cokie\"", "must be one of none, cookie, header, learn, route; did you mean \"cookie\"?"),
             ("mode = \"cookie\"\nname = \"a b\"", "9:8: error: cookie name \"a b\": must be"),
             ("mode = \"cookie\"\nname = \"__Host-a\"", "needs secure = true"),
             ("on_lost = \"wait\"", "must be \"rebind\", \"strict\" or { wait = \"5s\" }"),
@@ -433,10 +442,39 @@ conect = "1s"
             ("mode = \"cookie\"\nidle = \"500ms\"", "9:8: error: idle below 1 s"),
             ("mode = \"cookie\"\nlifetime = \"1ms\"", "lifetime below 1 s"),
             ("mode = \"cookie\"\ncacheable = \"never\"", "must be one of private, skip, always"),
+            ("mode = [\"cookie\", \"cookie\"]", "stands in the list already"),
+            ("mode = [\"cookie\", \"none\"]", "must be one of cookie, header, learn, route"),
+            ("mode = []", "must have at least one mode"),
+            ("mode = \"learn\"", "has no create"),
+            ("mode = \"learn\"\ncreate = \"json:/sid\"", "create in a body alone has no lookup"),
+            ("mode = \"learn\"\ncreate = \"query:sid\"", "must be cookie:NAME, header:NAME or json:/POINTER"),
+            ("mode = \"route\"", "mode = \"route\" has no lookup"),
+            ("mode = \"route\"\nlookup = [\"cookie:\"]", "must have a name"),
+            ("mode = \"route\"\nlookup = \"cookie:a\"\nseparators = \"x\"", "separators = \"x\": must be the"),
+            ("mode = \"header\"\nheader = \"cookie\"", "must be the name of a field of its own"),
+            ("mode = \"header\"\nheader = \"x_pin\"", "must be the name of a field of its own"),
+            ("mode = \"cookie\"\nstyle = \"suffix\"", "must be one of insert, rewrite, prefix"),
+            ("preset = \"tomcat\"\nmode = [\"cookie\", \"route\"]\nstyle = \"prefix\"", "must be \"insert\" beside"),
+            ("preset = \"tomkat\"", "did you mean \"tomcat\"?"),
+            ("preset = \"php\"\ntable = { entries = 0 }", "must be a whole number between 1"),
+            ("preset = \"php\"\ntable = { bytes = \"1KiB\" }", "must be between 32KiB"),
         ];
         for (lines, part) in table {
             check(&with(lines), part);
         }
+    }
+
+    #[test]
+    fn routes_that_name_two() {
+        let check = |backends: &str, part: &str| {
+            super::check(&format!("{LISTENER}[[pool]]\nname = \"app\"\nbackends = [{backends}]\n"), part);
+        };
+        let backend = |port: u16, more: &str| format!("{{ address = \"127.0.0.1:{port}\", {more} }}");
+        let [a, b] = [1, 2].map(|port| backend(port, "route = \"n\""));
+        check(&format!("{a}, {b}"), "the route \"n\" is both \"127.0.0.1:1\"'s and \"127.0.0.1:2\"'s");
+        let [a, b] = [backend(1, "name = \"n\""), backend(2, "route = \"n\"")];
+        check(&format!("{a}, {b}"), "the route \"n\" is both \"n\"'s and \"127.0.0.1:2\"'s");
+        check(&backend(1, "route = \"a b\""), "must be 1 to 128 printable ASCII characters");
     }
 
     #[test]
@@ -499,7 +537,7 @@ mod warned_of {
         let table = [
             (
                 format!("{base}[pool.affinity]\nmode = \"cookie\"\n"),
-                "7:8: warning: cookie affinity without a secret: restarts forget pins",
+                "7:8: warning: affinity by pins without a secret: restarts forget pins",
             ),
             (format!("{LISTENER}{alone}{cookie}"), "one backend: there is nothing to choose"),
             (format!("[admin]\nlisten = \":9900\"\n{base}"), "2:10: warning: admin listens on [::]:9900"),

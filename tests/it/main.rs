@@ -12,6 +12,7 @@ mod failover;
 mod faults;
 mod framing;
 mod lost;
+mod modes;
 mod placement;
 mod proxy_protocol;
 mod queue;
