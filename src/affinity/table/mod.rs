@@ -41,6 +41,8 @@ const PER_SHARD: u64 = 8192;
 const SHARD_MOST: u64 = 1 << 30;
 /// What part of the bytes may be taken by names.
 const NAMES_PART: u64 = 16;
+/// Bytes that names take at most, however large the table: half a million of them.
+pub const NAMES_MOST: u64 = 64 << 20;
 /// Slots that one call of [`Table::page`] looks at, so that no lock is held long.
 const PAGE_SCAN: u32 = 16 << 10;
 
@@ -55,7 +57,7 @@ pub struct Bounds {
 
 /// The number of a backend's id in one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NameNo(pub(in crate::affinity::table) u32);
+pub struct NameNo(u32);
 
 /// When sessions end by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +198,14 @@ impl Bounds {
     }
 }
 
+impl NameNo {
+    /// The number itself: names are numbered from 0 as they come.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.0
+    }
+}
+
 impl Times {
     /// Sessions end `idle` after their last use and `lifetime` after their beginning; below 1 s is taken as 1 s.
     #[must_use]
@@ -203,19 +213,25 @@ impl Times {
         let seconds = |l: Duration| u32::try_from(l.as_secs()).unwrap_or(u32::MAX).max(1);
         Self { slots: Slots::new(idle), lifetime: lifetime.map_or(u32::MAX, seconds) }
     }
+
+    /// `ExpiredIdle` or `ExpiredLifetime`, if a session with these times is over at `now`.
+    #[must_use]
+    pub const fn expired(self, issued: UnixSeconds, last_seen: UnixSeconds, now: UnixSeconds) -> Option<Why> {
+        if !self.slots.is_live(last_seen, now) {
+            Some(Why::ExpiredIdle)
+        } else if now.saturating_since(issued) > self.lifetime {
+            Some(Why::ExpiredLifetime)
+        } else {
+            None
+        }
+    }
 }
 
 impl Held {
     /// `ExpiredIdle` or `ExpiredLifetime`, if the session is over at `now`.
     #[must_use]
-    pub fn expired(&self, now: UnixSeconds, times: Times) -> Option<Why> {
-        if !times.slots.is_live(self.last_seen, now) {
-            Some(Why::ExpiredIdle)
-        } else if now.saturating_since(self.issued) > times.lifetime {
-            Some(Why::ExpiredLifetime)
-        } else {
-            None
-        }
+    pub const fn expired(&self, now: UnixSeconds, times: Times) -> Option<Why> {
+        times.expired(self.issued, self.last_seen, now)
     }
 }
 
@@ -225,7 +241,7 @@ impl Table {
     pub fn new(bounds: Bounds, seeds: Seeds) -> Self {
         let (shards, entries, bytes) = bounds.split();
         let shard = |_| Line(Mutex::new(Shard::new(entries, bytes)));
-        let names = Names::new(bounds.bytes.max(Bounds::LEAST_BYTES) / NAMES_PART);
+        let names = Names::new((bounds.bytes.max(Bounds::LEAST_BYTES) / NAMES_PART).min(NAMES_MOST));
         let shards = (0..shards).map(shard).collect();
         Self { seeds, bounds, shards, names, sweep_at: AtomicUsize::new(0) }
     }
@@ -251,8 +267,8 @@ impl Table {
     /// The number of a backend's id, the same as long as the table lives. Takes a lock that look-ups do not need:
     /// asked once per backend and configuration, and not per request.
     ///
-    /// None: no more names fit. A sixteenth of the bytes is theirs, 128 each beside their text; those of backends that
-    /// are long gone are forgotten when the table is next read from disk.
+    /// None: no more names fit. A sixteenth of the bytes is theirs, up to [`NAMES_MOST`], at 128 each beside their
+    /// text; those of backends that are long gone are forgotten when the table is next read from disk.
     #[must_use]
     pub fn name(&self, text: &str) -> Option<NameNo> {
         self.names.number(text)
@@ -262,6 +278,12 @@ impl Table {
     #[must_use]
     pub fn text(&self, name: NameNo) -> Arc<str> {
         self.names.text(name)
+    }
+
+    /// All ids from the number `from` on, in the order of their numbers.
+    #[must_use]
+    pub fn names(&self, from: u32) -> Vec<Arc<str>> {
+        self.names.from(from)
     }
 
     /// Looks a session up. One that was retired and is over is not found.

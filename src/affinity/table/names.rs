@@ -11,6 +11,9 @@ use super::NameNo;
 /// ahead.
 const CHARGE: u64 = 128;
 
+/// Bytes of the longest text; no address that a backend may have is as long.
+const LONGEST: usize = 4096;
+
 #[derive(Debug)]
 pub(super) struct Names {
     inner: RwLock<Inner>,
@@ -39,6 +42,10 @@ impl Names {
         self.inner.read().texts.get(name.0 as usize).cloned().unwrap_or_default()
     }
 
+    pub(super) fn from(&self, from: u32) -> Vec<Arc<str>> {
+        self.inner.read().texts.get(from as usize..).unwrap_or_default().to_vec()
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.inner.read().bytes
     }
@@ -50,7 +57,8 @@ impl Inner {
             return Some(*known); // Another thread was faster.
         }
         let bytes = self.bytes + CHARGE + text.len() as u64;
-        let number = u32::try_from(self.texts.len()).ok().filter(|_| bytes <= most)?;
+        let number =
+            u32::try_from(self.texts.len()).ok().filter(|_| bytes <= most && text.len() <= LONGEST)?;
         let text: Arc<str> = text.into();
         self.texts.push(Arc::clone(&text));
         self.numbers.insert(text, number);
