@@ -93,7 +93,7 @@ fn cookie_seal(bencher: Bencher<'_, '_>) {
     let session = Session::begin(7, NOW);
     bencher.bench_local(|| {
         out.clear();
-        cookie.set_cookie(black_box(&session), "127.0.0.1:9003", NOW, &mut nonces, &mut out).unwrap();
+        cookie.set_cookie(black_box(&session), "127.0.0.1:9003", None, NOW, &mut nonces, &mut out).unwrap();
         black_box(out.len())
     });
 }
@@ -117,7 +117,9 @@ fn open(bencher: Bencher<'_, '_>, pins: usize) {
     let mut nonces = Nonces::new();
     let line = |key| {
         let mut out = b"theme=dark; ".to_vec();
-        cookie.set_cookie(&Session::begin(key, NOW), "127.0.0.1:9003", NOW, &mut nonces, &mut out).unwrap();
+        cookie
+            .set_cookie(&Session::begin(key, NOW), "127.0.0.1:9003", None, NOW, &mut nonces, &mut out)
+            .unwrap();
         out.split(|b| *b == b';').take(2).collect::<Vec<_>>().join(&b';')
     };
     let lines: Vec<_> = (1..).map(line).take(pins).collect();

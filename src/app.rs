@@ -6,14 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
 
-use anyhow::Context as _;
-use socket2::Socket;
-
 use crate::control::admin::AdminSocket;
+use crate::control::reload::{Origin, Reloader};
 use crate::control::{self, Control, Signals};
 use crate::net::descriptors;
-use crate::net::listen::{Claim, ListenAddress};
-use crate::proxy::door::Door;
+use crate::net::listen::{Bound, Claim, ListenAddress};
 use crate::proxy::record::AFFINITY;
 use crate::proxy::respond::REFUSALS;
 use crate::proxy::visits::Visits;
@@ -22,7 +19,8 @@ use crate::snapshot::phases::{Phase, Phases};
 use crate::snapshot::published::Published;
 use crate::snapshot::{LogFormat, Plan, Snapshot, reports};
 use crate::telemetry::access_log::{AccessLogWriter, Format};
-use crate::telemetry::metrics::{Layout, Metrics, PoolNames};
+use crate::telemetry::metrics::{Layout, Metrics};
+use anyhow::Context as _;
 
 /// A homing that serves.
 #[derive(Debug)]
@@ -33,30 +31,36 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     /// How far stopping has come; advancing it stops.
     pub phases: Arc<Phases>,
+    /// The snapshots, and how a backend's tunnels are cut.
+    pub published: Arc<Published>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: control::Handle,
     log: Option<AccessLogWriter>,
 }
 
-/// Starts everything the plan says. When this returns, every listener accepts.
+/// Starts everything the plan says. When this returns, every listener accepts. Without its `origin` the plan cannot be
+/// reloaded, nor can weights be changed.
 ///
 /// # Errors
 /// The descriptors do not suffice, an address is taken or not ours, the access log cannot be opened, or a thread cannot be started.
-pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
+pub fn start(plan: Plan, origin: Option<Origin>, signals: Signals) -> anyhow::Result<Running> {
     let workers = plan.workers.max(1);
     let descriptors = descriptors::raise();
-    let max_open = max_open(&plan, descriptors)?;
+    let max_open = plan.max_open(descriptors).map_err(anyhow::Error::msg)?;
     tracing::info!(max_connections = max_open, descriptors, "connections of clients that may be open");
-    let doors = claim(&plan)?;
+    let bound = bind(&plan, workers)?;
     let admin = match &plan.admin {
         None => None,
         Some(listen) => Some(claim_one(listen, "[admin] listen")?),
     };
-    let metrics = Arc::new(Metrics::new(layout(&plan, workers)));
+    let metrics = Arc::new(Metrics::new(Layout { workers, affinity: &AFFINITY, refusals: REFUSALS }));
     let log = start_log(&plan, &metrics)?;
     let phases = Arc::new(Phases::default());
     let (reporter, reports) = reports::channel();
-    let published = Arc::new(Published::new(Snapshot::new(Arc::new(plan))));
+    let listeners = plan.listeners.iter().zip(&bound);
+    let listeners = listeners.map(|(l, b)| (Arc::clone(&l.name), b.listen.clone(), b.address)).collect();
+    let snapshot = Snapshot { bound, max_open, ..Snapshot::new(Arc::new(plan)) };
+    let published = Arc::new(Published::new(snapshot));
     let shared = Shared {
         published: Arc::clone(&published),
         reporter,
@@ -64,32 +68,29 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
         phases: Arc::clone(&phases),
         visits: Arc::new(Visits::default()),
         open: Arc::new(AtomicU32::new(0)),
-        max_open,
         pseudonym: format!("homing-{:08x}", fastrand::u32(..)).into(),
     };
-    let listeners = doors.iter().map(|d| (Arc::clone(&d.door.listener.name), d.bound(), d.address)).collect();
     let admin_address = admin.as_ref().and_then(Claim::address);
     let admin = admin.map(AdminSocket::new).transpose().context("listen for [admin]")?;
-    let mut sockets = share(doors, workers)?;
     let threads = (0..workers).map(|index| {
-        let doors = sockets.pop().unwrap_or_default();
         let (shared, logger) = (shared.clone(), log.as_ref().map(AccessLogWriter::logger));
         let name = format!("worker-{index}");
-        std::thread::Builder::new().name(name).spawn(move || work(index, shared, logger, doors))
+        std::thread::Builder::new().name(name).spawn(move || work(index, shared, logger))
     });
     let threads = threads.collect::<io::Result<_>>().context("start a worker")?;
     let control = control::start(Control {
-        published,
+        published: Arc::clone(&published),
         reports,
         metrics,
         admin,
         phases: Arc::clone(&phases),
         access_log: log.as_ref().map(AccessLogWriter::reopener),
+        reloader: origin.map(|origin| Reloader::new(origin, workers, descriptors)),
         signals,
     })
     .context("start the control plane")?;
     phases.advance(Phase::Serving);
-    Ok(Running { listeners, admin: admin_address, phases, workers: threads, control, log })
+    Ok(Running { listeners, admin: admin_address, phases, published, workers: threads, control, log })
 }
 
 impl Running {
@@ -105,8 +106,8 @@ impl Running {
                 Err(_) => result = result.and(Err(anyhow::anyhow!("a worker panicked"))),
             }
         }
-        for (_, listen, _) in &self.listeners {
-            if let ListenAddress::Unix(path) = listen {
+        for bound in &self.published.load().bound {
+            if let ListenAddress::Unix(path) = &bound.listen {
                 // Gone already, or not ours to remove any more: nothing to be done either way.
                 let _ = std::fs::remove_file(path);
             }
@@ -120,28 +121,18 @@ impl Running {
     }
 }
 
-/// A listener whose address is ours.
-struct Claimed {
-    door: Door,
-    claim: Claim,
-    address: Option<SocketAddr>,
-}
-
-impl Claimed {
-    fn bound(&self) -> ListenAddress {
-        self.door.listener.listen.clone()
-    }
-}
-
-fn claim(plan: &Plan) -> anyhow::Result<Vec<Claimed>> {
-    let claims = plan.listeners.iter().enumerate().map(|(ix, listener)| {
-        let what = format!("listen of listener \"{}\"", listener.name);
-        let claim = claim_one(&listener.listen, &what)?;
-        let address = claim.address();
-        let door = Door::new(ix, listener, address.map(|a| a.port()));
-        Ok(Claimed { door, claim, address })
+/// Claims every address first, so that nothing is listened on if one is taken.
+fn bind(plan: &Plan, workers: usize) -> anyhow::Result<Vec<Arc<Bound>>> {
+    let claims = plan
+        .listeners
+        .iter()
+        .map(|listener| claim_one(&listener.listen, &format!("listen of listener \"{}\"", listener.name)));
+    let claims = claims.collect::<anyhow::Result<Vec<_>>>()?;
+    let bound = claims.into_iter().zip(&plan.listeners).map(|(claim, listener)| {
+        let bound = claim.listen(workers).with_context(|| format!("listen for \"{}\"", listener.name))?;
+        Ok(Arc::new(bound))
     });
-    claims.collect()
+    bound.collect()
 }
 
 fn claim_one(listen: &ListenAddress, what: &str) -> anyhow::Result<Claim> {
@@ -156,44 +147,16 @@ fn claim_one(listen: &ListenAddress, what: &str) -> anyhow::Result<Claim> {
     })
 }
 
-/// One list of doors and sockets for each worker.
-fn share(claimed: Vec<Claimed>, workers: usize) -> anyhow::Result<Vec<Vec<(Door, Socket)>>> {
-    let mut shares: Vec<Vec<(Door, Socket)>> = (0..workers).map(|_| Vec::new()).collect();
-    for Claimed { door, claim, .. } in claimed {
-        let name = Arc::clone(&door.listener.name);
-        let sockets = claim.into_sockets(workers).with_context(|| format!("listen for \"{name}\""))?;
-        for (share, socket) in shares.iter_mut().zip(sockets) {
-            share.push((door.clone(), socket));
-        }
-    }
-    Ok(shares)
-}
-
 fn work(
     index: usize,
     shared: Shared,
     logger: Option<crate::telemetry::access_log::AccessLogger>,
-    doors: Vec<(Door, Socket)>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
         .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(async move { Worker::new(index, shared, logger).run(doors).await })
-}
-
-fn layout(plan: &Plan, workers: usize) -> Layout {
-    let pool = |pool: &Arc<crate::pool::Pool>| PoolNames {
-        name: Arc::clone(&pool.name),
-        backends: pool.members.iter().map(|(_, b)| b.id.as_str().into()).collect(),
-    };
-    Layout {
-        workers,
-        listeners: plan.listeners.iter().map(|l| Arc::clone(&l.name)).collect(),
-        pools: plan.pools.iter().map(pool).collect(),
-        affinity: &AFFINITY,
-        refusals: REFUSALS,
-    }
+    runtime.block_on(async move { Worker::new(index, shared, logger).run().await })
 }
 
 fn start_log(plan: &Plan, metrics: &Metrics) -> anyhow::Result<Option<AccessLogWriter>> {
@@ -207,20 +170,4 @@ fn start_log(plan: &Plan, metrics: &Metrics) -> anyhow::Result<Option<AccessLogW
     AccessLogWriter::start(path, format, Arc::clone(metrics.log_dropped()))
         .map(Some)
         .with_context(|| format!("open the access log {what}"))
-}
-
-/// Connections that may be open: what the configuration says, if there are descriptors for it.
-fn max_open(plan: &Plan, descriptors: u64) -> anyhow::Result<u32> {
-    let fit = descriptors::connections(descriptors);
-    let own = plan.max_connections.map(|n| (n, String::new()));
-    let of_listeners =
-        plan.listeners.iter().map(|l| (l.max_connections, format!(" of listener \"{}\"", l.name)));
-    if let Some((n, whose)) = own.into_iter().chain(of_listeners).find(|(n, _)| *n > fit) {
-        let needed = descriptors::needed(n);
-        anyhow::bail!(
-            "max_connections = {n}{whose} needs {needed} descriptors and this process may have {descriptors}; allow \
-             more (ulimit -n {needed}, or LimitNOFILE={needed} in a systemd unit), or set at most {fit}"
-        );
-    }
-    Ok(plan.max_connections.unwrap_or(fit))
 }

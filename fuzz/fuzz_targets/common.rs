@@ -21,7 +21,7 @@ use homing::affinity::opened::OpenedCache;
 use homing::affinity::seal::{Aad, Scratch, SealKeys};
 use homing::affinity::table::{Bounds, Cursor, Seeds, Table, Times};
 use homing::affinity::{Pin, Session, Why};
-use homing::backend::availability::{AdminState, Availability, Health};
+use homing::backend::availability::{AdminState, Availability, Health, Leaving};
 use homing::backend::members::{BackendSet, Members};
 use homing::backend::{Backend, BackendIx};
 use homing::base::hash::hash64;
@@ -327,7 +327,13 @@ pub fn config(data: &[u8]) {
         return;
     }
     let keys = Arc::new(SealKeys::parse(KEY).unwrap());
-    let environment = Environment { cores: 2, boot: 1, keys, seeds: Seeds::new([7; 16]) };
+    let environment = Environment {
+        cores: 2,
+        boot: 1,
+        keys,
+        seeds: Seeds::new([7; 16]),
+        variables: homing::config::Variables::default(),
+    };
     match config::parse(text, Path::new("fuzz.toml"), &Registry::built_in(), &environment) {
         Ok(loaded) => {
             assert!(!loaded.plan.listeners.is_empty() && !loaded.plan.pools.is_empty());
@@ -413,7 +419,13 @@ fn pool(strategy: &str) -> Arc<Pool> {
          \"c:1\", \"d:1\", \"e:1\", {{ address = \"f:1\", backup = true }}, {{ address = \"g:1\", backup = true }}]\n"
     );
     let keys = Arc::new(SealKeys::parse(KEY).unwrap());
-    let environment = Environment { cores: 1, boot: 1, keys, seeds: Seeds::new([7; 16]) };
+    let environment = Environment {
+        cores: 1,
+        boot: 1,
+        keys,
+        seeds: Seeds::new([7; 16]),
+        variables: homing::config::Variables::default(),
+    };
     let loaded = config::parse(&text, Path::new("pool.toml"), &Registry::built_in(), &environment);
     Arc::clone(&loaded.unwrap().plan.pools[0])
 }
@@ -422,5 +434,6 @@ fn availability(byte: u8) -> Availability {
     let admin =
         [AdminState::Ready, AdminState::Drain, AdminState::Maint, AdminState::Ready][usize::from(byte & 3)];
     let health = [Health::Up, Health::Unknown, Health::Down, Health::Up][usize::from(byte >> 2 & 3)];
-    Availability { admin, health, ejected: byte >> 4 & 1 == 1 }
+    let leaving = if byte >> 5 & 1 == 1 { Leaving::Over } else { Leaving::Keep };
+    Availability { admin, health, ejected: byte >> 4 & 1 == 1, leaving }
 }

@@ -106,9 +106,15 @@ impl Affinity {
         Self { parts, long_ids: AtomicU64::new(0) }
     }
 
-    /// The modes, as in `cookie, header`.
+    /// The modes, in the order in which they are asked.
     #[must_use]
-    pub fn modes(&self) -> String {
+    pub fn modes(&self) -> &[Mode] {
+        &self.parts.modes
+    }
+
+    /// The modes as text, as in `cookie, header`.
+    #[must_use]
+    pub fn to_text(&self) -> String {
         self.parts.modes.iter().map(|m| m.as_str()).collect::<Vec<_>>().join(", ")
     }
 

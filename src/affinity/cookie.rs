@@ -16,7 +16,7 @@ use super::attributes::{Attributes, CookieError};
 use super::opened::OpenedCache;
 use super::pairs::{pair, segments};
 use super::pins::{Pins, Renewal};
-use super::seal::{LEAST_TEXT, Nonces, SealError, SealKeys};
+use super::seal::{MIN_TEXT, Nonces, SealError, SealKeys};
 use super::set_cookie::SetCookie;
 use super::sources::cookie_values;
 use super::{By, Pin, Session, Terms, Why};
@@ -109,7 +109,8 @@ impl CookieAffinity {
     /// # Errors
     /// A setting for which browsers would drop the cookie, or a time below 1 s.
     pub fn try_new(settings: CookieSettings) -> Result<Self, CookieError> {
-        let CookieSettings { pool, name, style, preserve, post_only, idle, lifetime, attributes, .. } = settings;
+        let CookieSettings { pool, name, style, preserve, post_only, idle, lifetime, attributes, .. } =
+            settings;
         attributes.check(&name)?;
         let terms = Terms::try_new(idle, lifetime, settings.boot)?;
         let renewal = if style == Style::Insert { Renewal::Ours } else { Renewal::Theirs };
@@ -132,6 +133,12 @@ impl CookieAffinity {
     #[must_use]
     pub const fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its pins.
+    #[must_use]
+    pub const fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// Whose cookie it is.
@@ -202,7 +209,8 @@ impl CookieAffinity {
         Stripped::Changed
     }
 
-    /// Appends the value of the `Set-Cookie` that pins `session` to `backend`, written now.
+    /// Appends the value of the `Set-Cookie` that pins `session` to `backend`, written now; it remembers the backend
+    /// `origin` as the session's first home.
     ///
     /// # Errors
     /// The pin cannot be sealed; `out` is as it was, and the answer goes out without it.
@@ -210,6 +218,7 @@ impl CookieAffinity {
         &self,
         session: &Session,
         backend: &str,
+        origin: Option<&str>,
         now: UnixSeconds,
         nonces: &mut Nonces,
         out: &mut Vec<u8>,
@@ -217,7 +226,7 @@ impl CookieAffinity {
         let start = out.len();
         out.extend_from_slice(self.name.as_bytes());
         out.push(b'=');
-        self.pins.write(session, backend, now, nonces, out).inspect_err(|_| out.truncate(start))?;
+        self.pins.write(session, backend, origin, now, nonces, out).inspect_err(|_| out.truncate(start))?;
         out.extend_from_slice(&self.suffix);
         Ok(())
     }
@@ -230,11 +239,12 @@ impl CookieAffinity {
         &self,
         session: &Session,
         backend: &str,
+        origin: Option<&str>,
         now: UnixSeconds,
         nonces: &mut Nonces,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
-        self.pins.write(session, backend, now, nonces, out)
+        self.pins.write(session, backend, origin, now, nonces, out)
     }
 
     /// Appends the application's own `Set-Cookie` value with `pin` in it.
@@ -275,13 +285,14 @@ impl CookieAffinity {
     }
 
     /// What of a value is the pin; `None` for an application's value that has none in front.
-    fn pin_of<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+    #[must_use]
+    pub fn pin_of<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
         if self.style != Style::Prefix {
             return Some(value);
         }
         let pin = value.get(..memchr(DELIMITER, value)?)?;
         let is_letter = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        (pin.len() >= LEAST_TEXT && pin.iter().all(is_letter)).then_some(pin)
+        (pin.len() >= MIN_TEXT && pin.iter().all(is_letter)).then_some(pin)
     }
 
     /// Appends a `Cookie` line without the pins in front of our values.

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::affinity::pins::MAX_AHEAD;
-use crate::backend::BackendIx;
-use crate::base::hash::hash64;
 use crate::affinity::attributes::SameSite;
+use crate::affinity::pins::MAX_AHEAD;
 use crate::backend::Backend;
+use crate::backend::BackendIx;
 use crate::backend::availability::AdminState;
-use crate::backend::load::Load;
 use crate::backend::sessions::LiveSessions;
 use crate::base::address::Address;
+use crate::base::hash::hash64;
 
 const A: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const B: &str = "f0e0d0c0b0a090807060504030201000f0e0d0c0b0a090807060504030201000";
@@ -54,14 +53,16 @@ fn members(ids: &[&str]) -> Members {
             address: Address::Unix("/run/app".into()),
             address_text: (*id).into(),
             weight: 1,
+            written_weight: 1,
             backup: false,
             admin: AdminState::Ready,
+            leaving: false,
             max_conns: 0,
             max_fails: 0,
             fail_timeout: Duration::ZERO,
             slow_start: Duration::ZERO,
-            load: Load::default(),
-            sessions: LiveSessions::new(2, IDLE),
+            load: Arc::default(),
+            sessions: Arc::new(LiveSessions::new(2, IDLE)),
         })
     };
     Members::new(ids.iter().map(member).collect())
@@ -80,7 +81,7 @@ fn read(cookie: &CookieAffinity, lines: &[&str], members: &Members, now: UnixSec
 
 fn written(cookie: &CookieAffinity, session: &Session, backend: &str, now: UnixSeconds) -> String {
     let mut out = Vec::new();
-    cookie.set_cookie(session, backend, now, &mut Nonces::new(), &mut out).unwrap();
+    cookie.set_cookie(session, backend, None, now, &mut Nonces::new(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -276,7 +277,8 @@ fn a_pin_is_due_once_a_slot_and_keeps_key_and_age() {
 fn an_id_too_long_sets_nothing() {
     let mut out = b"x".to_vec();
     let id = "x".repeat(300);
-    let result = cookie().set_cookie(&Session::begin(1, at(0)), &id, at(0), &mut Nonces::new(), &mut out);
+    let result =
+        cookie().set_cookie(&Session::begin(1, at(0)), &id, None, at(0), &mut Nonces::new(), &mut out);
     assert!(result.is_err());
     assert_eq!(out, b"x");
 }

@@ -31,6 +31,12 @@ impl HeaderAffinity {
         &self.name
     }
 
+    /// Its pins.
+    #[must_use]
+    pub const fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
     /// Whether a field of this name is ours.
     #[must_use]
     pub const fn is_ours(&self, name: &str) -> bool {
@@ -47,14 +53,13 @@ impl HeaderAffinity {
         fresh: u64,
     ) -> Session {
         match value.filter(|value| !value.is_empty()) {
-            Some(value) => {
-                Session { by: By::Header, ..self.pins.read(value, members, now, cache, fresh) }
-            }
+            Some(value) => Session { by: By::Header, ..self.pins.read(value, members, now, cache, fresh) },
             None => Session::begin(fresh, now),
         }
     }
 
-    /// Appends the value that pins `session` to `backend`, written now.
+    /// Appends the value that pins `session` to `backend`, written now; it remembers the backend `origin` as the
+    /// session's first home.
     ///
     /// # Errors
     /// The pin cannot be sealed; `out` is as it was, and the answer goes out without it.
@@ -62,10 +67,11 @@ impl HeaderAffinity {
         &self,
         session: &Session,
         backend: &str,
+        origin: Option<&str>,
         now: UnixSeconds,
         nonces: &mut Nonces,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
-        self.pins.write(session, backend, now, nonces, out)
+        self.pins.write(session, backend, origin, now, nonces, out)
     }
 }

@@ -33,6 +33,10 @@ pub struct Site<'a> {
     pub members: &'a Members,
     /// Who answered.
     pub chosen: BackendIx,
+    /// Whether the session is only lent to who answered, and its pin stays as it is.
+    pub is_borrowed: bool,
+    /// The first home that a session which moved remembers.
+    pub origin: Option<BackendIx>,
     /// The worker that counts.
     pub worker: usize,
     /// The time.
@@ -80,7 +84,7 @@ impl Kept {
     /// The session that an id names, if it is known. Its key is a hash of the id that is the same on every node.
     pub fn read(&self, id: &[u8], digest: Digest, now: UnixSeconds) -> Option<Session> {
         let found = self.table.get(digest, now, self.terms.times)?;
-        let Held { home, issued, last_seen, ends, .. } = found.held;
+        let Held { home, origin, issued, last_seen, ends } = found.held;
         let member = self.place(home);
         let (pin, lost, issued) = match (found.expired, member) {
             (Some(why), _) => (Pin::Void(why), 0, now),
@@ -96,6 +100,7 @@ impl Kept {
             boot: self.terms.boot,
             is_due,
             lost,
+            origin: origin.and_then(|name| self.place(name)),
             counted_on: member,
             by: By::Learned,
             id: Some(Id { digest, is_header: false }),
@@ -118,8 +123,8 @@ impl Kept {
 
     /// Writes a session down as used now and at `site`, and counts it.
     pub fn write(&self, digest: Digest, issued: UnixSeconds, site: &Site<'_>, counting: Counting) {
-        let Some(home) = self.names.get(site.chosen.index()).copied().flatten() else { return };
-        let record = Record { home, origin: None, issued };
+        let Some(home) = self.name(site.chosen) else { return };
+        let record = Record { home, origin: site.origin.and_then(|ix| self.name(ix)), issued };
         let put = self.table.put(digest, record, site.now, self.terms.times);
         if counting == Counting::Here {
             let to = &site.members.get(site.chosen).sessions;
@@ -159,6 +164,10 @@ impl Kept {
         if let Some(from) = self.place(home) {
             site.members.get(from).sessions.end(site.worker, last_seen, site.now);
         }
+    }
+
+    fn name(&self, ix: BackendIx) -> Option<NameNo> {
+        self.names.get(ix.index()).copied().flatten()
     }
 
     fn place(&self, name: NameNo) -> Option<BackendIx> {

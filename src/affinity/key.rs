@@ -110,9 +110,19 @@ impl KeyPlan {
     /// The key of a request: the bytes of the first source present, where they are; an address is written down.
     #[must_use]
     pub fn find<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<Cow<'a, [u8]>> {
-        for source in &self.sources {
+        self.find_at(facts).map(|(_, key)| key)
+    }
+
+    /// The place, among the sources, of the one that the key of a request is from.
+    #[must_use]
+    pub fn place<F: KeyFacts>(&self, facts: &F) -> Option<usize> {
+        self.find_at(facts).map(|(place, _)| place)
+    }
+
+    fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {
+        for (place, source) in self.sources.iter().enumerate() {
             let found = match source {
-                KeySource::ClientIp => return Some(Cow::Owned(self.client(facts.client()))),
+                KeySource::ClientIp => return Some((place, Cow::Owned(self.client(facts.client())))),
                 KeySource::Header(name) => facts.header(name),
                 KeySource::Cookie(name) => facts.cookies().flat_map(|l| values(l, name.as_bytes())).next(),
                 KeySource::Query(name) => facts.query().and_then(|query| argument(query, name.as_bytes())),
@@ -120,7 +130,7 @@ impl KeyPlan {
                 KeySource::Host => facts.host(),
             };
             if let Some(key) = found.filter(|key| !key.is_empty()) {
-                return Some(Cow::Borrowed(key));
+                return Some((place, Cow::Borrowed(key)));
             }
         }
         None

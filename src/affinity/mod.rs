@@ -3,8 +3,8 @@
 //! [`carriers`] is one pool's affinity: it reads a request's session before the choice and, in `settle`, settles it
 //! after. What carries a session: [`cookie`] and [`header`] hold homing's own [`pins`], [`routed`] reads a backend's
 //! name in an application's value, and [`kept`] has the sessions whose ids applications make, which [`sources`] finds,
-//! in the stick [`table`]. [`seal`] is a pin's sealed form and [`opened`] a worker's
-//! cache of such; [`attributes`] is what follows a cookie's value, [`caching`] what shared caches make of it, and
+//! in the stick [`table`]. [`seal`] is a pin's sealed form and [`opened`] a worker's cache of such; [`foreign`] reads
+//! other balancers' pins. [`attributes`] is what follows a cookie's value, [`caching`] what shared caches make of it, and
 //! [`set_cookie`] what applications write. [`key`] finds the bytes that hash strategies place by. Affinity knows no
 //! strategy.
 
@@ -26,6 +26,9 @@ pub mod caching;
 pub mod opened;
 pub mod seal;
 pub mod set_cookie;
+pub mod skew;
+
+pub mod foreign;
 
 pub mod base64url;
 pub mod pairs;
@@ -67,10 +70,26 @@ pub enum Why {
     Down,
     /// Moved: the pin's backend is in maintenance.
     Maint,
+    /// Moved: the drain of the pin's backend is over, or over for sessions that pause as long as this one did.
+    Drained,
     /// Moved: the pin's backend has no room.
     Full,
     /// Moved: the pin's backend did not accept the connection or broke before it answered.
     Unreachable,
+    /// Moved: back to its first home.
+    Returned,
+    /// As [`Self::Removed`], and the pin stays as it is.
+    BorrowedRemoved,
+    /// As [`Self::Down`], and the pin stays as it is.
+    BorrowedDown,
+    /// As [`Self::Maint`], and the pin stays as it is.
+    BorrowedMaint,
+    /// As [`Self::Drained`], and the pin stays as it is.
+    BorrowedDrained,
+    /// As [`Self::Full`], and the pin stays as it is.
+    BorrowedFull,
+    /// As [`Self::Unreachable`], and the pin stays as it is.
+    BorrowedUnreachable,
     /// Refused: the pin's backend cannot be used and the pool does not let its sessions move.
     Strict,
     /// Refused: no backend could be used.
@@ -81,7 +100,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason, in declaration order, for tables of counters.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 25] = [
         Self::Balanced,
         Self::New,
         Self::Followed,
@@ -94,14 +113,22 @@ impl Why {
         Self::Removed,
         Self::Down,
         Self::Maint,
+        Self::Drained,
         Self::Full,
         Self::Unreachable,
+        Self::Returned,
+        Self::BorrowedRemoved,
+        Self::BorrowedDown,
+        Self::BorrowedMaint,
+        Self::BorrowedDrained,
+        Self::BorrowedFull,
+        Self::BorrowedUnreachable,
         Self::Strict,
         Self::NoBackend,
         Self::Bypass,
     ];
 
-    /// The reason as one stable word.
+    /// The reason as one stable word. Together with [`Self::result`] it is this reason's alone.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -114,18 +141,20 @@ impl Why {
             Self::ExpiredLifetime => "expired_lifetime",
             Self::Invalid => "invalid",
             Self::Unknown => "unknown",
-            Self::Removed => "removed",
-            Self::Down => "down",
-            Self::Maint => "maint",
-            Self::Full => "full",
-            Self::Unreachable => "unreachable",
+            Self::Removed | Self::BorrowedRemoved => "removed",
+            Self::Down | Self::BorrowedDown => "down",
+            Self::Maint | Self::BorrowedMaint => "maint",
+            Self::Drained | Self::BorrowedDrained => "drained",
+            Self::Full | Self::BorrowedFull => "full",
+            Self::Unreachable | Self::BorrowedUnreachable => "unreachable",
+            Self::Returned => "returned",
             Self::Strict => "strict",
             Self::NoBackend => "no_backend",
             Self::Bypass => "bypass",
         }
     }
 
-    /// What it means for the session: `hit`, `new`, `moved`, `broken` or `none`.
+    /// What it means for the session: `hit`, `new`, `moved`, `borrowed`, `broken` or `none`.
     #[must_use]
     pub const fn result(self) -> &'static str {
         match self {
@@ -136,10 +165,65 @@ impl Why {
             | Self::ExpiredLifetime
             | Self::Invalid
             | Self::Unknown => "new",
-            Self::Removed | Self::Down | Self::Maint | Self::Full | Self::Unreachable => "moved",
+            Self::Removed
+            | Self::Down
+            | Self::Maint
+            | Self::Drained
+            | Self::Full
+            | Self::Unreachable
+            | Self::Returned => "moved",
+            Self::BorrowedRemoved
+            | Self::BorrowedDown
+            | Self::BorrowedMaint
+            | Self::BorrowedDrained
+            | Self::BorrowedFull
+            | Self::BorrowedUnreachable => "borrowed",
             Self::Strict | Self::NoBackend => "broken",
             Self::Balanced | Self::Bypass => "none",
         }
+    }
+
+    /// The same cause, for a session that is only lent to another backend. What is no such cause stays.
+    #[must_use]
+    pub const fn borrowed(self) -> Self {
+        match self {
+            Self::Removed => Self::BorrowedRemoved,
+            Self::Down => Self::BorrowedDown,
+            Self::Maint => Self::BorrowedMaint,
+            Self::Drained => Self::BorrowedDrained,
+            Self::Full => Self::BorrowedFull,
+            Self::Unreachable => Self::BorrowedUnreachable,
+            other => other,
+        }
+    }
+
+    /// Whether the session is lent to a backend that is not its home: its pin stays as it is.
+    #[must_use]
+    pub const fn is_borrowed(self) -> bool {
+        matches!(
+            self,
+            Self::BorrowedRemoved
+                | Self::BorrowedDown
+                | Self::BorrowedMaint
+                | Self::BorrowedDrained
+                | Self::BorrowedFull
+                | Self::BorrowedUnreachable
+        )
+    }
+
+    /// Whether the session moved from one backend to another.
+    #[must_use]
+    pub const fn is_moved(self) -> bool {
+        matches!(
+            self,
+            Self::Removed
+                | Self::Down
+                | Self::Maint
+                | Self::Drained
+                | Self::Full
+                | Self::Unreachable
+                | Self::Returned
+        )
     }
 }
 
@@ -173,6 +257,8 @@ pub struct Session {
     pub is_due: bool,
     /// A hash of the id of the backend a `Removed` pin names, for the second choice; else 0.
     pub lost: u64,
+    /// Its first home, if it moved from there and is to go back. (see `return_home`)
+    pub origin: Option<BackendIx>,
     /// The member on which node `boot` counted it at `last_seen`, if it is one still.
     pub counted_on: Option<BackendIx>,
     /// What told of it.
@@ -230,6 +316,12 @@ impl Terms {
         Ok(Self { times: Times::new(idle, lifetime), boot })
     }
 
+    /// How long a session lasts at most, in seconds; `None`: as long as it is used.
+    #[must_use]
+    pub const fn lifetime(&self) -> Option<u32> {
+        if self.times.lifetime == u32::MAX { None } else { Some(self.times.lifetime) }
+    }
+
     /// Whether a session that began at `issued` is older than it may be.
     #[must_use]
     pub const fn is_over(&self, issued: UnixSeconds, now: UnixSeconds) -> bool {
@@ -248,6 +340,7 @@ impl Session {
             boot: 0,
             is_due: false,
             lost: 0,
+            origin: None,
             counted_on: None,
             by: By::Nobody,
             id: None,
@@ -287,5 +380,15 @@ impl Session {
         if let Some(from) = self.counted_on.filter(|_| self.boot == boot) {
             members.get(from).sessions.end(worker, self.last_seen, now);
         }
+    }
+
+    /// The first home that a pin to `chosen` has to remember, so that the session can go back; `None` at home.
+    #[must_use]
+    pub fn origin_after(&self, chosen: BackendIx) -> Option<BackendIx> {
+        let home = match self.pin {
+            Pin::To(home) => Some(home),
+            Pin::Free | Pin::Void(_) => None,
+        };
+        self.origin.or(home).filter(|origin| *origin != chosen)
     }
 }

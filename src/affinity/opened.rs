@@ -13,7 +13,7 @@ use crate::base::time::UnixSeconds;
 
 /// Pins held per worker if nothing else is said: about 1.2 MiB when full.
 pub const ENTRIES: usize = 4096;
-/// Room for text and backend id of one entry; longer ones (ids beyond 73 bytes) are opened each time.
+/// Room for text and ids of one entry; longer ones (ids beyond 73 bytes, of two together) are opened each time.
 const ROOM: usize = 256;
 
 /// What a text must have been opened with: a hash of pool, cookie name and ring that no two configurations share.
@@ -40,8 +40,9 @@ struct Entry {
     last_seen: UnixSeconds,
     boot: u32,
     text_len: usize,
+    backend_end: usize,
     end: usize,
-    /// The text, then the backend's id.
+    /// The text, then the backend's id, then that of the first home, if there is one.
     bytes: [u8; ROOM],
 }
 
@@ -69,7 +70,9 @@ impl OpenedCache {
 
     /// Holds what `text` opened to under `binding`.
     pub(super) fn put(&mut self, binding: Binding, text: &[u8], sealed: &Sealed<'_>) {
-        let end = text.len() + sealed.backend.len();
+        let origin = sealed.origin.unwrap_or_default();
+        let backend_end = text.len() + sealed.backend.len();
+        let end = backend_end + origin.len();
         if end > ROOM {
             return;
         }
@@ -77,9 +80,10 @@ impl OpenedCache {
         std::mem::swap(first, second);
         first.hash = hash;
         let entry = first.entry.get_or_insert_with(|| Box::new(Entry::EMPTY));
-        let both = text.iter().chain(sealed.backend.as_bytes());
-        entry.bytes.iter_mut().zip(both).for_each(|(to, from)| *to = *from);
-        (entry.binding, entry.text_len, entry.end) = (binding, text.len(), end);
+        let all = text.iter().chain(sealed.backend.as_bytes()).chain(origin.as_bytes());
+        entry.bytes.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
+        (entry.binding, entry.text_len) = (binding, text.len());
+        (entry.backend_end, entry.end) = (backend_end, end);
         (entry.session, entry.boot) = (sealed.session, sealed.boot);
         (entry.issued, entry.last_seen) = (sealed.issued, sealed.last_seen);
     }
@@ -113,14 +117,17 @@ impl Entry {
         last_seen: UnixSeconds(0),
         boot: 0,
         text_len: 0,
+        backend_end: 0,
         end: 0,
         bytes: [0; ROOM],
     };
 
     fn sealed(&self) -> Option<Sealed<'_>> {
-        let backend = std::str::from_utf8(self.bytes.get(self.text_len..self.end)?).ok()?;
+        let id = |from, to| std::str::from_utf8(self.bytes.get(from..to)?).ok();
+        let backend = id(self.text_len, self.backend_end)?;
+        let origin = if self.end > self.backend_end { id(self.backend_end, self.end) } else { None };
         let Self { session, issued, last_seen, boot, .. } = *self;
-        Some(Sealed { backend, session, issued, last_seen, boot })
+        Some(Sealed { backend, origin, session, issued, last_seen, boot })
     }
 }
 
@@ -131,7 +138,7 @@ mod tests {
     use super::*;
 
     fn sealed(backend: &str, session: u64) -> Sealed<'_> {
-        Sealed { backend, session, issued: UnixSeconds(1), last_seen: UnixSeconds(2), boot: 3 }
+        Sealed { backend, origin: None, session, issued: UnixSeconds(1), last_seen: UnixSeconds(2), boot: 3 }
     }
 
     #[test]
@@ -140,6 +147,9 @@ mod tests {
         let mut cache = OpenedCache::new(16, 7);
         cache.put(here, b"text", &sealed("a", 1));
         assert_eq!(cache.get(here, b"text"), Some(sealed("a", 1)));
+        let moved = Sealed { origin: Some("home"), ..sealed("b", 1) };
+        cache.put(here, b"moved", &moved);
+        assert_eq!(cache.get(here, b"moved"), Some(moved));
         assert_eq!(cache.get(there, b"text"), None);
         assert_eq!(cache.get(here, b"tex"), None);
         assert_eq!(cache.get(here, b"texta"), None, "the id is no part of the text");

@@ -69,7 +69,26 @@ impl Pins {
         self.judge(&sealed, members, now, fresh)
     }
 
-    /// Appends the pin of `session` to `backend`, written now.
+    /// What they are sealed with.
+    #[must_use]
+    pub const fn keys(&self) -> &Arc<SealKeys> {
+        &self.keys
+    }
+
+    /// What they are bound to.
+    #[must_use]
+    pub const fn aad(&self) -> &Aad {
+        &self.aad
+    }
+
+    /// How long their sessions last.
+    #[must_use]
+    pub const fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// Appends the pin of `session` to `backend`, written now; it remembers the backend `origin` as the session's first
+    /// home.
     ///
     /// # Errors
     /// The pin cannot be sealed; `out` is as it was.
@@ -77,18 +96,19 @@ impl Pins {
         &self,
         session: &Session,
         backend: &str,
+        origin: Option<&str>,
         now: UnixSeconds,
         nonces: &mut Nonces,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
-        let (issued, boot) = (session.issued, self.terms.boot);
-        let sealed = Sealed { backend, session: session.key, issued, last_seen: now, boot };
+        let (session, issued, boot) = (session.key, session.issued, self.terms.boot);
+        let sealed = Sealed { backend, origin, session, issued, last_seen: now, boot };
         self.keys.seal(&self.aad, &sealed, nonces, out)
     }
 
     /// What an authentic pin is worth now.
     fn judge(&self, sealed: &Sealed<'_>, members: &Members, now: UnixSeconds, fresh: u64) -> Session {
-        let Sealed { backend, session: key, issued, last_seen, boot } = *sealed;
+        let Sealed { backend, origin, session: key, issued, last_seen, boot } = *sealed;
         if issued.saturating_since(now) > MAX_AHEAD || last_seen.saturating_since(now) > MAX_AHEAD {
             return Session::void(Why::Invalid, fresh, now);
         }
@@ -105,7 +125,7 @@ impl Pins {
             None => (Pin::Void(Why::Removed), hash64(backend.as_bytes())),
         };
         let is_due = self.terms.times.slots.is_due(last_seen, now);
-        let issued = issued.min(now);
+        let (issued, origin) = (issued.min(now), origin.and_then(|id| members.find(id)));
         Session {
             pin,
             key,
@@ -114,6 +134,7 @@ impl Pins {
             boot,
             is_due,
             lost,
+            origin,
             counted_on: member,
             ..Session::begin(key, now)
         }

@@ -7,8 +7,10 @@
 //! version 1 | key id 2 | nonce 24 | encrypted: session 8, issued 4, last seen 4, boot 4, backend id 0..255 | tag 16
 //! ```
 //!
-//! numbers big-endian. Version, pool and cookie name are associated data: a value of another pool or under another
-//! name does not open. The length of the text tells the length of the backend's id and nothing else of it.
+//! numbers big-endian. Of a session that moved and is to go back, a NUL and the id of its first home follow the
+//! backend's, which hold none: what else a pin says is as before, so one version and one way to open it will do, and
+//! pins without a first home are what they always were. Version, pool and cookie name are associated data: a value of another pool or under another
+//! name does not open. The length of the text tells the length of the ids and nothing else of them.
 
 use std::fmt;
 
@@ -26,8 +28,6 @@ pub const MAX_KEYS: usize = 16;
 pub const MAX_ID: usize = 255;
 /// Longest text that can open, in bytes; what is longer is refused unread.
 pub const MAX_TEXT: usize = base64url::encoded_len(MAX_RAW);
-/// Shortest text that can open, in bytes.
-pub const LEAST_TEXT: usize = base64url::encoded_len(HEAD + FIXED + TAG);
 
 /// The keys that seal and open pins. The first seals, all open.
 pub struct SealKeys {
@@ -43,6 +43,8 @@ pub struct Aad(Box<[u8]>);
 pub struct Sealed<'a> {
     /// The stable id of the backend that it names.
     pub backend: &'a str,
+    /// The stable id of the backend that the session moved from and is to go back to.
+    pub origin: Option<&'a str>,
     /// The random number that names the session.
     pub session: u64,
     /// When the session began.
@@ -83,6 +85,26 @@ pub enum SealError {
     LongId(usize),
 }
 
+/// Why a text does not open, as far as it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Unopened {
+    /// It has letters or an end that no sealed text has.
+    #[error("it is not base64url, which pins are written in")]
+    NotBase64,
+    /// It is too short or too long for a pin; so many letters it has.
+    #[error("it has {0} letters, and no pin has ({MIN_TEXT} to {MAX_TEXT}): it is cut or none")]
+    Length(usize),
+    /// It begins with a version that is not ours.
+    #[error("it begins with version {0}: pins begin with {VERSION}")]
+    Version(u8),
+    /// No key of the ring has the id that it begins with.
+    #[error("it was sealed with key {0:04x}, which this pool does not have")]
+    UnknownKey(u16),
+    /// The key of this place in the ring, from 0, has its id and does not open it.
+    #[error("key {} has its id and does not open it: forged, changed, or sealed for another pool or name", .0 + 1)]
+    Forged(usize),
+}
+
 struct Key {
     /// What the key makes of a constant: the same on every node that holds it, and nothing else is known of it.
     check: [u8; 16],
@@ -95,8 +117,12 @@ const NONCE: usize = 24;
 const HEAD: usize = 1 + KEY_ID + NONCE;
 const FIXED: usize = 8 + 4 + 4 + 4;
 const TAG: usize = 16;
-const MAX_RAW: usize = HEAD + FIXED + MAX_ID + TAG;
+/// Between the two ids.
+const NUL: u8 = 0;
+const MAX_RAW: usize = HEAD + FIXED + MAX_ID + 1 + MAX_ID + TAG;
 const KEY_HEX: usize = 64;
+/// Shortest text that can open, in bytes.
+pub const MIN_TEXT: usize = base64url::encoded_len(HEAD + FIXED + TAG);
 
 impl SealKeys {
     /// Reads a key file: one key a line as 64 hex digits, the first seals, all open; blank lines and what follows a
@@ -163,16 +189,22 @@ impl SealKeys {
         nonces: &mut Nonces,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
-        let id = pin.backend.as_bytes();
+        let (id, origin) = (pin.backend.as_bytes(), pin.origin.unwrap_or_default().as_bytes());
+        let longest = id.len().max(origin.len());
         let mut raw = [0; MAX_RAW];
-        let end = HEAD + FIXED + id.len();
+        let mut end = HEAD + FIXED + id.len();
         let (Some(key), Some(place)) = (self.ring.first(), raw.get_mut(HEAD + FIXED..end)) else {
-            return Err(SealError::LongId(id.len()));
+            return Err(SealError::LongId(longest));
         };
-        if id.len() > MAX_ID {
-            return Err(SealError::LongId(id.len()));
+        if longest > MAX_ID {
+            return Err(SealError::LongId(longest));
         }
         place.copy_from_slice(id);
+        if !origin.is_empty() {
+            raw[end] = NUL;
+            raw[end + 1..end + 1 + origin.len()].copy_from_slice(origin);
+            end += 1 + origin.len();
+        }
         let mut nonce = nonces.draw().map_err(SealError::Entropy)?;
         raw[0] = VERSION;
         raw[1..1 + KEY_ID].copy_from_slice(key.id());
@@ -184,7 +216,7 @@ impl SealKeys {
         raw[1 + KEY_ID..HEAD].copy_from_slice(&nonce);
         let tag =
             key.cipher.encrypt_in_place_detached(XNonce::from_slice(&nonce), &aad.0, &mut raw[HEAD..end]);
-        let tag = tag.map_err(|_| SealError::LongId(id.len()))?; // Only for messages beyond 256 GiB.
+        let tag = tag.map_err(|_| SealError::LongId(longest))?; // Only for messages beyond 256 GiB.
         raw[end..end + TAG].copy_from_slice(&tag);
         base64url::encode(&raw[..end + TAG], out);
         Ok(())
@@ -205,8 +237,43 @@ impl SealKeys {
     }
 
     /// A number that differs for rings that differ, for keys of caches.
-    pub(super) fn fingerprint(&self) -> Vec<u8> {
+    pub fn fingerprint(&self) -> Vec<u8> {
         self.ring.iter().flat_map(|key| key.check).collect()
+    }
+
+    /// The ids of the keys, in the ring's order: what a sealed text shows of its key.
+    pub fn ids(&self) -> impl Iterator<Item = u16> {
+        self.ring.iter().map(|key| u16::from_be_bytes([key.check[0], key.check[1]]))
+    }
+
+    /// As [`Self::open`], for people who ask: which key of the ring opens it, from 0, or what is in the way.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn inspect<'s>(
+        &self,
+        aad: &Aad,
+        text: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<(usize, Sealed<'s>), Unopened> {
+        if text.iter().any(|b| !b.is_ascii_alphanumeric() && !b"-_".contains(b)) {
+            return Err(Unopened::NotBase64);
+        }
+        if !(MIN_TEXT..=MAX_TEXT).contains(&text.len()) || text.len() % 4 == 1 {
+            return Err(Unopened::Length(text.len()));
+        }
+        let &mut [version, a, b, ..] = base64url::decode(text, &mut scratch.0).ok_or(Unopened::NotBase64)?
+        else {
+            return Err(Unopened::Length(text.len()));
+        };
+        if version != VERSION {
+            return Err(Unopened::Version(version));
+        }
+        let id = u16::from_be_bytes([a, b]);
+        let known = self.ids().position(|known| known == id).ok_or(Unopened::UnknownKey(id))?;
+        // Two keys of one id are one in 65,536 rings of two; the first is told then.
+        let sealed = self.open(aad, text, scratch).ok_or(Unopened::Forged(known))?;
+        Ok((known, sealed))
     }
 }
 
@@ -238,9 +305,15 @@ impl<'a> Sealed<'a> {
         let (session, rest) = body.split_first_chunk::<8>()?;
         let (issued, rest) = rest.split_first_chunk::<4>()?;
         let (last_seen, rest) = rest.split_first_chunk::<4>()?;
-        let (boot, backend) = rest.split_first_chunk::<4>()?;
+        let (boot, ids) = rest.split_first_chunk::<4>()?;
+        let ids = std::str::from_utf8(ids).ok()?;
+        let (backend, origin) = match ids.split_once(char::from(NUL)) {
+            Some((backend, origin)) => (backend, Some(origin)),
+            None => (ids, None),
+        };
         Some(Self {
-            backend: std::str::from_utf8(backend).ok()?,
+            backend,
+            origin,
             session: u64::from_be_bytes(*session),
             issued: UnixSeconds(u32::from_be_bytes(*issued)),
             last_seen: UnixSeconds(u32::from_be_bytes(*last_seen)),

@@ -13,7 +13,7 @@ fn keys(text: &str) -> SealKeys {
 
 fn pin(backend: &str) -> Sealed<'_> {
     let (issued, last_seen) = (UnixSeconds(1_800_000_000), UnixSeconds(1_800_000_060));
-    Sealed { backend, session: 0x0123_4567_89ab_cdef, issued, last_seen, boot: 7 }
+    Sealed { backend, origin: None, session: 0x0123_4567_89ab_cdef, issued, last_seen, boot: 7 }
 }
 
 fn sealed(keys: &SealKeys, aad: &Aad, pin: &Sealed<'_>) -> Vec<u8> {
@@ -157,7 +157,7 @@ proptest! {
     ) {
         let (keys, aad) = (keys(A), Aad::new(&pool, &name));
         let (issued, last_seen) = (UnixSeconds(issued), UnixSeconds(last_seen));
-        let pin = Sealed { backend: &backend, session, issued, last_seen, boot };
+        let pin = Sealed { backend: &backend, origin: None, session, issued, last_seen, boot };
         let mut scratch = Scratch::new();
         prop_assert_eq!(keys.open(&aad, &sealed(&keys, &aad, &pin), &mut scratch), Some(pin));
     }
@@ -176,4 +176,27 @@ proptest! {
         let mut scratch = Scratch::new();
         prop_assert_eq!(keys.open(&Aad::new("web", "srv"), &text, &mut scratch), None);
     }
+}
+
+#[test]
+fn an_inspection_tells_the_key_or_the_first_thing_wrong() {
+    let (old, ring) = (keys(B), keys(&format!("{A}\n{B}")));
+    let aad = Aad::new("web", "srv");
+    let text = sealed(&old, &aad, &pin("a"));
+    let inspect = |ring: &SealKeys, aad: &Aad, text: &[u8]| {
+        ring.inspect(aad, text, &mut Scratch::new()).map(|(key, _)| key)
+    };
+    assert_eq!(ring.inspect(&aad, &text, &mut Scratch::new()), Ok((1, pin("a"))));
+    let id = old.ids().next().unwrap();
+    assert_eq!(inspect(&keys(A), &aad, &text), Err(Unopened::UnknownKey(id)));
+    assert_eq!(inspect(&ring, &Aad::new("web", "other"), &text), Err(Unopened::Forged(1)));
+    assert_eq!(inspect(&ring, &aad, &text[..60]), Err(Unopened::Length(60)));
+    assert_eq!(inspect(&ring, &aad, &[b'A'; MAX_TEXT + 1]), Err(Unopened::Length(MAX_TEXT + 1)));
+    assert_eq!(inspect(&ring, &aad, b"a.b"), Err(Unopened::NotBase64));
+    assert_eq!(inspect(&ring, &aad, &text[..85]), Err(Unopened::Length(85)), "no bytes have so many");
+    let other = [b"AA".as_slice(), &text[2..]].concat();
+    assert_eq!(inspect(&ring, &aad, &other), Err(Unopened::Version(0)));
+    let mut forged = text;
+    forged[70] = if forged[70] == b'A' { b'B' } else { b'A' };
+    assert_eq!(inspect(&ring, &aad, &forged), Err(Unopened::Forged(1)));
 }

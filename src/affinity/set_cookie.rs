@@ -96,7 +96,6 @@ const fn days(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + of_year - 719_468
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

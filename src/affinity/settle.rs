@@ -4,8 +4,8 @@
 //! application itself makes, replaces or ends is learned from its answer. By `Homing-Session` it may say more: that a
 //! pin is to be written now, that the session may move, or that it has ended.
 
-use super::carriers::{Affinity, Mode};
 use super::caching::Pinning;
+use super::carriers::{Affinity, Mode};
 use super::cookie::{CookieAffinity, Style, Theirs};
 use super::kept::{Counting, Kept, Site};
 use super::pairs::trim;
@@ -112,6 +112,9 @@ impl Affinity {
             return self.take_back(session, answer, site);
         }
         let mut settled = Settled::default();
+        if site.is_borrowed {
+            return settled;
+        }
         let is_pinned = self.write_pins(session, answer, site, nonces, &mut settled);
         let Some(kept) = &self.parts.kept else { return settled };
         let counting = if self.is_counted_by_pin(session) || is_pinned && self.theirs().is_none() {
@@ -144,7 +147,8 @@ impl Affinity {
     #[must_use]
     pub fn wants_body(&self, session: &Session) -> bool {
         let in_body = |c: &Create| matches!(c, Create::Json(_));
-        !matches!((session.by, session.pin), (By::Learned, Pin::To(_))) && self.parts.create.iter().any(in_body)
+        !matches!((session.by, session.pin), (By::Learned, Pin::To(_)))
+            && self.parts.create.iter().any(in_body)
     }
 
     /// The cookie, if it is the application's.
@@ -177,8 +181,11 @@ impl Affinity {
         if !session.needs_pin(site.chosen) && !is_theirs {
             return false;
         }
-        let mut pinning =
-            self.parts.cacheable.pinning(answer.method, answer.head.status, answer.fields(Name::CacheControl));
+        let mut pinning = self.parts.cacheable.pinning(
+            answer.method,
+            answer.head.status,
+            answer.fields(Name::CacheControl),
+        );
         if answer.point == Some(Point::Pin) && pinning == Pinning::Skip {
             pinning = Pinning::Private;
         }
@@ -186,16 +193,17 @@ impl Affinity {
             return false;
         }
         let is_found = matches!(session.pin, Pin::To(_) | Pin::Void(Why::Removed));
-        let backend = site.members.get(site.chosen).id.as_str();
+        let id = |ix| site.members.get(ix).id.as_str();
+        let (backend, origin) = (id(site.chosen), site.origin.map(id));
         let mut is_counted = false;
         if let Some(cookie) = self.parts.cookie.as_ref().filter(|_| !is_found || session.by == By::Cookie) {
             let mut out = Vec::with_capacity(256);
             if cookie.style() != Style::Insert {
-                if is_theirs && cookie.pin(session, backend, site.now, nonces, &mut out).is_ok() {
+                if is_theirs && cookie.pin(session, backend, origin, site.now, nonces, &mut out).is_ok() {
                     settled.pin = Some(out);
                 }
             } else if self.may_insert(cookie, session, answer, site)
-                && cookie.set_cookie(session, backend, site.now, nonces, &mut out).is_ok()
+                && cookie.set_cookie(session, backend, origin, site.now, nonces, &mut out).is_ok()
             {
                 settled.set_cookie = Some(out);
                 is_counted = true;
@@ -204,7 +212,7 @@ impl Affinity {
         let due = session.needs_pin(site.chosen) && (!is_found || session.by == By::Header);
         if let Some(header) = self.parts.header.as_ref().filter(|_| due) {
             let mut out = Vec::with_capacity(128);
-            if header.write(session, backend, site.now, nonces, &mut out).is_ok() {
+            if header.write(session, backend, origin, site.now, nonces, &mut out).is_ok() {
                 settled.header = Some(out);
                 is_counted = true;
             }
@@ -314,7 +322,8 @@ impl Affinity {
         counting: Counting,
     ) -> bool {
         let Some(id) = session.id.filter(|_| self.parts.modes.contains(&Mode::Learn)) else { return false };
-        let is_deleted = id.is_header && answer.method == "DELETE" && (200..300).contains(&answer.head.status);
+        let is_deleted =
+            id.is_header && answer.method == "DELETE" && (200..300).contains(&answer.head.status);
         if made.is_ended || is_deleted {
             kept.end(id.digest, site, counting);
         }

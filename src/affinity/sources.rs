@@ -59,6 +59,17 @@ impl Lookup {
         }
     }
 
+    /// The place as the configuration writes it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Cookie(name, _) => format!("cookie:{name}"),
+            Self::Header(name) => format!("header:{name}"),
+            Self::Query(name) => format!("query:{name}"),
+            Self::PathParam(name, _) => format!("path_param:{name}"),
+        }
+    }
+
     /// The place in requests where what `create` made comes back; none for a text in a body.
     #[must_use]
     pub fn of(create: &Create) -> Option<Self> {

@@ -50,7 +50,8 @@ fn all(lookup: &str, request: &Request) -> Vec<String> {
 #[test]
 fn ids_are_found_where_they_may_stand() {
     let check = |lookup: &str, target: &'static str, expected: &[&str]| {
-        let request = Request { target, cookies: &["JSESSIONID=a; x=1; JSESSIONID=b", "JSESSIONID=c"], header: "h" };
+        let request =
+            Request { target, cookies: &["JSESSIONID=a; x=1; JSESSIONID=b", "JSESSIONID=c"], header: "h" };
         assert_eq!(all(lookup, &request), expected, "{lookup} in {target}");
     };
     check("cookie:JSESSIONID", "/", &["a", "b", "c"]);

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -21,7 +21,15 @@ pub struct Load {
     waiting: AtomicU32,
     /// The oldest first.
     queue: Mutex<VecDeque<Arc<Mutex<Turn>>>>,
+    /// Those of `in_flight` that are tunnels.
+    tunnels: AtomicU32,
+    /// Whether tunnels are to end.
+    is_cut: AtomicBool,
 }
+
+/// Counts one tunnel until it is dropped.
+#[derive(Debug)]
+pub struct Tunnel<'a>(&'a Load);
 
 /// What one waiting request is told.
 #[derive(Debug)]
@@ -53,6 +61,35 @@ impl Load {
     #[must_use]
     pub fn waiting(&self) -> u32 {
         self.waiting.load(Relaxed)
+    }
+
+    /// Tunnels in flight over all workers; each has its place among those in flight besides.
+    #[must_use]
+    pub fn tunnels(&self) -> u32 {
+        self.tunnels.load(Relaxed)
+    }
+
+    /// Counts a tunnel.
+    #[must_use]
+    pub fn open_tunnel(&self) -> Tunnel<'_> {
+        self.tunnels.fetch_add(1, Relaxed);
+        Tunnel(self)
+    }
+
+    /// Asks tunnels to end, and those that begin from now on. `Published::cut` does this and lets them know.
+    pub fn cut(&self) {
+        self.is_cut.store(true, Relaxed);
+    }
+
+    /// Takes that back: the backend is ready again. Tunnels that are ending already go on doing so.
+    pub fn mend(&self) {
+        self.is_cut.store(false, Relaxed);
+    }
+
+    /// Whether tunnels are asked to end.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Relaxed)
     }
 
     /// Whether a request that comes now would get a place among `max` (0: no limit).
@@ -98,7 +135,7 @@ impl Load {
     }
 
     fn take(&self, max: u32) -> bool {
-        self.in_flight.fetch_update(SeqCst, SeqCst, |n| (n < max).then_some(n + 1)).is_ok()
+        self.in_flight.fetch_update(SeqCst, SeqCst, |n| (max == 0 || n < max).then_some(n + 1)).is_ok()
     }
 
     /// Gives free places to those who wait, the oldest first.
@@ -112,6 +149,12 @@ impl Load {
                 waker.wake();
             }
         }
+    }
+}
+
+impl Drop for Tunnel<'_> {
+    fn drop(&mut self) {
+        self.0.tunnels.fetch_sub(1, Relaxed);
     }
 }
 
@@ -190,6 +233,20 @@ mod tests {
             (1, 0),
             "a place that was taken over is the request's"
         );
+    }
+
+    #[test]
+    fn tunnels_are_counted_while_they_last_and_a_cut_can_be_mended() {
+        let load = Load::default();
+        let (one, two) = (load.open_tunnel(), load.open_tunnel());
+        assert_eq!((load.tunnels(), load.in_flight()), (2, 0), "the place is the seat's");
+        drop(one);
+        assert_eq!(load.tunnels(), 1);
+        drop(two);
+        load.cut();
+        assert!(load.is_cut() && load.tunnels() == 0);
+        load.mend();
+        assert!(!load.is_cut());
     }
 
     #[test]

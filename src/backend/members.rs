@@ -51,15 +51,20 @@ pub enum Room {
 }
 
 impl Members {
-    /// Members in the order given. Ids are expected to be unique: of two alike the later is found by id.
+    /// Members in the order given. Ids are expected to be unique: of two alike the later is found by id. Those that are
+    /// leaving are found and are in neither group.
     #[must_use]
     pub fn new(backends: Vec<Arc<Backend>>) -> Self {
         let ix = |i: usize| BackendIx(u16::try_from(i).unwrap_or(u16::MAX));
         let by_id = backends.iter().enumerate().map(|(i, b)| (b.id.clone(), ix(i))).collect();
-        let by_route = backends.iter().enumerate().map(|(i, b)| (b.route().into(), ix(i))).collect();
+        let mut by_route = AHashMap::new();
+        for (i, backend) in backends.iter().enumerate() {
+            by_route.entry(backend.route().into()).or_insert(ix(i));
+        }
         let longest_route = backends.iter().map(|b| b.route().len()).max().unwrap_or(0);
         let group = |backup| {
-            backends.iter().enumerate().filter(|(_, b)| b.backup == backup).map(|(i, _)| ix(i)).collect()
+            let is_in = |b: &Backend| b.backup == backup && !b.leaving;
+            backends.iter().enumerate().filter(|(_, b)| is_in(b)).map(|(i, _)| ix(i)).collect()
         };
         let (primaries, backups) = (group(false), group(true));
         Self { by_id, by_route, longest_route, primaries, backups, backends }
@@ -77,7 +82,7 @@ impl Members {
         self.by_id.get(id).copied()
     }
 
-    /// The place of the backend with this route.
+    /// The place of the backend with this route; of two, as where one is leaving that another takes over from, the first.
     #[must_use]
     pub fn find_route(&self, route: &str) -> Option<BackendIx> {
         self.by_route.get(route).copied()
@@ -94,7 +99,7 @@ impl Members {
         self.backends.iter().enumerate().map(|(i, b)| (BackendIx(u16::try_from(i).unwrap_or(u16::MAX)), b))
     }
 
-    /// How many there are, backups included.
+    /// How many there are, backups and leaving ones included.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.backends.len()

@@ -26,8 +26,8 @@ pub struct BackendId(Arc<str>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BackendIx(pub u16);
 
-/// One member of a pool.
-#[derive(Debug)]
+/// One member of a pool. A clone counts with the original.
+#[derive(Clone, Debug)]
 pub struct Backend {
     /// Its stable name.
     pub id: BackendId,
@@ -39,10 +39,14 @@ pub struct Backend {
     pub address_text: Arc<str>,
     /// Its share of new sessions, 1 to 65535; 0 takes no new sessions and keeps its pins.
     pub weight: u16,
+    /// The weight in the configuration: another one while an operator's is in force.
+    pub written_weight: u16,
     /// Used for new sessions only when no primary is open.
     pub backup: bool,
     /// The administrative state written in the configuration.
     pub admin: AdminState,
+    /// Whether the configuration names it no more: it keeps its sessions, and no strategy sees it.
+    pub leaving: bool,
     /// Requests and tunnels in flight at most, over all workers; 0 is no limit. (nginx: max_conns)
     pub max_conns: u32,
     /// Failures within `fail_timeout` that close it to new sessions; 0 is off. (nginx: max_fails)
@@ -52,9 +56,9 @@ pub struct Backend {
     /// How long its share of new sessions grows after it was down or ejected; zero is at once. (nginx: slow_start)
     pub slow_start: Duration,
     /// What it is doing now.
-    pub load: Load,
+    pub load: Arc<Load>,
     /// How many sessions are live on it.
-    pub sessions: LiveSessions,
+    pub sessions: Arc<LiveSessions>,
 }
 
 impl Backend {
@@ -77,14 +81,16 @@ impl Backend {
             address: Address::parse(address)?,
             address_text: address.into(),
             weight: 1,
+            written_weight: 1,
             backup: false,
             admin: AdminState::Ready,
+            leaving: false,
             max_conns: 0,
             max_fails: 0,
             fail_timeout: Duration::from_secs(10),
             slow_start: Duration::ZERO,
-            load: Load::default(),
-            sessions: LiveSessions::new(1, Duration::from_secs(600)),
+            load: Arc::default(),
+            sessions: Arc::new(LiveSessions::new(1, Duration::from_secs(600))),
         })
     }
 
@@ -97,7 +103,35 @@ impl Backend {
     /// The same backend with another weight.
     #[must_use]
     pub fn weighing(self, weight: u16) -> Self {
-        Self { weight, ..self }
+        Self { weight, written_weight: weight, ..self }
+    }
+
+    /// Whether both are one backend with the same settings, so that one may stand for the other.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            route,
+            address,
+            address_text,
+            weight,
+            written_weight,
+            backup,
+            admin,
+            leaving,
+            max_conns,
+            max_fails,
+            fail_timeout,
+            slow_start,
+            load: _,
+            sessions,
+        } = self;
+        let o = other;
+        (id, route, address, address_text) == (&o.id, &o.route, &o.address, &o.address_text)
+            && (weight, written_weight, backup) == (&o.weight, &o.written_weight, &o.backup)
+            && (admin, leaving, max_conns) == (&o.admin, &o.leaving, &o.max_conns)
+            && (max_fails, fail_timeout, slow_start) == (&o.max_fails, &o.fail_timeout, &o.slow_start)
+            && sessions.is_laid_out_as(&o.sessions)
     }
 
     /// What values name it by.

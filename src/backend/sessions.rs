@@ -92,6 +92,27 @@ impl Slots {
         written < present || written > present.saturating_add(1)
     }
 
+    /// For how many seconds before `now` a session last written at `last_seen` was surely not used: its last use may
+    /// lie anywhere in the slot of `last_seen`. Less than the truth by one slot at most.
+    #[must_use]
+    pub const fn pause(self, last_seen: UnixSeconds, now: UnixSeconds) -> u32 {
+        let end = self.slot_of(last_seen).saturating_add(1).saturating_mul(self.length);
+        now.0.saturating_sub(end - 1)
+    }
+
+    /// When a session last written at `last_seen` ends if it is left alone: the first second at which it is not live.
+    #[must_use]
+    pub const fn end_of(self, last_seen: UnixSeconds) -> UnixSeconds {
+        let next = self.slot_of(last_seen).saturating_add(1).saturating_mul(self.length);
+        UnixSeconds(next.saturating_add(self.idle))
+    }
+
+    /// Seconds without a request after which a session ends.
+    #[must_use]
+    pub const fn idle(self) -> u32 {
+        self.idle
+    }
+
     /// Seconds of one slot.
     #[must_use]
     pub const fn length(self) -> u32 {
@@ -113,6 +134,30 @@ impl LiveSessions {
     #[must_use]
     pub fn none() -> Self {
         Self { slots: Slots { length: 1, idle: 1 }, cells: 0, rows: Box::default() }
+    }
+
+    /// Whether both cut time into the same slots, for as many workers.
+    #[must_use]
+    pub const fn is_laid_out_as(&self, other: &Self) -> bool {
+        self.slots.length == other.slots.length
+            && self.slots.idle == other.slots.idle
+            && self.rows.len() == other.rows.len()
+    }
+
+    /// Counts the sessions of `from` that are live at `now` here, each from its last use. Only before anybody else
+    /// writes here.
+    pub fn count_over(&self, from: &Self, now: UnixSeconds) {
+        let Some(row) = self.row(0) else { return };
+        let oldest = self.advance(row, now);
+        let before = from.slots.oldest(now);
+        for lines in from.rows.chunks_exact(from.lines_per_row()) {
+            let old = Row { lines, cells: from.cells };
+            for (slot, count) in (1..=from.cells).map(|at| old.load(at)).filter(|(slot, _)| *slot >= before) {
+                // Anywhere in its slot: the latest that it can have been, so that none ends here before it does there.
+                let end = slot.saturating_add(1).saturating_mul(from.slots.length).saturating_sub(1);
+                row.add(oldest, self.slots.slot_of(UnixSeconds(end.min(now.0))), count);
+            }
+        }
     }
 
     /// The slots that time is cut into.
@@ -154,6 +199,24 @@ impl LiveSessions {
         let rows = self.rows.chunks_exact(self.lines_per_row());
         let sum: i64 = rows.map(|lines| Row { lines, cells: self.cells }.sum_from(oldest)).sum();
         u32::try_from(sum.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// For how long, in seconds, the longest idle of the live sessions has not been used, as far as slots can tell;
+    /// `None` if none is live. For people: it reads every cell.
+    #[must_use]
+    pub fn longest_idle(&self, now: UnixSeconds) -> Option<u32> {
+        let rows = || self.rows.chunks_exact(self.lines_per_row());
+        let count = |slot| -> i64 {
+            let cell = |lines| {
+                let row = Row { lines, cells: self.cells };
+                let (held, count) = row.load(row.place(slot));
+                if held == slot { i64::from(count) } else { 0 }
+            };
+            rows().map(cell).sum()
+        };
+        let (oldest, present) = (self.slots.oldest(now), self.slots.slot_of(now));
+        let slot = (oldest..=present).find(|slot| count(*slot) > 0)?;
+        Some(now.saturating_since(UnixSeconds(slot.saturating_mul(self.slots.length))))
     }
 
     const fn lines_per_row(&self) -> usize {

@@ -41,6 +41,18 @@ fn a_backend_counts_in_modest_memory() {
 }
 
 #[test]
+fn a_session_left_alone_ends_at_its_end() {
+    for (idle, last) in
+        [(1, 1_000), (10, 1_007), (1_800, 1_800_000_059), (1_800, 1_800_000_060), (90_000, 77)]
+    {
+        let slots = Slots::new(Duration::from_secs(idle));
+        let end = slots.end_of(UnixSeconds(last)).0;
+        assert!(slots.is_live(UnixSeconds(last), UnixSeconds(end - 1)), "idle {idle}: the second before");
+        assert!(!slots.is_live(UnixSeconds(last), UnixSeconds(end)), "idle {idle}: from then on");
+    }
+}
+
+#[test]
 fn none_counts_nothing() {
     let none = LiveSessions::none();
     none.begin(0, at(0));
@@ -110,6 +122,21 @@ fn double_counts_of_parallel_refreshes_die_with_their_slot() {
         last = at(t);
     }
     assert_eq!(live.live(at(400)), 1, "only the one that is still refreshed is left");
+}
+
+#[test]
+fn sessions_are_counted_over_into_another_layout() {
+    let (old, new) =
+        (LiveSessions::new(3, Duration::from_secs(60)), LiveSessions::new(2, Duration::from_secs(600)));
+    assert!(!old.is_laid_out_as(&new) && old.is_laid_out_as(&LiveSessions::new(3, Duration::from_secs(60))));
+    for (worker, t, sessions) in [(0, 0, 5), (1, 100, 3), (2, 130, 4)] {
+        (0..sessions).for_each(|_| old.begin(worker, at(t)));
+    }
+    old.refresh(0, at(100), at(135));
+    new.count_over(&old, at(140));
+    assert_eq!((old.live(at(140)), new.live(at(140))), (7, 7), "the five of the beginning have ended");
+    new.end(1, at(130), at(150));
+    assert_eq!((new.live(at(150)), new.live(at(650)), new.live(at(900))), (6, 6, 0));
 }
 
 #[test]

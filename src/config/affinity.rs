@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::item::Item;
 use super::preset::Preset;
 use super::reader::{Table, Title};
-use super::{Scope, defaults};
+use super::record::Value;
+use super::{Scope, defaults, lost};
 use crate::affinity::Terms;
 use crate::affinity::attributes::{Attributes, CookieError, Priority, SameSite};
 use crate::affinity::caching::Cacheable;
@@ -22,9 +23,10 @@ use crate::affinity::seal::SealKeys;
 use crate::affinity::sources::{Create, Lookup};
 use crate::affinity::table::Bounds;
 use crate::backend::members::Members;
+use crate::base::hash::hash64;
 use crate::message::field::Name as FieldName;
 use crate::pool::TableFile;
-use crate::pool::policy::OnLost;
+use crate::pool::policy::{OnLost, ReturnHome};
 
 /// A pool's affinity as read.
 pub(super) struct AffinityRead {
@@ -40,6 +42,8 @@ pub(super) struct AffinityRead {
     pub(super) span: Option<Range<usize>>,
     /// What becomes of a session whose backend cannot be used.
     pub(super) on_lost: OnLost,
+    /// Whether it goes back to its first home.
+    pub(super) return_home: ReturnHome,
     /// The cookie's path, for the check that two pools do not overwrite each other's pins.
     pub(super) path: String,
 }
@@ -50,11 +54,6 @@ struct Places<'t, 'a> {
 }
 
 impl AffinityRead {
-    fn none() -> Self {
-        let (idle, on_lost) = (defaults::IDLE, OnLost::default());
-        Self { parts: None, bounds: None, file: None, idle, span: None, on_lost, path: String::new() }
-    }
-
     /// The affinity of the pool of this name with these members.
     pub(super) fn build(&mut self, pool: &str, members: &Members, scope: &Scope<'_>) -> Option<Affinity> {
         let mut parts = self.parts.take()?;
@@ -64,52 +63,46 @@ impl AffinityRead {
 }
 
 /// Reads `[pool.affinity]` of the pool of this name.
-pub(super) fn read(table: Option<Table<'_>>, pool: &str, scope: &Scope<'_>) -> AffinityRead {
-    let Some(table) = table else { return AffinityRead::none() };
-    let span = ["mode", "preset"].into_iter().find_map(|key| table.get(key)).map_or_else(|| table.span(), |i| i.span());
+pub(super) fn read(table: Table<'_>, pool: &str, scope: &Scope<'_>) -> AffinityRead {
+    let span = ["mode", "preset"]
+        .into_iter()
+        .find_map(|key| table.get(key))
+        .map_or_else(|| table.span(), |i| i.span());
     let preset = table.get("preset").and_then(|item| Preset::read(&item));
     let modes = match table.get("mode") {
         Some(item) => modes(&item),
         None => preset.map_or_else(Vec::new, |p| p.modes.to_vec()),
     };
+    table.default("mode", Value::text(modes.first().map_or("none", |m| m.as_str())));
     let has = |mode: Mode| modes.contains(&mode);
-    let name = table.get("name").and_then(|i| i.text()).unwrap_or(defaults::COOKIE).to_owned();
-    let header = table.get("header").and_then(|i| i.parse(header_name)).unwrap_or(defaults::HEADER);
+    let name = table.text("name", defaults::COOKIE).to_owned();
+    let header = checked(&table, "header", defaults::HEADER, header_name);
     let styles = [("insert", Style::Insert), ("rewrite", Style::Rewrite), ("prefix", Style::Prefix)];
     let style = table.choice("style", &styles, Style::default());
     let preserve = table.bool("preserve", false);
     let post_only = table.bool("post_only", false);
     let idle = table.duration("idle", defaults::IDLE);
     let lifetime = table.get("lifetime").and_then(|i| i.duration());
-    let on_lost = table.get("on_lost").and_then(|i| on_lost(&i));
-    let on_lost = on_lost.or_else(|| preset.map(|p| p.on_lost)).unwrap_or_default();
+    let on_lost = lost::on_lost(&table, preset.is_some_and(|p| p.begins_anew));
+    let return_home = lost::return_home(&table);
     let attributes = attributes(&table);
     let path = attributes.path.clone();
     let cacheable =
         [("private", Cacheable::Private), ("skip", Cacheable::Skip), ("always", Cacheable::Always)];
     let cacheable = table.choice("cacheable", &cacheable, Cacheable::default());
-    let secret = table.get("secret").map(|item| keys(&item, scope));
-    if secret.is_none() && (has(Mode::Cookie) || has(Mode::Header)) {
-        let message = "affinity by pins without a secret: restarts forget pins, and two nodes would not read each \
-                       other's";
-        let help = "openssl rand -hex 32 > cookie.key; chmod 600 cookie.key; then secret = { file = \"cookie.key\" }";
-        scope.report.warning(span.clone(), message, help);
-    }
-    let keys = secret.flatten().unwrap_or_else(|| scope.environment.keys.clone());
-    let create = sources(&table, "create", preset.map_or(&[], |p| p.create), Create::parse);
-    let mut lookup = sources(&table, "lookup", preset.map_or(&[], |p| p.lookup), Lookup::parse);
-    if lookup.is_empty() && has(Mode::Learn) {
-        lookup = create.iter().filter_map(Lookup::of).collect();
-    }
-    check_sources(&table, &modes, &create, &lookup);
-    let separators = table.get("separators").and_then(|i| i.parse(separators)).unwrap_or(defaults::SEPARATORS);
-    let (bounds, file) = table.get("table").and_then(|i| stick(&i, scope)).unwrap_or((defaults::TABLE, None));
+    let keys = keys(&table, has(Mode::Cookie) || has(Mode::Header), &span, scope);
+    let (create, lookup) = ids(&table, preset, &modes);
+    let separators = checked(&table, "separators", defaults::SEPARATORS, separators);
+    let (bounds, file) = stick(table.section("table", Title::Inline("table")), scope);
     let is_theirs = has(Mode::Cookie) && style != Style::Insert;
     let is_kept = has(Mode::Learn) || has(Mode::Route) || is_theirs;
-    if is_theirs && (has(Mode::Learn) || has(Mode::Route))
+    if is_theirs
+        && (has(Mode::Learn) || has(Mode::Route))
         && let Some(item) = table.get("style")
     {
-        item.refuse("must be \"insert\" beside the modes learn and route: one id of a session is in the table");
+        item.refuse(
+            "must be \"insert\" beside the modes learn and route: one id of a session is in the table",
+        );
     }
     let boot = scope.environment.boot;
     let places = Places { table: &table };
@@ -132,23 +125,66 @@ pub(super) fn read(table: Option<Table<'_>>, pool: &str, scope: &Scope<'_>) -> A
         Some(_) | None => None,
     };
     table.finish();
-    if modes.is_empty() {
-        return AffinityRead { idle, on_lost, path, ..AffinityRead::none() };
+    let mut read = AffinityRead {
+        parts: None,
+        bounds: is_kept.then_some(bounds),
+        file: file.filter(|_| is_kept),
+        idle,
+        span: (!modes.is_empty()).then_some(span),
+        on_lost,
+        return_home,
+        path,
+    };
+    if let Some(terms) = terms.filter(|_| !modes.is_empty()) {
+        read.parts = Some(Parts {
+            header: has(Mode::Header).then(|| HeaderAffinity::new(pool, header, keys, terms)),
+            routed: has(Mode::Route).then(|| Routed::new(separators)),
+            preset: preset.map(|p| p.name),
+            modes: modes.clone(),
+            terms,
+            cacheable,
+            cookie,
+            lookup,
+            create,
+            kept: None,
+        });
     }
-    let (has_header, has_route) = (has(Mode::Header), has(Mode::Route));
-    let parts = terms.map(|terms| Parts {
-        header: has_header.then(|| HeaderAffinity::new(pool, header, keys, terms)),
-        routed: has_route.then(|| Routed::new(separators)),
-        preset: preset.map(|p| p.name),
-        modes,
-        terms,
-        cacheable,
-        cookie,
-        lookup,
-        create,
-        kept: None,
-    });
-    AffinityRead { parts, bounds: is_kept.then_some(bounds), file: file.filter(|_| is_kept), idle, span: Some(span), on_lost, path }
+    read
+}
+
+/// Where answers and requests have the application's ids.
+fn ids(table: &Table<'_>, preset: Option<&Preset>, modes: &[Mode]) -> (Vec<Create>, Vec<Lookup>) {
+    let create = sources(table, "create", preset.map_or(&[], |p| p.create), Create::parse);
+    let mut lookup = sources(table, "lookup", preset.map_or(&[], |p| p.lookup), Lookup::parse);
+    if lookup.is_empty() && modes.contains(&Mode::Learn) {
+        lookup = create.iter().filter_map(Lookup::of).collect();
+        table.default("lookup", Value::List(lookup.iter().map(|l| Value::text(&l.to_text())).collect()));
+    }
+    check_sources(table, modes, &create, &lookup);
+    (create, lookup)
+}
+
+/// What pins are sealed with; says that it is forgotten where pins `are_used` and there is no secret.
+fn keys(table: &Table<'_>, are_used: bool, span: &Range<usize>, scope: &Scope<'_>) -> Arc<SealKeys> {
+    let secret = table.get("secret");
+    if secret.is_none() && are_used {
+        let message = "affinity by pins without a secret: restarts forget pins, and two nodes would not read each \
+                       other's";
+        let help = "openssl rand -hex 32 > cookie.key; chmod 600 cookie.key; then secret = { file = \"cookie.key\" }";
+        scope.report.warning(span.clone(), message, help);
+    }
+    secret.and_then(|item| secret_keys(&item, scope)).unwrap_or_else(|| scope.environment.keys.clone())
+}
+
+/// A text that `check` accepts.
+fn checked<'a>(
+    table: &Table<'a>,
+    key: &'static str,
+    default: &'a str,
+    check: impl FnOnce(&'a str) -> Result<&'a str, String>,
+) -> &'a str {
+    let text = table.text(key, default);
+    table.get(key).filter(|i| i.value.as_str().is_some()).and_then(|i| i.parse(check)).unwrap_or(text)
 }
 
 /// `"cookie"`, or a list of which the first that tells a backend wins; `"none"` is none.
@@ -181,7 +217,11 @@ fn sources<T>(
     preset: &[&str],
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Vec<T> {
-    match table.get(key) {
+    let item = table.get(key);
+    if !preset.is_empty() {
+        table.default(key, Value::List(preset.iter().map(|text| Value::text(*text)).collect()));
+    }
+    match item {
         None => preset.iter().filter_map(|text| parse(text).ok()).collect(),
         Some(item) if item.value.as_str().is_some() => item.parse(parse).into_iter().collect(),
         Some(item) => {
@@ -199,27 +239,34 @@ fn check_sources(table: &Table<'_>, modes: &[Mode], create: &[Create], lookup: &
         }
     };
     if modes.contains(&Mode::Learn) && create.is_empty() {
-        miss("create", "mode = \"learn\" has no create: where answers have the id, as in create = [\"cookie:JSESSIONID\"]");
+        miss(
+            "create",
+            "mode = \"learn\" has no create: where answers have the id, as in create = [\"cookie:JSESSIONID\"]",
+        );
     } else if modes.contains(&Mode::Learn) && lookup.is_empty() {
-        miss("lookup", "create in a body alone has no lookup: where requests have the id, as in lookup = [\"query:sid\"]");
+        miss(
+            "lookup",
+            "create in a body alone has no lookup: where requests have the id, as in lookup = [\"query:sid\"]",
+        );
     } else if modes.contains(&Mode::Route) && lookup.is_empty() {
-        miss("lookup", "mode = \"route\" has no lookup: where requests have the value, as in lookup = [\"cookie:JSESSIONID\"]");
+        miss(
+            "lookup",
+            "mode = \"route\" has no lookup: where requests have the value, as in lookup = [\"cookie:JSESSIONID\"]",
+        );
     }
 }
 
 /// `{ entries = 1000000, bytes = "150MiB", file = "app.sessions", interval = "1m" }`
-fn stick(item: &Item<'_>, scope: &Scope<'_>) -> Option<(Bounds, Option<TableFile>)> {
-    let table = item.table(Title::Inline("table"))?;
+fn stick(table: Table<'_>, scope: &Scope<'_>) -> (Bounds, Option<TableFile>) {
     let default = defaults::TABLE;
-    let most = usize::try_from(default.bytes).unwrap_or(usize::MAX);
+    let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
     let entries = table.integer("entries", 1..=u32::MAX, u32::try_from(default.entries).unwrap_or(u32::MAX));
-    let least = usize::try_from(Bounds::LEAST_BYTES).unwrap_or(usize::MAX);
-    let bytes = table.size("bytes", least..=usize::MAX, most);
+    let bytes = table.size("bytes", size(Bounds::LEAST_BYTES)..=usize::MAX, size(default.bytes));
     let path = table.get("file").and_then(|i| i.parse(|text| scope.path(text)));
     let interval = table.duration("interval", defaults::TABLE_INTERVAL);
     table.finish();
     let bounds = Bounds { entries: entries.into(), bytes: bytes as u64 };
-    Some((bounds, path.map(|path| TableFile { path, interval })))
+    (bounds, path.map(|path| TableFile { path, interval }))
 }
 
 /// A name that no other field has a meaning for.
@@ -238,31 +285,13 @@ fn separators(text: &str) -> Result<&str, String> {
     }
 }
 
-/// `"rebind"`, `"strict"` or `{ wait = "5s" }`
-fn on_lost(item: &Item<'_>) -> Option<OnLost> {
-    match item.value.as_str() {
-        Some("rebind") => return Some(OnLost::Rebind),
-        Some("strict") => return Some(OnLost::Strict),
-        _ if item.value.is_table() => {}
-        _ => {
-            item.refuse("must be \"rebind\", \"strict\" or { wait = \"5s\" }");
-            return None;
-        }
-    }
-    let table = item.table(Title::Inline("on_lost"))?;
-    let wait = table.required("wait", "how long a request waits for its backend, as in { wait = \"5s\" }");
-    let wait = wait.and_then(|i| i.duration());
-    table.finish();
-    wait.map(OnLost::Wait)
-}
-
 fn attributes(table: &Table<'_>) -> Attributes {
     let default = Attributes::default();
     let same_site = [SameSite::Lax, SameSite::Strict, SameSite::None];
     let same_site = same_site.map(|s| (lower(s), Some(s)));
     let priority = [("low", Priority::Low), ("medium", Priority::Medium), ("high", Priority::High)];
     Attributes {
-        path: table.get("path").and_then(|i| i.text()).map_or(default.path, str::to_owned),
+        path: table.text("path", &default.path).to_owned(),
         domain: table.get("domain").and_then(|i| i.text()).map(str::to_owned),
         max_age: table.get("max_age").and_then(|i| i.duration()),
         secure: table.bool("secure", default.secure),
@@ -282,7 +311,7 @@ const fn lower(same_site: SameSite) -> &'static str {
 }
 
 /// `secret = { file = "cookie.key" }`
-fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
+fn secret_keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
     if !item.value.is_table() {
         let help = "write the key to a file of its own: secret = { file = \"cookie.key\" }";
         scope.report.error_at_secret(item.span(), "secret: must not stand in the configuration", help);
@@ -290,12 +319,12 @@ fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
     }
     let table = item.table(Title::Inline("secret"))?;
     let file = table.required("file", "where the keys are, as in { file = \"cookie.key\" }");
+    let node = table.node();
     table.finish();
     let file = file?;
     let path = file.parse(|text| scope.path(text))?;
-    warn_of_readers(&file, &path, scope);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
+    let read = match scope.sources.file(&path) {
+        Ok(read) => read,
         Err(error) => {
             let help = format!(
                 "openssl rand -hex 32 > {0}; chmod 600 {0} makes one; relative to the folder of this file",
@@ -305,8 +334,12 @@ fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
             return None;
         }
     };
-    match SealKeys::parse(&text) {
-        Ok(keys) => Some(Arc::new(keys)),
+    warn_of_readers(&file, &path, read.mode, scope);
+    match SealKeys::parse(&read.text) {
+        Ok(keys) => {
+            scope.report.record.hide(node, format!("keys {:x}", hash64(&keys.fingerprint())));
+            Some(Arc::new(keys))
+        }
         Err(error) => {
             file.refuse(format_args!("{}:{}: {}", path.display(), error.line, error.what));
             None
@@ -315,9 +348,7 @@ fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
 }
 
 /// Whoever reads the keys can forge pins.
-fn warn_of_readers(file: &Item<'_>, path: &Path, scope: &Scope<'_>) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(path).map_or(0, |m| m.permissions().mode());
+fn warn_of_readers(file: &Item<'_>, path: &Path, mode: u32, scope: &Scope<'_>) {
     if mode & 0o077 != 0 {
         let message = format!(
             "{} may be read by others (mode {:o}): whoever reads it can forge pins",

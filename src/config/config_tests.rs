@@ -9,25 +9,28 @@ use crate::backend::availability::AdminState;
 use crate::health::Probe;
 use crate::route::HostPattern;
 
-const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(super) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 pub(super) const SHIPPED: &str = include_str!("../../config.toml");
 /// The sections that a file needs beside the one that a test is about.
-const LISTENER: &str = "[[listener]]\nlisten = \":8080\"\n";
+pub(super) const LISTENER: &str = "[[listener]]\nlisten = \":8080\"\n";
 const POOL: &str = "[[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n";
 
 pub(super) fn environment() -> Environment {
     let keys = Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap());
-    Environment { cores: 4, boot: 7, keys, seeds: Seeds::new([7; 16]) }
+    Environment { cores: 4, boot: 7, keys, seeds: Seeds::new([7; 16]), variables: Variables::default() }
 }
 
-/// A folder with a key file in it.
+/// A folder with a key file in it, and a pool to include.
 pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     key_file(folder.path(), KEY, 0o600);
+    std::fs::create_dir(folder.path().join("pools")).unwrap();
+    let pool = "[[pool]]\nname = \"more\"\nbackends = [\"127.0.0.1:9\"]\n[[route]]\npath = \"/more\"\npool = \"more\"\n";
+    std::fs::write(folder.path().join("pools/more.toml"), pool).unwrap();
     folder
 }
 
-fn key_file(folder: &Path, text: &str, mode: u32) {
+pub(super) fn key_file(folder: &Path, text: &str, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     let path = folder.join("cookie.key");
     std::fs::write(&path, text).unwrap();
@@ -379,6 +382,19 @@ conect = "1s"
     }
 
     #[test]
+    fn skews() {
+        let with = |s: &str| format!("{LISTENER}{POOL}strategy = \"ip_hash\"\nskew = {s}\n");
+        for wrong in ["1", "1.5", "-0.5", "0.01", "nan", "\"half\""] {
+            check(&with(wrong), "must be a share from 0.1 to below 1, or 0 for no warning");
+        }
+        for (right, is_watched) in [("0", false), ("0.0", false), ("0.1", true), ("0.9", true)] {
+            assert_eq!(ok(&with(right)).plan.pools[0].skew.is_some(), is_watched, "{right}");
+        }
+        let keyless = with("0.5").replace("ip_hash", "round_robin");
+        assert!(ok(&keyless).plan.pools[0].skew.is_none(), "no key places there");
+    }
+
+    #[test]
     fn routes() {
         let with = |r: &str| format!("{LISTENER}{POOL}[[route]]\n{r}\n");
         let table = [
@@ -426,13 +442,35 @@ conect = "1s"
             assert!(said.len() == 1 && said[0].contains(part), "{text}\nexpected {part}\nsaid {said:#?}");
         };
         let table = [
-            ("mode = \"cokie\"", "must be one of none, cookie, header, learn, route; did you mean \"cookie\"?"),
+            (
+                "mode = \"cokie\"",
+                "must be one of none, cookie, header, learn, route; did you mean \"cookie\"?",
+            ),
             ("mode = \"cookie\"\nname = \"a b\"", "9:8: error: cookie name \"a b\": must be"),
             ("mode = \"cookie\"\nname = \"__Host-a\"", "needs secure = true"),
-            ("on_lost = \"wait\"", "must be \"rebind\", \"strict\" or { wait = \"5s\" }"),
-            ("on_lost = 5", "must be \"rebind\", \"strict\" or { wait = \"5s\" }"),
+            (
+                "on_lost = \"move\"",
+                "must be \"rebind\", \"borrow\", \"wait\", \"strict\", { wait = \"5s\" },",
+            ),
+            ("on_lost = 5", "on_lost = 5: must be \"rebind\", \"borrow\""),
             ("on_lost = { wait = 5 }", "wait = 5: needs a unit, as in \"5s\""),
-            ("on_lost = {}", "on_lost has no wait: how long"),
+            ("on_lost = {}", "on_lost = {..}: must be \"rebind\""),
+            ("on_lost = { strict = 404, wait = \"5s\" }", "on_lost = {..}: must be \"rebind\""),
+            ("on_lost = { strict = 200 }", "strict = 200: must be a whole number between 400 and 599"),
+            ("on_lost = { strickt = 404 }", "unknown key \"strickt\" in on_lost; did you mean \"strict\"?"),
+            ("on_lost = { down = \"rebind\", fill = \"borrow\" }", "did you mean \"full\"?"),
+            ("on_lost = { down = \"move\" }", "down = \"move\": must be \"rebind\""),
+            ("on_lost = { removed = \"wait\" }", "removed = \"wait\": a backend that is gone from the pool"),
+            (
+                "on_lost = { full = { wait = \"5s\" } }",
+                "full = {..}: a full backend is waited for in its queue",
+            ),
+            ("on_lost = { redirect = \"sorry\" }", "redirect = \"sorry\": must be an absolute URL or a path"),
+            ("on_lost = { redirect = \"https:///x\" }", "must be an absolute URL or a path"),
+            ("on_lost = { redirect = \"/a\\r\\nSet-Cookie: x\" }", "must be printable ASCII without blanks"),
+            ("return_home = \"soon\"", "must be one of never, idle, now"),
+            ("return_home = \"idle\"\nreturn_after = 5", "return_after = 5: needs a unit"),
+            ("return_after = \"1m\"", "warning: return_after = \"1m\": only with return_home = \"idle\""),
             ("mode = \"cookie\"\nsame_site = \"none\"", "without secure"),
             ("mode = \"cookie\"\nsame_site = \"off\"", "must be one of lax, strict, none"),
             ("mode = \"cookie\"\npartitioned = true", "9:15: error: partitioned without secure"),
@@ -450,11 +488,17 @@ conect = "1s"
             ("mode = \"learn\"\ncreate = \"query:sid\"", "must be cookie:NAME, header:NAME or json:/POINTER"),
             ("mode = \"route\"", "mode = \"route\" has no lookup"),
             ("mode = \"route\"\nlookup = [\"cookie:\"]", "must have a name"),
-            ("mode = \"route\"\nlookup = \"cookie:a\"\nseparators = \"x\"", "separators = \"x\": must be the"),
+            (
+                "mode = \"route\"\nlookup = \"cookie:a\"\nseparators = \"x\"",
+                "separators = \"x\": must be the",
+            ),
             ("mode = \"header\"\nheader = \"cookie\"", "must be the name of a field of its own"),
             ("mode = \"header\"\nheader = \"x_pin\"", "must be the name of a field of its own"),
             ("mode = \"cookie\"\nstyle = \"suffix\"", "must be one of insert, rewrite, prefix"),
-            ("preset = \"tomcat\"\nmode = [\"cookie\", \"route\"]\nstyle = \"prefix\"", "must be \"insert\" beside"),
+            (
+                "preset = \"tomcat\"\nmode = [\"cookie\", \"route\"]\nstyle = \"prefix\"",
+                "must be \"insert\" beside",
+            ),
             ("preset = \"tomkat\"", "did you mean \"tomcat\"?"),
             ("preset = \"php\"\ntable = { entries = 0 }", "must be a whole number between 1"),
             ("preset = \"php\"\ntable = { bytes = \"1KiB\" }", "must be between 32KiB"),

@@ -47,16 +47,30 @@ pub(super) fn read(table: Table<'_>) -> Check {
             "a status that only a backend to be drained answers, as in 404",
         );
     }
+    let fall = table.integer("fall", 1..=1000, defaults::FALL);
     let check = Check {
         probe: if path.is_some() { Probe::Http(http) } else { Probe::Tcp },
         interval: table.duration("interval", defaults::INTERVAL),
         timeout: table.duration("timeout", defaults::PROBE_TIMEOUT),
         rise: table.integer("rise", 1..=1000, defaults::RISE),
-        fall: table.integer("fall", 1..=1000, defaults::FALL),
+        fall,
+        fall_pinned: fall_pinned(&table, fall),
         jitter: table.integer("jitter", 0..=100, defaults::JITTER),
     };
     table.finish();
     check
+}
+
+/// Never below `fall`: a backend that gave its sessions up would still be given new ones.
+fn fall_pinned(table: &Table<'_>, fall: u32) -> u32 {
+    let Some((item, checks)) = table.get("fall_pinned").and_then(|i| Some((i, i.integer(&(1..=1000))?)))
+    else {
+        return fall;
+    };
+    if checks < fall {
+        item.refuse(format_args!("must be at least fall, which is {fall}"));
+    }
+    checks.max(fall)
 }
 
 /// A path and query as they stand in a request line.

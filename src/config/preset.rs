@@ -4,7 +4,6 @@
 
 use super::item::Item;
 use crate::affinity::carriers::Mode;
-use crate::pool::policy::OnLost;
 
 /// One preset.
 #[derive(Debug)]
@@ -17,25 +16,26 @@ pub(super) struct Preset {
     pub(super) create: &'static [&'static str],
     /// `lookup`; empty: where what was created comes back.
     pub(super) lookup: &'static [&'static str],
-    /// `on_lost`
-    pub(super) on_lost: OnLost,
+    /// Whether a session whose backend is lost is refused with 404 by default, which tells its client to begin anew.
+    pub(super) begins_anew: bool,
 }
 
-const fn learn(name: &'static str, create: &'static [&'static str], lookup: &'static [&'static str]) -> Preset {
-    Preset { name, modes: &[Mode::Learn], create, lookup, on_lost: OnLost::Rebind }
+const fn learn(
+    name: &'static str,
+    create: &'static [&'static str],
+    lookup: &'static [&'static str],
+) -> Preset {
+    Preset { name, modes: &[Mode::Learn], create, lookup, begins_anew: false }
 }
 
 /// All presets.
 static PRESETS: [Preset; 6] = [
-    // A client whose session is lost is to begin a new one, which a refusal tells it. (MCP 2025-06-18, Transports)
-    Preset { on_lost: OnLost::Strict, ..learn("mcp", &["header:mcp-session-id"], &[]) },
+    // MCP 2025-06-18, Transports: who is answered with 404 for a session must begin a new one.
+    Preset { begins_anew: true, ..learn("mcp", &["header:mcp-session-id"], &[]) },
     learn("socket_io", &["json:/sid"], &["query:sid"]),
     // The token is the id from the protocol's version 1 on.
     learn("signalr", &["json:/connectionToken", "json:/connectionId"], &["query:id"]),
-    Preset {
-        modes: &[Mode::Route],
-        ..learn("tomcat", &[], &["cookie:JSESSIONID", "path_param:jsessionid"])
-    },
+    Preset { modes: &[Mode::Route], ..learn("tomcat", &[], &["cookie:JSESSIONID", "path_param:jsessionid"]) },
     learn("php", &["cookie:PHPSESSID"], &[]),
     learn("express", &["cookie:connect.sid"], &[]),
 ];

@@ -24,11 +24,12 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::board::Board;
 use super::figures::Figures;
-use super::state::LastChecks;
+use super::owner::Ask;
 use crate::net::listen::Claim;
 use crate::snapshot::phases::{Phase, Phases};
 use crate::snapshot::published::Published;
@@ -53,14 +54,15 @@ pub enum AdminSocket {
     Unix(std::os::unix::net::UnixListener),
 }
 
-/// What can be seen through the admin listener.
+/// What can be seen through the admin listener, and the desk at which wishes are handed in.
 #[derive(Debug)]
-pub struct View {
-    published: Arc<Published>,
-    metrics: Arc<Metrics>,
-    phases: Arc<Phases>,
-    checks: Arc<LastChecks>,
-    reports_dropped: Arc<AtomicU64>,
+pub(super) struct View {
+    pub(super) published: Arc<Published>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) phases: Arc<Phases>,
+    pub(super) board: Arc<Board>,
+    pub(super) reports_dropped: Arc<AtomicU64>,
+    pub(super) desk: mpsc::Sender<Ask>,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -146,20 +148,8 @@ where
 }
 
 impl View {
-    /// What is to be seen.
-    #[must_use]
-    pub const fn new(
-        published: Arc<Published>,
-        metrics: Arc<Metrics>,
-        phases: Arc<Phases>,
-        checks: Arc<LastChecks>,
-        reports_dropped: Arc<AtomicU64>,
-    ) -> Self {
-        Self { published, metrics, phases, checks, reports_dropped }
-    }
-
     fn figures(&self) -> Figures<'_> {
-        Figures::now(&self.published, &self.checks, &self.reports_dropped)
+        Figures::now(&self.published, &self.board, &self.metrics, &self.reports_dropped)
     }
 
     fn answer(&self, method: &Method, path: &str) -> Answer {

@@ -15,13 +15,16 @@ fn view() -> (Arc<View>, Arc<Phases>) {
     let nowhere = || Address::Socket(([127, 0, 0, 1], 1).into());
     let backends = vec![testing::backend("a", nowhere()), testing::backend("b", nowhere())];
     let (published, metrics) = testing::published(testing::plan(backends, None));
-    let mut state = State::new(Arc::clone(&published), Arc::clone(&metrics));
-    let failed = Report { pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
+    let board = Arc::new(Board::default());
+    let mut state = State::new(Arc::clone(&published), Arc::clone(&metrics), Arc::clone(&board));
+    let failed = Report { epoch: 0, pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
     (0..2).for_each(|_| state.reported(failed, Duration::ZERO));
     assert!(published.load().plan.pools[0].members.get(BackendIx(0)).load.enter(0));
     let phases = Arc::new(Phases::new());
-    let dropped = Arc::new(AtomicU64::new(6));
-    (Arc::new(View::new(published, metrics, Arc::clone(&phases), state.checks(), dropped)), phases)
+    let reports_dropped = Arc::new(AtomicU64::new(6));
+    let (desk, _) = mpsc::channel(1);
+    let phases_too = Arc::clone(&phases);
+    (Arc::new(View { published, metrics, phases: phases_too, board, reports_dropped, desk }), phases)
 }
 
 /// Serves the view while the set lives.
@@ -97,6 +100,8 @@ fn pools_are_told_as_json() {
         json!({
             "id": "b", "address": "127.0.0.1:1", "weight": 1, "backup": false, "admin": "ready", "health": "unknown",
             "ejected": true, "state": "ejected", "in_flight": 0, "waiting": 0, "sessions": 0, "last_check": null,
+            "leaving": false, "tunnels": 0, "requests_total": 0, "errors_total": 0, "share": 0.0, "fair_share": 0.0,
+            "drain": null, "overrides": { "state": null, "weight": null },
         })
     );
     assert_eq!(pool["backends"][0]["in_flight"], 1);

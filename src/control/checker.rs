@@ -20,24 +20,28 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
-use crate::backend::{Backend, BackendIx};
+use crate::backend::availability::AdminState;
+use crate::backend::{Backend, BackendId};
 use crate::base::address::Address;
+use crate::health::asked::Asked;
 use crate::health::{Check, HttpProbe, Probe};
 use crate::snapshot::Plan;
 
 /// A body is searched this far, bytes.
 const SEARCHED: usize = 64 * 1024;
+/// The field by which a backend asks for a state and a weight.
+const STATE: &str = "x-homing-state";
 const USER_AGENT: &str = concat!("homing/", env!("CARGO_PKG_VERSION"), " (check)");
 
 /// What came of one probe.
 #[derive(Debug)]
 pub struct Probed {
-    /// The pool, by place in the snapshot.
-    pub pool: usize,
+    /// The pool's name.
+    pub pool: Arc<str>,
     /// The backend.
-    pub backend: BackendIx,
+    pub backend: BackendId,
     /// What was good about it, or bad.
     pub result: Result<Good, Bad>,
 }
@@ -47,10 +51,10 @@ pub struct Probed {
 pub enum Good {
     /// The connection was accepted.
     Connected,
-    /// The answer had this status.
-    Answered(StatusCode),
-    /// The answer had this status, by which it asks for no new sessions.
-    Drain(StatusCode),
+    /// The answer had this status, and asked for this weight.
+    Answered(StatusCode, Option<u16>),
+    /// The same; by its status or its words it asks for no new sessions.
+    Drain(StatusCode, Option<u16>),
 }
 
 /// Why a probe failed. The text is whole: it is shown to people as it is.
@@ -74,6 +78,9 @@ pub enum Bad {
     /// A status that is not expected.
     #[error("status {0}")]
     Status(StatusCode),
+    /// The backend says that it is in maintenance.
+    #[error("asks for maintenance")]
+    Maint,
     /// The text is not in the body.
     #[error("body does not have the expected text")]
     Body,
@@ -86,26 +93,73 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Starts a task for each backend of each pool that has checks.
-pub(super) fn spawn(tasks: &mut JoinSet<()>, plan: &Plan, probed: &mpsc::Sender<Probed>) {
-    for (pool, it) in plan.pools.iter().enumerate() {
-        let Some(check) = it.check.as_ref().map(|check| Arc::new(check.clone())) else { continue };
-        for (ix, backend) in it.members.iter() {
-            tasks.spawn(keep_probing(pool, ix, Arc::clone(backend), Arc::clone(&check), probed.clone()));
+/// The tasks, one for each backend of each pool that has checks.
+#[derive(Debug)]
+pub(super) struct Checkers {
+    probed: mpsc::Sender<Probed>,
+    tasks: JoinSet<()>,
+    running: Vec<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    pool: Arc<str>,
+    backend: BackendId,
+    address: Address,
+    check: Arc<Check>,
+    task: AbortHandle,
+}
+
+impl Checkers {
+    pub(super) fn new(probed: mpsc::Sender<Probed>) -> Self {
+        Self { probed, tasks: JoinSet::new(), running: Vec::new() }
+    }
+
+    /// Probes whom `plan` wants probed: tasks of backends that are probed as before go on.
+    pub(super) fn follow(&mut self, plan: &Plan) {
+        let mut before = std::mem::take(&mut self.running);
+        for pool in &plan.pools {
+            let Some(check) = &pool.check else { continue };
+            let mut shared = None;
+            for (_, backend) in pool.members.iter() {
+                let same = |r: &Running| {
+                    r.pool == pool.name
+                        && r.backend == backend.id
+                        && r.address == backend.address
+                        && *r.check == *check
+                };
+                if let Some(at) = before.iter().position(same) {
+                    self.running.push(before.swap_remove(at));
+                    continue;
+                }
+                let check = Arc::clone(shared.get_or_insert_with(|| Arc::new(check.clone())));
+                let (name, probed) = (Arc::clone(&pool.name), self.probed.clone());
+                let task =
+                    self.tasks.spawn(keep_probing(name, Arc::clone(backend), Arc::clone(&check), probed));
+                self.running.push(Running {
+                    pool: Arc::clone(&pool.name),
+                    backend: backend.id.clone(),
+                    address: backend.address.clone(),
+                    check,
+                    task,
+                });
+            }
         }
+        before.into_iter().for_each(|gone| gone.task.abort());
+        while self.tasks.try_join_next().is_some() {}
     }
 }
 
 async fn keep_probing(
-    pool: usize,
-    ix: BackendIx,
+    pool: Arc<str>,
     backend: Arc<Backend>,
     check: Arc<Check>,
     probed: mpsc::Sender<Probed>,
 ) {
     loop {
         let result = probe(&backend, &check).await;
-        if probed.send(Probed { pool, backend: ix, result }).await.is_err() {
+        let (pool, id) = (Arc::clone(&pool), backend.id.clone());
+        if probed.send(Probed { pool, backend: id, result }).await.is_err() {
             return;
         }
         tokio::time::sleep(varied(check.interval, check.jitter, fastrand::f64())).await;
@@ -188,16 +242,22 @@ fn request(probe: &HttpProbe, address: &Address) -> Result<Request<Empty<Bytes>>
 
 async fn judge(response: Response<Incoming>, probe: &HttpProbe) -> Result<Good, Bad> {
     let status = response.status();
-    if probe.drain.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
-        return Ok(Good::Drain(status));
+    let asked = response.headers().get(STATE).and_then(|value| value.to_str().ok());
+    let asked = asked.map(Asked::parse).unwrap_or_default();
+    if asked.state == Some(AdminState::Maint) {
+        return Err(Bad::Maint);
     }
+    if probe.drain.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
+        return Ok(Good::Drain(status, asked.weight));
+    }
+    let good = if asked.state == Some(AdminState::Drain) { Good::Drain } else { Good::Answered };
     if !probe.expect.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
         return Err(Bad::Status(status));
     }
     match &probe.body {
-        None => Ok(Good::Answered(status)),
+        None => Ok(good(status, asked.weight)),
         Some(text) if has(response.into_body(), text.as_bytes()).await.map_err(Bad::Broken)? => {
-            Ok(Good::Answered(status))
+            Ok(good(status, asked.weight))
         }
         Some(_) => Err(Bad::Body),
     }
@@ -225,8 +285,8 @@ impl fmt::Display for Good {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected => f.write_str("connected"),
-            Self::Answered(status) => write!(f, "status {}", status.as_u16()),
-            Self::Drain(status) => write!(f, "status {}, drain", status.as_u16()),
+            Self::Answered(status, _) => write!(f, "status {}", status.as_u16()),
+            Self::Drain(status, _) => write!(f, "status {}, drain", status.as_u16()),
         }
     }
 }

@@ -9,6 +9,11 @@ use super::super::testing;
 use super::*;
 
 /// `GET /health`, 200 to 399.
+/// An answer with this `X-Homing-State`.
+fn said(state: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nX-Homing-State: {state}\r\nContent-Length: 0\r\n\r\n")
+}
+
 fn get() -> HttpProbe {
     HttpProbe {
         method: "GET".into(),
@@ -95,6 +100,9 @@ async fn http_probes_judge_status_and_body() {
         ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".into(), get(), "good: status 302"),
         ("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".into(), get(), "bad: status 503 Service Unavailable"),
         ("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".into(), get(), "good: status 404, drain"),
+        (said("drain"), get(), "good: status 200, drain"),
+        (said("ready, weight=3"), get(), "good: status 200"),
+        (said("maint"), get(), "bad: asks for maintenance"),
         (ok(""), HttpProbe { expect: vec![(204, 204), (300, 301)], ..get() }, "bad: status 200 OK"),
         (ok("all ready"), containing("ready"), "good: status 200"),
         (ok("rea"), containing("ready"), "bad: body does not have the expected text"),
@@ -150,14 +158,18 @@ async fn silence_is_bad_when_the_time_is_up() {
 async fn the_first_probe_is_at_once_and_the_next_after_the_interval() {
     let address = Address::Socket(closed_port().await);
     let plan = testing::plan(vec![testing::backend("a", address)], Some(testing::check(Probe::Tcp)));
-    let (mut tasks, (sender, mut probed)) = (JoinSet::new(), mpsc::channel(1));
+    let (sender, mut probed) = mpsc::channel(1);
     let start = Instant::now();
-    spawn(&mut tasks, &plan, &sender);
+    let mut checkers = Checkers::new(sender);
+    checkers.follow(&plan);
     for seconds in [0, 2, 4] {
         let verdict = probed.recv().await.unwrap();
         assert!(verdict.result.is_err());
         assert_eq!(start.elapsed().as_secs(), seconds);
+        checkers.follow(&plan); // The same plan again disturbs nobody.
     }
+    checkers.follow(&testing::plan(vec![], None));
+    assert!(checkers.tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
 }
 
 #[test]

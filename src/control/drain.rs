@@ -1,172 +1,160 @@
-//! Signals and the way to the end: notice, drain, cut.
-//!
-//! | signal | does |
-//! |---|---|
-//! | SIGTERM, SIGQUIT | not ready for `notice`, then listeners close and requests may end for `drain`, then all is cut |
-//! | SIGINT | the same; without the notice if standard input is a terminal, for nobody sends clients to a developer |
-//! | a second of those | cuts at once |
-//! | SIGUSR1 | opens the access log anew |
-//! | SIGHUP | says that reload is not there yet, and does nothing |
+//! How a backend is emptied: what becomes of its sessions meanwhile, when it has to be over, and when it can be stopped.
 
-use std::io::IsTerminal;
-use std::sync::Arc;
+use crate::backend::availability::Leaving;
+use crate::base::time::UnixSeconds;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use crate::snapshot::Shutdown;
-use crate::snapshot::phases::{Phase, Phases};
-use crate::telemetry::access_log::Reopener;
-
-/// The process's signals, taken from their default actions.
-#[derive(Debug)]
-pub struct Streams {
-    terminate: Signal,
-    quit: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    user_1: Signal,
-}
-
-/// What a signal asks for.
+/// What becomes of the sessions of a backend that drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    /// To stop, by way of this phase.
-    Stop(Phase),
-    Reopen,
-    Reload,
+pub enum Mode {
+    /// They stay for as long as they are used, until the deadline if there is one.
+    Keep,
+    /// One that comes back after a pause of so many seconds moves then.
+    Idle(u32),
+    /// Each moves at its next request.
+    Now,
 }
 
-impl Streams {
-    /// Takes them. Within a runtime.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn take() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            quit: signal(SignalKind::quit())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-            user_1: signal(SignalKind::user_defined1())?,
-        })
+/// Who wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The configuration says `state = "drain"`.
+    Configured,
+    /// An operator, at run time.
+    Operator,
+    /// The backend itself, by its answers to checks.
+    Health,
+    /// It is gone from the configuration.
+    Removed,
+}
+
+/// One backend's drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// What becomes of its sessions.
+    pub mode: Mode,
+    /// Who wants it.
+    pub because: Because,
+    /// When it began.
+    pub since: UnixSeconds,
+    /// When it has to be over.
+    pub deadline: Option<UnixSeconds>,
+    /// Sessions that were live when it began.
+    pub began_with: u32,
+}
+
+/// What is left on a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Live sessions.
+    pub sessions: u32,
+    /// Requests in flight, tunnels not among them.
+    pub requests: u32,
+    /// WebSockets and other tunnels.
+    pub tunnels: u32,
+}
+
+impl Drain {
+    /// Which sessions have to go now.
+    #[must_use]
+    pub fn leaving(&self, now: UnixSeconds) -> Leaving {
+        match self.mode {
+            Mode::Now => Leaving::Over,
+            _ if self.is_overdue(now) => Leaving::Over,
+            Mode::Idle(pause) => Leaving::Idle(pause),
+            Mode::Keep => Leaving::Keep,
+        }
     }
 
-    async fn next(&mut self) -> Wish {
-        tokio::select! {
-            _ = self.terminate.recv() => Wish::Stop(Phase::Notice),
-            _ = self.quit.recv() => Wish::Stop(Phase::Notice),
-            _ = self.interrupt.recv() => {
-                Wish::Stop(if std::io::stdin().is_terminal() { Phase::Drain } else { Phase::Notice })
-            }
-            _ = self.hang_up.recv() => Wish::Reload,
-            _ = self.user_1.recv() => Wish::Reopen,
+    /// Whether its deadline has passed.
+    #[must_use]
+    pub fn is_overdue(&self, now: UnixSeconds) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When it will be over if sessions go on leaving as they did so far, and at its deadline at the latest; `None`
+    /// while nothing can be said.
+    #[must_use]
+    pub fn expected_end(&self, live: u32, now: UnixSeconds) -> Option<UnixSeconds> {
+        let (gone, passed) = (self.began_with.saturating_sub(live), now.saturating_since(self.since));
+        let left = match (live, gone) {
+            (0, _) => Some(0),
+            (_, 0) => None,
+            (live, gone) => Some(u64::from(live) * u64::from(passed.max(1)) / u64::from(gone)),
+        };
+        let by_rate = left.map(|s| UnixSeconds(now.0.saturating_add(u32::try_from(s).unwrap_or(u32::MAX))));
+        match (by_rate, self.deadline) {
+            (Some(rate), Some(deadline)) => Some(if rate < deadline { rate } else { deadline.max(now) }),
+            (rate, deadline) => rate.or(deadline),
         }
     }
 }
 
-/// Does what signals ask for; does not end.
-pub async fn follow_signals(mut streams: Streams, phases: Arc<Phases>, access_log: Option<Reopener>) {
-    loop {
-        obey(streams.next().await, &phases, access_log.as_ref());
+impl Mode {
+    /// As commands, logs and the API write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Idle(_) => "idle",
+            Self::Now => "now",
+        }
     }
 }
 
-fn obey(wish: Wish, phases: &Phases, access_log: Option<&Reopener>) {
-    match wish {
-        Wish::Stop(_) if phases.now() >= Phase::Notice => {
-            tracing::warn!("second signal: every connection is cut now");
-            phases.advance(Phase::Cut);
+impl Because {
+    /// As logs and the API write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::Operator => "operator",
+            Self::Health => "health",
+            Self::Removed => "removed",
         }
-        Wish::Stop(phase) => {
-            phases.advance(phase);
-        }
-        Wish::Reopen => match access_log {
-            Some(log) => log.reopen(),
-            None => tracing::info!("SIGUSR1: there is no access log to reopen"),
-        },
-        Wish::Reload => tracing::warn!("SIGHUP: reload comes in a later version; nothing changed"),
     }
 }
 
-/// Leads from notice to drain to cut, each after its time, whoever began it.
-pub async fn follow_phases(phases: Arc<Phases>, times: Shutdown) {
-    phases.reached(Phase::Notice).await;
-    if phases.now() == Phase::Notice {
-        tracing::info!("stopping: not ready any more, serving for another {:?}", times.notice);
-        tokio::select! {
-            () = tokio::time::sleep(times.notice) => { phases.advance(Phase::Drain); }
-            () = phases.reached(Phase::Drain) => {}
-        }
-    }
-    if phases.now() == Phase::Drain {
-        tracing::info!("draining: no new connections, requests in flight have {:?} to end", times.drain);
-        tokio::select! {
-            () = tokio::time::sleep(times.drain) => {
-                tracing::warn!("drain is over: what is left is cut");
-                phases.advance(Phase::Cut);
-            }
-            () = phases.reached(Phase::Cut) => {}
-        }
+impl Left {
+    /// Whether nothing is left.
+    #[must_use]
+    pub const fn is_nothing(self) -> bool {
+        self.sessions == 0 && self.requests == 0 && self.tunnels == 0
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::Instant;
-
     use super::*;
 
-    const TIMES: Shutdown = Shutdown { notice: Duration::from_secs(5), drain: Duration::from_secs(30) };
-
-    fn serving() -> Arc<Phases> {
-        let phases = Arc::new(Phases::new());
-        phases.advance(Phase::Serving);
-        phases
+    fn drain(mode: Mode, deadline: Option<u32>) -> Drain {
+        let (since, deadline) = (UnixSeconds(1000), deadline.map(UnixSeconds));
+        Drain { mode, because: Because::Operator, since, deadline, began_with: 100 }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_stop_gives_notice_then_drains_then_cuts() {
-        let (phases, start) = (serving(), Instant::now());
-        let watch = async {
-            obey(Wish::Stop(Phase::Notice), &phases, None);
-            assert_eq!(phases.now(), Phase::Notice);
-            phases.reached(Phase::Drain).await;
-            assert_eq!(start.elapsed().as_secs(), 5);
-            phases.reached(Phase::Cut).await;
-            assert_eq!(start.elapsed().as_secs(), 35);
-        };
-        tokio::join!(follow_phases(Arc::clone(&phases), TIMES), watch);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_developers_interrupt_skips_the_notice() {
-        let (phases, start) = (serving(), Instant::now());
-        obey(Wish::Stop(Phase::Drain), &phases, None);
-        follow_phases(Arc::clone(&phases), TIMES).await;
-        assert_eq!((phases.now(), start.elapsed().as_secs()), (Phase::Cut, 30));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_second_signal_cuts_at_once() {
-        for first in [Phase::Notice, Phase::Drain] {
-            let (phases, start) = (serving(), Instant::now());
-            let signals = async {
-                obey(Wish::Stop(first), &phases, None);
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                obey(Wish::Stop(first), &phases, None);
-            };
-            tokio::join!(follow_phases(Arc::clone(&phases), TIMES), signals);
-            assert_eq!((phases.now(), start.elapsed().as_secs()), (Phase::Cut, 1));
+    #[test]
+    fn sessions_go_by_mode_and_all_of_them_at_the_deadline() {
+        for (mode, deadline, at, expected) in [
+            (Mode::Keep, None, 9_999_999, Leaving::Keep),
+            (Mode::Keep, Some(1600), 1599, Leaving::Keep),
+            (Mode::Keep, Some(1600), 1600, Leaving::Over),
+            (Mode::Idle(30), None, 1000, Leaving::Idle(30)),
+            (Mode::Idle(30), Some(1600), 1600, Leaving::Over),
+            (Mode::Now, None, 1000, Leaving::Over),
+        ] {
+            assert_eq!(drain(mode, deadline).leaving(UnixSeconds(at)), expected, "{mode:?} at {at}");
         }
     }
 
     #[test]
-    fn reload_and_reopen_stop_nothing() {
-        let phases = serving();
-        obey(Wish::Reload, &phases, None);
-        obey(Wish::Reopen, &phases, None);
-        assert_eq!(phases.now(), Phase::Serving);
+    fn the_end_is_expected_as_sessions_leave() {
+        let end = |drain: Drain, live, at| drain.expected_end(live, UnixSeconds(at)).map(|t| t.0);
+        let (open, bounded) = (drain(Mode::Keep, None), drain(Mode::Keep, Some(1600)));
+        assert_eq!(end(open, 100, 1100), None, "nobody has left");
+        assert_eq!(end(open, 75, 1100), Some(1400), "a quarter in 100 s");
+        assert_eq!(end(open, 0, 1100), Some(1100));
+        assert_eq!(end(open, 120, 1100), None, "more than at first");
+        assert_eq!(end(bounded, 100, 1100), Some(1600));
+        assert_eq!(end(bounded, 75, 1100), Some(1400));
+        assert_eq!(end(bounded, 99, 1100), Some(1600));
     }
 }

@@ -5,68 +5,168 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use super::state::LastChecks;
+use super::board::{Board, Notes, Override, Told};
+use super::drain::{Drain, Left, Mode};
+use super::state::left_on;
 use crate::affinity::carriers::Affinity;
 use crate::backend::availability::{AdminState, Availability, Health};
 use crate::backend::{Backend, BackendIx};
 use crate::base::time::UnixSeconds;
 use crate::pool::Pool;
-use crate::snapshot::Snapshot;
 use crate::snapshot::phases::Phase;
 use crate::snapshot::published::Published;
-use crate::telemetry::exposition::{BackendLive, BackendState, Live};
+use crate::snapshot::{Plan, Snapshot};
+use crate::telemetry::live::{BackendLive, BackendState, DrainLive, Live, TableLive};
+use crate::telemetry::metrics::{Metrics, Names, PoolNames};
 
 /// One snapshot's live figures.
 pub(super) struct Figures<'a> {
-    checks: &'a LastChecks,
+    metrics: &'a Metrics,
     reports_dropped: &'a AtomicU64,
+    told: Told,
     snapshot: Arc<Snapshot>,
     now: UnixSeconds,
 }
 
+/// Whether a backend can be stopped without anybody losing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Safety {
+    pub(super) left: Left,
+    /// It takes no new sessions.
+    pub(super) is_closed: bool,
+    /// Its sessions have to go: they are not waited for.
+    pub(super) has_left: bool,
+}
+
+impl Safety {
+    /// Nobody is sent there any more, and nobody is there.
+    pub(super) const fn is_safe(self) -> bool {
+        let sessions = if self.has_left { 0 } else { self.left.sessions };
+        self.is_closed && Left { sessions, ..self.left }.is_nothing()
+    }
+}
+
 impl<'a> Figures<'a> {
     /// Those of the published snapshot.
-    pub(super) fn now(published: &Published, checks: &'a LastChecks, reports_dropped: &'a AtomicU64) -> Self {
-        Self { checks, reports_dropped, snapshot: published.load(), now: UnixSeconds::now() }
+    pub(super) fn now(
+        published: &Published,
+        board: &Board,
+        metrics: &'a Metrics,
+        reports_dropped: &'a AtomicU64,
+    ) -> Self {
+        let (told, now) = (board.told(), UnixSeconds::now());
+        Self { metrics, reports_dropped, told, snapshot: published.load(), now }
     }
 
     /// Pools and backends as JSON.
     pub(super) fn pools(&self, phase: Phase) -> Value {
         let pools = self.snapshot.plan.pools.iter().enumerate();
         let pools = pools.map(|(p, pool)| {
-            let backends = pool.members.iter().map(|(ix, b)| self.backend_json(p, ix, b));
+            let live = |b: &Backend| u64::from(b.sessions.live(self.now));
+            let sessions = pool.members.iter().map(|(_, b)| live(b)).sum::<u64>();
+            let open = |ix: BackendIx| self.snapshot.standings.get(p).is_some_and(|s| s.open.contains(ix));
+            let weights = pool.members.iter().filter(|(ix, _)| open(*ix)).map(|(_, b)| u32::from(b.weight));
+            let weights: u32 = weights.sum();
+            let backends = pool.members.iter().map(|(ix, b)| {
+                let fair = if open(ix) { f64::from(b.weight) / f64::from(weights.max(1)) } else { 0.0 };
+                let share = live(b) as f64 / sessions.max(1) as f64;
+                let mut json = self.backend_json(p, ix, b);
+                (json["share"], json["fair_share"]) = (json!(share), json!(fair));
+                json
+            });
             json!({
                 "name": *pool.name,
                 "strategy": pool.kind.name,
-                "affinity": pool.affinity.as_ref().map_or_else(|| "none".to_owned(), Affinity::modes),
+                "affinity": pool.affinity.as_ref().map_or_else(|| "none".to_owned(), Affinity::to_text),
                 "preset": pool.affinity.as_ref().and_then(Affinity::preset),
                 "panic": self.snapshot.standings.get(p).is_some_and(|s| s.panics),
+                "sessions": sessions,
+                "skew": pool.skew.as_ref().and_then(|s| s.now(self.now)).map(|alarm| json!({
+                    "share": (alarm.share * 100.0).round() / 100.0,
+                    "key": alarm.seen.to_string(),
+                    "since": alarm.since.0,
+                    "cause": alarm.cause(&pool.key.sources),
+                })),
                 "backends": backends.collect::<Vec<_>>(),
             })
         });
         json!({ "phase": phase.as_str(), "pools": pools.collect::<Vec<_>>() })
     }
 
+    /// Whether this backend can be stopped, if there is one.
+    pub(super) fn safety(&self, pool: &str, backend: &str) -> Option<Safety> {
+        let (p, pool) = self.snapshot.plan.pools.iter().enumerate().find(|(_, p)| &*p.name == pool)?;
+        let ix = pool.members.find(backend)?;
+        let availability = self.availability(p, ix);
+        Some(Safety {
+            left: left_on(pool.members.get(ix), self.now),
+            is_closed: availability.is_draining() || availability.admin == AdminState::Maint,
+            has_left: !availability.is_serving(),
+        })
+    }
+
+    /// One backend as JSON, if there is one.
+    pub(super) fn backend(&self, pool: &str, backend: &str) -> Option<Value> {
+        let (p, pool) = self.snapshot.plan.pools.iter().enumerate().find(|(_, p)| &*p.name == pool)?;
+        let ix = pool.members.find(backend)?;
+        Some(self.backend_json(p, ix, pool.members.get(ix)))
+    }
+
     fn backend_json(&self, pool: usize, ix: BackendIx, backend: &Backend) -> Value {
         let availability = self.availability(pool, ix);
-        let check = self.checks.get(pool, ix).map(|check| {
+        let notes = self.notes(pool, backend);
+        let check = notes.check.map(|check| {
             let result = if check.is_good { "good" } else { "bad" };
             json!({ "result": result, "text": check.text, "at": check.at.0 })
         });
+        let left = left_on(backend, self.now);
+        let name = self.pool(pool).map(|p| Arc::clone(&p.name)).unwrap_or_default();
+        let totals = self.metrics.backend_totals(&name, backend.id.as_str());
         json!({
             "id": backend.id.as_str(),
             "address": *backend.address_text,
             "weight": backend.weight,
             "backup": backend.backup,
+            "leaving": backend.leaving,
             "admin": availability.admin.as_str(),
             "health": availability.health.as_str(),
             "ejected": availability.ejected,
             "state": state(availability).as_str(),
             "in_flight": backend.load.in_flight(),
+            "tunnels": left.tunnels,
             "waiting": backend.load.waiting(),
-            "sessions": backend.sessions.live(self.now),
+            "sessions": left.sessions,
+            "requests_total": totals.requests,
+            "errors_total": totals.errors.iter().sum::<u64>(),
             "last_check": check,
+            "drain": notes.drain.map(|drain| self.drain_json(&drain, backend, left)),
+            "overrides": {
+                "state": notes.admin.map(|set| over_json(set, AdminState::as_str)),
+                "weight": notes.weight.map(|set| over_json(set, |weight| weight)),
+            },
         })
+    }
+
+    fn drain_json(&self, drain: &Drain, backend: &Backend, left: Left) -> Value {
+        let pause = if let Mode::Idle(pause) = drain.mode { Some(pause) } else { None };
+        json!({
+            "mode": drain.mode.as_str(),
+            "idle_s": pause,
+            "because": drain.because.as_str(),
+            "since": drain.since.0,
+            "deadline": drain.deadline.map(|t| t.0),
+            "is_over": drain.leaving(self.now) == crate::backend::availability::Leaving::Over,
+            "began_with": drain.began_with,
+            "sessions": left.sessions,
+            "requests": left.requests,
+            "tunnels": left.tunnels,
+            "longest_idle_s": backend.sessions.longest_idle(self.now),
+            "expected_end": drain.expected_end(left.sessions, self.now).map(|t| t.0),
+        })
+    }
+
+    fn notes(&self, pool: usize, backend: &Backend) -> Notes {
+        self.pool(pool).map(|pool| self.told.of(&pool.name, &backend.id)).unwrap_or_default()
     }
 
     fn pool(&self, pool: usize) -> Option<&Pool> {
@@ -80,6 +180,14 @@ impl<'a> Figures<'a> {
 }
 
 impl Live for Figures<'_> {
+    fn names(&self) -> Names {
+        names(&self.snapshot.plan)
+    }
+
+    fn table(&self, _: usize) -> Option<TableLive> {
+        None
+    }
+
     fn backend(&self, pool: usize, backend: usize) -> BackendLive {
         let ix = BackendIx(u16::try_from(backend).unwrap_or(u16::MAX));
         let member = self.pool(pool).filter(|p| backend < p.members.len()).map(|p| p.members.get(ix));
@@ -87,8 +195,13 @@ impl Live for Figures<'_> {
             state: state(self.availability(pool, ix)),
             weight: member.map_or(0, |b| b.weight),
             in_flight: member.map_or(0, |b| b.load.in_flight()),
+            tunnels: member.map_or(0, |b| b.load.tunnels()),
             waiting: member.map_or(0, |b| b.load.waiting()),
             sessions: member.map_or(0, |b| b.sessions.live(self.now)),
+            drain: member.and_then(|b| {
+                let (drain, sessions) = (self.notes(pool, b).drain?, b.sessions.live(self.now));
+                Some(DrainLive { sessions, started: drain.since, deadline: drain.deadline })
+            }),
         }
     }
 
@@ -97,12 +210,27 @@ impl Live for Figures<'_> {
     }
 }
 
+/// Whose series a plan has.
+pub(super) fn names(plan: &Plan) -> Names {
+    let pools = plan.pools.iter().map(|pool| PoolNames {
+        name: Arc::clone(&pool.name),
+        backends: pool.members.iter().map(|(_, b)| b.id.as_str().into()).collect(),
+    });
+    Names { listeners: plan.listeners.iter().map(|l| Arc::clone(&l.name)).collect(), pools: pools.collect() }
+}
+
+fn over_json<T: Copy, J: Into<Value>>(set: Override<T>, word: impl Fn(T) -> J) -> Value {
+    let (value, covers): (Value, Value) = (word(set.value).into(), word(set.covers).into());
+    json!({ "value": value, "covers": covers, "since": set.since.0 })
+}
+
 /// The one word for it: what the operator wants before what checks found before what requests met.
 const fn state(of: Availability) -> BackendState {
     match (of.admin, of.health, of.ejected) {
         (AdminState::Maint, ..) => BackendState::Maint,
         (_, Health::Down, _) => BackendState::Down,
         (AdminState::Drain, ..) | (_, Health::Drain, _) => BackendState::Drain,
+        (AdminState::Ready, Health::Weak, _) => BackendState::Weak,
         (AdminState::Ready, _, true) => BackendState::Ejected,
         (AdminState::Ready, Health::Unknown, false) => BackendState::Unknown,
         (AdminState::Ready, Health::Up, false) => BackendState::Up,
@@ -125,9 +253,11 @@ mod tests {
             (Drain, Up, true, BackendState::Drain),
             (Drain, Down, false, BackendState::Down),
             (Ready, Health::Drain, true, BackendState::Drain),
+            (Ready, Health::Weak, true, BackendState::Weak),
+            (Drain, Health::Weak, false, BackendState::Drain),
             (Maint, Down, true, BackendState::Maint),
         ] {
-            assert_eq!(state(Availability { admin, health, ejected }), expected);
+            assert_eq!(state(Availability { admin, health, ejected, ..Availability::default() }), expected);
         }
     }
 }

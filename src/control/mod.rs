@@ -1,14 +1,19 @@
 //! The control plane: one thread that decides what is true, and says so.
 //!
-//! It owns every probe, timer and decision about availability. [`checker`] probes, [`state`] turns probes and workers'
-//! reports into verdicts and publishes them, [`admin`] answers questions, [`drain`] ends the process in order. It
-//! never sees a client's request and never names the data plane.
+//! It owns every probe, timer and decision about availability. [`checker`] probes, `state` turns probes, workers' reports
+//! and operators' wishes into verdicts and publishes them, `owner` does what is asked for ([`reload`] among it),
+//! `drain` is how a backend is emptied, [`admin`] answers questions and takes wishes, `board` is what it reads beside the
+//! snapshot, [`stopping`] ends the process in order. It never sees a client's request and never names the data plane.
 
 pub mod admin;
+mod board;
 pub mod checker;
-pub mod drain;
+mod drain;
 mod figures;
-pub mod state;
+mod owner;
+pub mod reload;
+mod state;
+pub mod stopping;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +28,14 @@ use crate::snapshot::reports::Reports;
 use crate::telemetry::access_log::Reopener;
 use crate::telemetry::metrics::Metrics;
 
+use board::Board;
+use owner::Owner;
+use reload::Reloader;
+
 /// Verdicts of probes that may wait; the probes wait beyond it.
 const PROBED: usize = 256;
+/// Wishes of operators that may wait; they wait beyond it.
+const ASKED: usize = 64;
 /// When nothing is due the owner of the state still looks this often.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -43,6 +54,8 @@ pub struct Control {
     pub phases: Arc<Phases>,
     /// What SIGUSR1 reopens.
     pub access_log: Option<Reopener>,
+    /// Where plans come from; without it nothing can be reloaded, nor weights set.
+    pub reloader: Option<Reloader>,
     /// Whose signals.
     pub signals: Signals,
 }
@@ -72,7 +85,7 @@ pub fn start(control: Control) -> std::io::Result<Handle> {
     let signals = match control.signals {
         Signals::Take => {
             let _inside = runtime.enter();
-            Some(drain::Streams::take()?)
+            Some(stopping::Streams::take()?)
         }
         Signals::Leave => None,
     };
@@ -113,30 +126,40 @@ impl Drop for Handle {
 }
 
 /// The control plane itself; does not end by itself. Dropped, it ends every task that it started.
-pub async fn run(control: Control, signals: Option<drain::Streams>) {
-    let Control { published, mut reports, metrics, admin, phases, access_log, signals: _ } = control;
-    let plan = Arc::clone(&published.load().plan);
+pub async fn run(control: Control, signals: Option<stopping::Streams>) {
+    let Control { published, mut reports, metrics, admin, phases, access_log, reloader, signals: _ } =
+        control;
     let started = Instant::now();
-    let mut state = state::State::new(Arc::clone(&published), Arc::clone(&metrics));
+    let board = Arc::new(Board::default());
     let (probed, mut verdicts) = mpsc::channel(PROBED);
+    let (desk, mut asked) = mpsc::channel(ASKED);
     let mut tasks = JoinSet::new();
-    checker::spawn(&mut tasks, &plan, &probed);
+    let mut owner =
+        Owner::new(Arc::clone(&published), Arc::clone(&metrics), Arc::clone(&board), reloader, probed);
     if let Some(socket) = admin {
         let dropped = Arc::clone(reports.dropped());
-        let view = admin::View::new(published, metrics, Arc::clone(&phases), state.checks(), dropped);
+        let view = admin::View {
+            published: Arc::clone(&published),
+            metrics,
+            phases: Arc::clone(&phases),
+            board,
+            reports_dropped: dropped,
+            desk: desk.clone(),
+        };
         tasks.spawn(admin::serve(socket, Arc::new(view)));
     }
     if let Some(streams) = signals {
-        tasks.spawn(drain::follow_signals(streams, Arc::clone(&phases), access_log));
+        tasks.spawn(stopping::follow_signals(streams, Arc::clone(&phases), access_log, desk.clone()));
     }
-    tasks.spawn(drain::follow_phases(phases, plan.shutdown));
+    tasks.spawn(stopping::follow_phases(phases, published));
     loop {
-        let due = state.next_due().map_or_else(|| Instant::now() + IDLE, |due| started + due);
+        let due = owner.next_due().map_or_else(|| Instant::now() + IDLE, |due| started + due);
         tokio::select! {
-            // `probed` is held here, so this never ends.
-            Some(verdict) = verdicts.recv() => state.probed(verdict),
-            Some(report) = reports.next() => state.reported(report, started.elapsed()),
-            () = tokio::time::sleep_until(due) => state.tick(started.elapsed()),
+            // `probed` and `desk` are held here, so these never end.
+            Some(verdict) = verdicts.recv() => owner.probed(verdict).await,
+            Some(report) = reports.next() => owner.state.reported(report, started.elapsed()),
+            Some(ask) = asked.recv() => owner.obey(ask).await,
+            () = tokio::time::sleep_until(due) => owner.tick(started.elapsed()).await,
             Some(ended) = tasks.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!("a control task ended: {error}");
@@ -172,6 +195,7 @@ mod tests {
             admin: None,
             phases: Arc::new(Phases::new()),
             access_log: None,
+            reloader: None,
             signals: Signals::Leave,
         };
         (control, published, reporter)
@@ -200,7 +224,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn reports_eject_and_time_opens_again_after_the_last_worker_is_gone() {
         let (control, published, reporter) = control(false);
-        let failed = Report { pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
+        let failed = Report { epoch: 0, pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
         let watch = async {
             (0..2).for_each(|_| reporter.tell(failed));
             until_open(&published, 1).await;

@@ -17,7 +17,7 @@ fn pool(text: &str) -> (State, Arc<Published>) {
     });
     let (published, metrics) =
         testing::published(testing::plan(backends.collect(), Some(testing::check(Probe::Tcp))));
-    (State::new(Arc::clone(&published), metrics), published)
+    (State::new(Arc::clone(&published), metrics, Arc::default()), published)
 }
 
 /// Who is open now, by letter.
@@ -32,11 +32,12 @@ fn open(published: &Published) -> String {
 
 fn probe(state: &mut State, backend: u16, is_good: bool) {
     let result = if is_good { Ok(Good::Connected) } else { Err(Bad::Body) };
-    state.probed(Probed { pool: 0, backend: BackendIx(backend), result });
+    let backend = char::from(b'a' + u8::try_from(backend).unwrap()).to_string();
+    state.probed(Probed { pool: "app".into(), backend: (&*backend).into(), result });
 }
 
 fn report(state: &mut State, backend: u16, outcome: Outcome, now: Duration) {
-    state.reported(Report { pool: 0, backend: BackendIx(backend), outcome }, now);
+    state.reported(Report { epoch: 0, pool: 0, backend: BackendIx(backend), outcome }, now);
 }
 
 fn fail_twice(state: &mut State, backend: u16, now: Duration) {
@@ -59,9 +60,10 @@ fn a_verdict_is_published_once() {
 #[test]
 fn the_last_check_is_kept_with_its_text() {
     let (mut state, _) = pool("a");
-    assert_eq!(state.checks().get(0, BackendIx(0)), None);
+    let last = |state: &State| state.board.told().of(&"app".into(), &"a".into()).check;
+    assert_eq!(last(&state), None);
     probe(&mut state, 0, false);
-    let last = state.checks().get(0, BackendIx(0)).unwrap();
+    let last = last(&state).unwrap();
     assert_eq!((last.is_good, &*last.text), (false, "body does not have the expected text"));
 }
 
@@ -127,6 +129,6 @@ fn places_that_are_not_there_are_ignored() {
     let first = published.generation();
     probe(&mut state, 7, false);
     report(&mut state, 7, Outcome::Failed, s(0));
-    state.reported(Report { pool: 7, backend: BackendIx(0), outcome: Outcome::Failed }, s(0));
+    state.reported(Report { epoch: 0, pool: 7, backend: BackendIx(0), outcome: Outcome::Failed }, s(0));
     assert_eq!(published.generation(), first);
 }

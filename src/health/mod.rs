@@ -1,8 +1,10 @@
 //! Verdicts from checks and from real requests: pure counting, no sockets and no clock.
 //!
-//! [`streak`] turns probe results into up and down; [`outlier`] turns failures of real requests into ejections.
+//! [`streak`] turns probe results into up and down; [`outlier`] turns failures of real requests into ejections;
+//! [`asked`] is what a backend asks for in its answer to a probe.
 //! Who probes is [`crate::control`].
 
+pub mod asked;
 pub mod outlier;
 pub mod streak;
 
@@ -19,8 +21,10 @@ pub struct Check {
     pub timeout: Duration,
     /// Good probes in a row that turn it up.
     pub rise: u32,
-    /// Bad probes in a row that turn it down.
+    /// Bad probes in a row that close it to new sessions.
     pub fall: u32,
+    /// Bad probes in a row that close it to its own as well; no less than `fall`.
+    pub fall_pinned: u32,
     /// The share of `interval`, in percent, by which each wait is varied so that probes do not march in step.
     pub jitter: u32,
 }

@@ -1,8 +1,10 @@
 //! Rise and fall: how many checks in a row turn a verdict. (HAProxy: rise, fall)
 //!
-//! The first verdict is sooner than later ones: while nothing is known, one good check is enough for up, so that a
-//! fresh process is useful after its first round of checks. Down takes `fall` bad ones in a row even then. A check that
-//! asks for drain is a good one; of a backend that serves it is believed at once, and so is the next without.
+//! There are two thresholds on the way down: strict for new sessions (`fall`), lenient for those that are there
+//! (`fall_pinned`); in between a backend is weak. The first verdict is sooner than later ones: while nothing is known,
+//! one good check is enough for up, so that a fresh process is useful after its first round of checks. Weak and down
+//! take their number of bad ones even then. A check that asks for drain is a good one; of a backend that serves it is
+//! believed at once, and so is the next without.
 
 use crate::backend::availability::Health;
 
@@ -22,45 +24,38 @@ pub enum Finding {
 pub struct Streak {
     rise: u32,
     fall: u32,
+    fall_pinned: u32,
     health: Health,
-    /// Checks in a row that speak against `health`.
-    against: u32,
+    /// Good checks in a row, those that ask for drain included.
+    good: u32,
+    /// Bad checks in a row.
+    bad: u32,
 }
 
 impl Streak {
-    /// Nothing known yet. `rise` and `fall` of 0 count as 1.
+    /// Nothing known yet. Thresholds of 0 count as 1, and `fall_pinned` as `fall` if it is less.
     #[must_use]
-    pub const fn new(rise: u32, fall: u32) -> Self {
-        let (rise, fall) = (if rise == 0 { 1 } else { rise }, if fall == 0 { 1 } else { fall });
-        Self { rise, fall, health: Health::Unknown, against: 0 }
+    pub fn new(rise: u32, fall: u32, fall_pinned: u32) -> Self {
+        let (rise, fall) = (rise.max(1), fall.max(1));
+        Self { rise, fall, fall_pinned: fall_pinned.max(fall), health: Health::Unknown, good: 0, bad: 0 }
+    }
+
+    /// Goes on from what was known under other thresholds.
+    pub const fn carry(&mut self, before: &Self) {
+        self.health = before.health;
+        (self.good, self.bad) = (before.good, before.bad);
     }
 
     /// Counts one check; the new verdict, if this check turned it.
     pub fn record(&mut self, found: Finding) -> Option<Health> {
         let verdict = match found {
-            Finding::Good => Health::Up,
-            Finding::Drain => Health::Drain,
-            Finding::Bad => Health::Down,
+            Finding::Good => self.good(Health::Up),
+            Finding::Drain => self.good(Health::Drain),
+            Finding::Bad => self.bad(),
         };
-        if verdict == self.health {
-            self.against = 0;
-            return None;
-        }
-        let needed = match (self.health, found) {
-            (Health::Down, _) => self.rise,
-            (_, Finding::Bad) => self.fall,
-            (Health::Unknown | Health::Up | Health::Drain, Finding::Good | Finding::Drain) => {
-                self.against = 0;
-                1
-            }
-        };
-        self.against += 1;
-        if self.against < needed {
-            return None;
-        }
-        self.against = 0;
+        let turned = verdict != self.health;
         self.health = verdict;
-        Some(verdict)
+        turned.then_some(verdict)
     }
 
     /// The verdict as it stands.
@@ -68,16 +63,38 @@ impl Streak {
     pub const fn health(&self) -> Health {
         self.health
     }
+
+    fn good(&mut self, verdict: Health) -> Health {
+        (self.good, self.bad) = (self.good.saturating_add(1), 0);
+        match self.health {
+            Health::Weak | Health::Down if self.good < self.rise => self.health,
+            Health::Unknown | Health::Up | Health::Drain | Health::Weak | Health::Down => verdict,
+        }
+    }
+
+    fn bad(&mut self) -> Health {
+        (self.good, self.bad) = (0, self.bad.saturating_add(1));
+        match self.health {
+            Health::Down => Health::Down,
+            _ if self.bad >= self.fall_pinned => Health::Down,
+            _ if self.bad >= self.fall => Health::Weak,
+            health => health,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `+` is a good check, `-` a bad one, `~` one that asks for drain; `U`, `D`, `W` in the answer are the verdicts
-    /// up, down and drain, `.` is none.
     fn check(rise: u32, fall: u32, checks: &str, expected: &str) {
-        let mut streak = Streak::new(rise, fall);
+        check_both(rise, fall, fall, checks, expected);
+    }
+
+    /// `+` is a good check, `-` a bad one, `~` one that asks for drain; `U`, `W`, `w`, `D` in the answer are the verdicts
+    /// up, drain, weak and down, `.` is none.
+    fn check_both(rise: u32, fall: u32, fall_pinned: u32, checks: &str, expected: &str) {
+        let mut streak = Streak::new(rise, fall, fall_pinned);
         let found = |c| match c {
             '+' => Finding::Good,
             '~' => Finding::Drain,
@@ -86,11 +103,23 @@ mod tests {
         let verdict = |c| match streak.record(found(c)) {
             Some(Health::Up) => 'U',
             Some(Health::Drain) => 'W',
+            Some(Health::Weak) => 'w',
             Some(Health::Down) => 'D',
             Some(Health::Unknown) => '?',
             None => '.',
         };
         assert_eq!(checks.chars().map(verdict).collect::<String>(), expected, "{rise}/{fall} {checks}");
+    }
+
+    #[test]
+    fn between_its_thresholds_a_backend_is_weak() {
+        check_both(2, 2, 4, "+-----", "U.w.D.");
+        check_both(2, 2, 4, "+--++--", "U.w.U.w");
+        check_both(2, 2, 4, "+--+-+++", "U.w...U.");
+        // A good check in between: all of `fall_pinned` in a row are needed again.
+        check_both(2, 2, 4, "+--+----", "U.w....D");
+        check_both(1, 1, 2, "-+--~--", "wUwDWwD");
+        check_both(2, 3, 1, "+---", "U..D");
     }
 
     #[test]

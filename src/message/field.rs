@@ -64,7 +64,7 @@ pub enum Name {
     Accept,
     /// `X-Homing-Affinity`: homing's own
     HomingAffinity,
-    /// `Homing-Session`: what homing and a backend tell each other of a session
+    /// `Homing-Session`: between homing and its backends
     HomingSession,
     /// Any other name
     Other,
@@ -308,6 +308,7 @@ mod tests {
             ("Proxy-Authenticate", Name::ProxyAuthenticate),
             ("X-Homing-Affinity", Name::HomingAffinity),
             ("Homing-Session", Name::HomingSession),
+            ("Homing-Sessiom", Name::Other),
             ("X-Forwarded-Prefix", Name::ForwardedOther),
             ("X-Forwarded-", Name::ForwardedOther),
             ("X-Forwarded", Name::Other),

@@ -2,7 +2,7 @@
 //!
 //! [`head`] finds and parses heads and refuses what two parsers could read differently; [`field`] knows the names
 //! that matter to a proxy; [`framing`] decides where a body ends; [`chunked`] decodes that coding; [`host`] checks
-//! authorities. Heads are tokenised by `httparse`; everything it accepts and a proxy must not is refused here,
+//! authorities; [`websocket`] finds the borders between frames. Heads are tokenised by `httparse`; everything it accepts and a proxy must not is refused here,
 //! once, before anybody acts on the message.
 
 pub mod chunked;
@@ -10,3 +10,4 @@ pub mod field;
 pub mod framing;
 pub mod head;
 pub mod host;
+pub mod websocket;

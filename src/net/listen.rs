@@ -4,8 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 
+use parking_lot::Mutex;
 use socket2::{Domain, Socket, Type};
+
+use super::crowd::Crowd;
 
 /// Where a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +88,21 @@ pub struct Claim {
     listen: ListenAddress,
 }
 
+/// An address that is ours for as long as this is held: a socket for each worker, and who has come in by it.
+#[derive(Debug)]
+pub struct Bound {
+    /// What was asked for.
+    pub listen: ListenAddress,
+    /// The address with the port that was really bound; `None` of a Unix socket.
+    pub address: Option<SocketAddr>,
+    /// Connections open by it, over all workers.
+    pub open: AtomicU32,
+    /// The same by address, where that is limited.
+    pub crowd: Crowd,
+    /// By worker, until it takes its own.
+    sockets: Mutex<Vec<Option<Socket>>>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Alone,
@@ -97,12 +116,18 @@ impl Claim {
         self.address
     }
 
-    /// One accepting socket per worker. TCP workers get one each on the shared port, with an accept queue of its
-    /// own; a Unix socket is one, accepted from by all.
+    /// Listens, with one accepting socket per worker. TCP workers get one each on the shared port, with an accept queue
+    /// of its own; a Unix socket is one, accepted from by all.
     ///
     /// # Errors
     /// The address cannot be bound or listened on.
-    pub fn into_sockets(mut self, workers: usize) -> io::Result<Vec<Socket>> {
+    pub fn listen(self, workers: usize) -> io::Result<Bound> {
+        let (listen, address) = (self.listen.clone(), self.address);
+        let sockets = Mutex::new(self.into_sockets(workers)?.into_iter().map(Some).collect());
+        Ok(Bound { listen, address, open: AtomicU32::new(0), crowd: Crowd::default(), sockets })
+    }
+
+    fn into_sockets(mut self, workers: usize) -> io::Result<Vec<Socket>> {
         let Some(held) = self.held.take() else { return Err(io::ErrorKind::NotConnected.into()) };
         match (&mut self.listen, self.address) {
             (ListenAddress::Tcp { address, .. }, Some(bound)) => {
@@ -131,5 +156,13 @@ impl Claim {
         let Some(held) = self.held.take() else { return Err(io::ErrorKind::NotConnected.into()) };
         held.listen(BACKLOG)?;
         Ok(held)
+    }
+}
+
+impl Bound {
+    /// The accepting socket of this worker, once.
+    #[must_use]
+    pub fn take(&self, worker: usize) -> Option<Socket> {
+        self.sockets.lock().get_mut(worker)?.take()
     }
 }

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use crate::affinity::carriers::Affinity;
 use crate::affinity::key::KeyPlan;
+use crate::affinity::skew::Skew;
 use crate::backend::members::Members;
+use crate::base::settings::Settings;
 use crate::health::Check;
 use crate::strategy::{Kind, Strategy};
 
@@ -40,10 +42,17 @@ pub struct Pool {
     pub table_file: Option<TableFile>,
     /// Active checks, if the pool has them.
     pub check: Option<Check>,
+    /// Whether one key is too heavy, where a key places; `None` where none does, or nobody wants to know.
+    pub skew: Option<Skew>,
     /// What is done when a backend cannot serve.
     pub policy: Policy,
     /// How long a backend may take.
     pub timeouts: Timeouts,
+    /// Its section of the configuration as it is in effect, without the backends.
+    pub settings: Settings,
+    /// Equal exactly when everything about the pool is: its section, its backends, who is leaving, its key files, what
+    /// operators changed, and how many workers count for it.
+    pub digest: u64,
 }
 
 /// A copy of a table on disk.

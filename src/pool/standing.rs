@@ -20,6 +20,10 @@ pub struct Standing {
     pub has_open_primary: bool,
     /// Whether members that checks have closed are open because nobody else is. (see [`Panic::Serve`])
     pub panics: bool,
+    /// Whether some serving member gives up sessions that come back after a pause. (see [`Leaving::Idle`])
+    ///
+    /// [`Leaving::Idle`]: crate::backend::availability::Leaving::Idle
+    pub lets_idle_go: bool,
     /// Members that came back not long ago and are given their share of new sessions step by step.
     pub ramps: Vec<Ramp>,
 }
@@ -53,12 +57,24 @@ impl Standing {
         let closed = || of(|a, b| Availability { ejected: false, ..a }.is_open() && b.weight > 0).is_empty();
         let panics = panic == Panic::Serve && open.is_empty() && closed();
         if panics {
-            open = of(|a, b| a.admin == AdminState::Ready && a.health == Health::Down && b.weight > 0);
-            serving = of(|a, _| a.admin != AdminState::Maint);
+            open = of(|a, b| {
+                let is_closed = matches!(a.health, Health::Weak | Health::Down);
+                a.admin == AdminState::Ready && is_closed && b.weight > 0
+            });
+            serving = of(|a, _| a.admin != AdminState::Maint && !a.has_left());
         }
         let panics = panics && !open.is_empty();
         let has_open_primary = members.primaries().iter().any(|(ix, _)| open.contains(ix));
-        Self { open, serving, has_open_primary, panics, members: availability, ramps: Vec::new() }
+        let lets_idle_go = availability.iter().any(|a| a.longest_pause().is_some());
+        Self {
+            open,
+            serving,
+            has_open_primary,
+            panics,
+            lets_idle_go,
+            members: availability,
+            ramps: Vec::new(),
+        }
     }
 
     /// The standing before any check: the configured states, health unknown.
@@ -86,6 +102,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::backend::availability::Leaving;
 
     fn members(n: u16) -> Members {
         Members::new((0..n).filter_map(|i| Backend::at(&format!("a{i}:1"))).map(Arc::new).collect())
@@ -95,18 +112,23 @@ mod tests {
         Standing::new(&members(u16::try_from(states.len()).unwrap()), states.to_vec(), panic)
     }
 
-    const DOWN: Availability =
-        Availability { admin: AdminState::Ready, health: Health::Down, ejected: false };
+    const DOWN: Availability = Availability {
+        admin: AdminState::Ready,
+        health: Health::Down,
+        ejected: false,
+        leaving: Leaving::Keep,
+    };
 
     #[test]
     fn in_panic_those_that_checks_closed_serve_and_nobody_else() {
         let maint = Availability { admin: AdminState::Maint, ..DOWN };
         let drain = Availability { admin: AdminState::Drain, ..DOWN };
-        let panicking = standing(&[DOWN, maint, drain], Panic::Serve);
+        let left = Availability { leaving: Leaving::Over, ..drain };
+        let panicking = standing(&[DOWN, maint, drain, left], Panic::Serve);
         assert!(panicking.panics && panicking.has_open_primary);
-        let has = |set: &BackendSet| [0, 1, 2].map(|i| set.contains(BackendIx(i)));
-        assert_eq!(has(&panicking.open), [true, false, false]);
-        assert_eq!(has(&panicking.serving), [true, false, true]);
+        let has = |set: &BackendSet| [0, 1, 2, 3].map(|i| set.contains(BackendIx(i)));
+        assert_eq!(has(&panicking.open), [true, false, false, false]);
+        assert_eq!(has(&panicking.serving), [true, false, true, false]);
         assert!(standing(&[DOWN, maint], Panic::Refuse).open.is_empty());
         let one_up = standing(&[DOWN, Availability::default()], Panic::Serve);
         assert!(!one_up.panics && !one_up.serving.contains(BackendIx(0)));

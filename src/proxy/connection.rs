@@ -94,7 +94,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
         stream,
         held: Buffer::new(&worker.blocks),
         peer,
-        vouched: Vouched::new(peer, door.port),
+        vouched: Vouched::new(peer, door.port()),
         door,
         deadline,
         opened: Instant::now(),
@@ -107,7 +107,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
             Introduced::Over => return,
             Introduced::Wrong(what) => {
                 tracing::debug!(listener = &*client.door.listener.name, peer = ?client.peer, what, "no PROXY header");
-                return worker.record().rejected(client.door.ix, Rejection::ProxyHeader);
+                return client.door.shard.rejected(Rejection::ProxyHeader);
             }
         }
     }

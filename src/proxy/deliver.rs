@@ -30,6 +30,9 @@ const SMALL: u64 = 16 * 1024;
 /// How long it is waited for: what is sent at once is here by then, and what is not is passed on as it comes.
 const GATHER: Duration = Duration::from_millis(100);
 
+/// Without a view.
+static NO_RULES: HeaderRules = HeaderRules { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
+
 /// Why an answer is not passed on, now.
 enum Unfit {
     /// It is malformed.
@@ -114,6 +117,8 @@ impl Exchange<'_> {
             self.answered(&member);
         }
         lease.held.consume(end);
+        // What follows may last for hours, and new views come meanwhile.
+        self.view = None;
         if answer.is_tunnel {
             return self.tunnel(lease, answer).await.map(Ok);
         }
@@ -233,7 +238,7 @@ impl Exchange<'_> {
             && framing != Framing::UntilClose
             && upload.is_read()
             && !self.client.has_ended
-            && !self.worker.is_draining();
+            && !self.is_last();
         self.story.status = head.status;
         let body = if reads_body { body_of(lease.held.data(), end, source) } else { None };
         let method = upload.head().get(self.request.method.clone()).unwrap_or_default();
@@ -274,29 +279,37 @@ impl Exchange<'_> {
             return Settled::default();
         };
         let (worker, now) = (self.worker.index, self.worker.unix_now());
-        let site = Site { members: &pool.members, chosen: choice.backend, worker, now };
+        let origin = pool.policy.origin(session, choice.backend);
+        let is_borrowed = choice.why.is_borrowed();
+        let site = Site { members: &pool.members, chosen: choice.backend, is_borrowed, origin, worker, now };
         affinity.settle(session, answer, &site, &mut self.worker.nonces.borrow_mut())
     }
 
     /// Whether a session's id may stand in this answer's body: it is small and plain JSON, or the text that engine.io
     /// wraps it in.
     fn reads_body(&self, head: &head::ResponseHead<'_, '_>) -> bool {
-        let (Some(affinity), Some(session)) = (&self.request.pool.pool.affinity, &self.request.session) else {
+        let (Some(affinity), Some(session)) = (&self.request.pool.pool.affinity, &self.request.session)
+        else {
             return false;
         };
         if !affinity.wants_body(session) || !(200..300).contains(&head.status) {
             return false;
         }
-        let field = |name: &str| head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value);
+        let field =
+            |name: &str| head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value);
         let is_text = |kind: &[u8]| {
-            let kind = kind.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+            let kind =
+                kind.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
             kind.ends_with(b"json") || matches!(kind.as_slice(), b"text/plain" | b"application/octet-stream")
         };
         field("content-encoding").is_none() && field("content-type").is_none_or(is_text)
     }
 
     fn rules(&self) -> &HeaderRules {
-        &self.view.snapshot.plan.routes.as_slice()[self.request.route].response_headers
+        match &self.view {
+            Some(view) => &view.snapshot.plan.routes.as_slice()[self.request.route].response_headers,
+            None => &NO_RULES,
+        }
     }
 
     /// Moves both bodies to their ends. The error is the word for whose end it was.
@@ -353,10 +366,12 @@ impl Exchange<'_> {
         let timeouts = self.request.pool.pool.timeouts;
         let write = self.client.door.listener.timeouts.write;
         write_all(self.client, &answer.out).await.map_err(|()| Stop::Gone("client.response"))?;
+        let member = Rc::clone(&lease.member);
         let (mut stream, mut held) = lease.into_tunnel();
         let client = End { stream: &mut self.client.stream, held: &mut self.client.held, write };
         let backend = End { stream: &mut stream, held: &mut held, write: timeouts.write };
-        let (up, down) = tunnel::run(client, backend, &self.client.deadline, timeouts.tunnel).await;
+        let (load, deadline) = (&member.backend.load, &self.client.deadline);
+        let (up, down) = tunnel::run(self.worker, load, client, backend, deadline, timeouts.tunnel).await;
         self.story.bytes_in = up;
         self.story.bytes_out = down + answer.out.len() as u64;
         Ok(Next::Over)

@@ -3,36 +3,39 @@
 //! Three caps: on all connections (the descriptors allow no more), on those of a listener, and on those of an
 //! address. Whoever is over one is told so in a few bytes, without waiting, and is closed and counted by reason.
 
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use socket2::Socket;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use super::crowd::{Crowd, Who};
-use super::respond;
+use super::respond::{self, Recipient};
 use super::worker::Worker;
 use crate::message::head::Version;
+use crate::net::crowd::Who;
+use crate::net::listen::Bound;
 use crate::net::stream::Stream;
 use crate::snapshot::Listener;
 use crate::telemetry::reasons::Rejection;
+use crate::telemetry::shards::ListenerShard;
 
-/// A listener as one worker sees it.
-#[derive(Clone, Debug)]
+/// A listener as one worker sees it. Connections keep the one that they came in by: what a reload changes of a listener
+/// is for those that come after it.
+#[derive(Debug)]
 pub struct Door {
-    /// Its place in the snapshot.
-    pub ix: usize,
+    /// Its place in the snapshot; none once it is gone from there.
+    pub ix: Cell<Option<usize>>,
     /// Its settings.
     pub listener: Arc<Listener>,
-    /// Its port, unless it is a Unix socket.
-    pub port: Option<u16>,
-    /// Connections open by it, over all workers.
-    pub open: Arc<AtomicU32>,
-    /// The same by address, where that is limited.
-    pub crowd: Option<Arc<Crowd>>,
+    /// Its address, and who has come in by it.
+    pub bound: Arc<Bound>,
+    /// This worker's counters of it.
+    pub shard: Arc<ListenerShard>,
 }
 
 /// Counts a connection as open until it is dropped, and a panic that drops it.
@@ -44,17 +47,28 @@ pub struct Inside {
 }
 
 impl Door {
-    /// A door of which nobody has come in yet.
+    /// The door of a listener at `ix` of the snapshot.
     #[must_use]
-    pub fn new(ix: usize, listener: &Arc<Listener>, port: Option<u16>) -> Self {
-        let most = listener.max_connections_per_address;
-        Self {
-            ix,
-            listener: Arc::clone(listener),
-            port,
-            open: Arc::default(),
-            crowd: (most > 0).then(|| Arc::new(Crowd::new(most))),
-        }
+    pub fn new(ix: usize, listener: &Arc<Listener>, bound: &Arc<Bound>, shard: Arc<ListenerShard>) -> Self {
+        Self { ix: Cell::new(Some(ix)), listener: Arc::clone(listener), bound: Arc::clone(bound), shard }
+    }
+
+    /// Its port, unless it is a Unix socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.bound.address.map(|a| a.port())
+    }
+
+    /// Its place in the snapshot; beyond every other's once it is gone.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.ix.get().unwrap_or(usize::MAX)
+    }
+
+    /// Whether its listener is gone: connections end after what is in flight on them.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.ix.get().is_none()
     }
 
     /// Lets a connection in, or turns it away.
@@ -80,14 +94,14 @@ impl Door {
             return Err(Rejection::ProxyHeader);
         }
         let most = if listener.max_connections == 0 { u32::MAX } else { listener.max_connections };
-        if !take(&self.open, most) {
+        if !take(&self.bound.open, most) {
             return Err(Rejection::ListenerFull);
         }
         if !take(worker.open(), worker.max_open()) {
-            self.open.fetch_sub(1, Relaxed);
+            self.bound.open.fetch_sub(1, Relaxed);
             return Err(Rejection::ProcessFull);
         }
-        worker.record().opened(self.ix);
+        self.shard.opened();
         Ok(Inside { worker: Rc::clone(worker), door: Rc::clone(self), who: None })
     }
 }
@@ -106,9 +120,10 @@ impl Inside {
 
     /// Counts the connection as one of `client`'s, where those are limited; false if it was turned away.
     pub fn introduce(&mut self, stream: &Stream, client: Option<IpAddr>) -> bool {
-        let (Some(crowd), Some(client)) = (&self.door.crowd, client) else { return true };
+        let most = NonZero::new(self.door.listener.max_connections_per_address);
+        let (Some(most), Some(client)) = (most, client) else { return true };
         let who = Who::of(client);
-        if crowd.join(who) {
+        if self.door.bound.crowd.join(who, most) {
             self.who = Some(who);
             return true;
         }
@@ -119,12 +134,12 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        if let (Some(crowd), Some(who)) = (&self.door.crowd, self.who) {
-            crowd.leave(who);
+        if let Some(who) = self.who {
+            self.door.bound.crowd.leave(who);
         }
-        self.door.open.fetch_sub(1, Relaxed);
+        self.door.bound.open.fetch_sub(1, Relaxed);
         self.worker.open().fetch_sub(1, Relaxed);
-        self.worker.record().closed(self.door.ix);
+        self.door.shard.closed();
         if std::thread::panicking() {
             self.worker.record().panicked();
         }
@@ -133,11 +148,13 @@ impl Drop for Inside {
 
 /// Counts a connection that may not stay, and says so to its peer if there is anything to say.
 fn turn_away(worker: &Worker, door: &Door, stream: &Stream, why: Rejection) {
-    worker.record().rejected(door.ix, why);
+    door.shard.rejected(why);
     tracing::debug!(listener = &*door.listener.name, reason = why.as_str(), "a connection is turned away");
     let Some(own) = respond::of_rejection(why) else { return };
     let mut out = worker.blocks.output();
-    own.write(&mut out, Version::Http11, false, false, b"", worker.date().as_bytes());
+    let (version, date) = (Version::Http11, worker.date());
+    let (id, date) = (&b""[..], date.as_bytes());
+    own.write(&mut out, &Recipient { version, keep: false, is_head: false, id, location: None, date });
     stream.say_last(&out);
     worker.blocks.recycle(out);
 }
@@ -149,14 +166,16 @@ pub(super) enum Acceptor {
 }
 
 impl Acceptor {
-    pub(super) fn new(door: &Door, socket: Socket) -> io::Result<Self> {
-        if door.port.is_some() {
+    /// Hands a bound socket to this thread's runtime.
+    pub(super) fn new(bound: &Bound, socket: Socket) -> io::Result<Self> {
+        if bound.address.is_some() {
             return Ok(Self::Tcp(TcpListener::from_std(socket.into())?));
         }
         let listener: std::os::unix::net::UnixListener = std::os::fd::OwnedFd::from(socket).into();
         Ok(Self::Unix(UnixListener::from_std(listener)?))
     }
 
+    /// The next connection.
     pub(super) async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
@@ -165,6 +184,28 @@ impl Acceptor {
             }
             Self::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), None)),
         }
+    }
+
+    /// Stops accepting: the connections that wait in the kernel's queue, which would be reset when it is closed.
+    pub(super) fn close(self) -> Vec<(Stream, Option<IpAddr>)> {
+        let mut left = Vec::new();
+        match self {
+            Self::Tcp(listener) => {
+                let Ok(listener) = listener.into_std() else { return left };
+                while let Ok((stream, peer)) = listener.accept() {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    left.extend(stream.ok().map(|s| (Stream::Tcp(s), Some(peer.ip().to_canonical()))));
+                }
+            }
+            Self::Unix(listener) => {
+                let Ok(listener) = listener.into_std() else { return left };
+                while let Ok((stream, _)) = listener.accept() {
+                    let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+                    left.extend(stream.ok().map(|s| (Stream::Unix(s), None)));
+                }
+            }
+        }
+        left
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::connection::Client;
 use super::forward::{Pump, Sink, Trailers};
 use super::place::{Place, Tries};
 use super::request::{self, Asker, Request};
-use super::respond::{self, Own};
+use super::respond::{self, Own, Recipient};
 use super::retry::{self, Again, Stage, Tried};
 use super::story::Story;
 use super::upstream::{self, Lease, Member, NoLease, Reuse};
@@ -41,6 +42,8 @@ pub enum Next {
 pub(super) enum Stop {
     /// homing answers itself.
     Answer(Own),
+    /// homing sends the client elsewhere.
+    Redirect(Own, Arc<str>),
     /// The client is gone, or its answer broke off: there is nobody to answer to. The word says whose end it was.
     Gone(&'static str),
 }
@@ -52,7 +55,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     let door = Rc::clone(&client.door);
     let asker = Asker {
         listener: &door.listener,
-        listener_ix: door.ix,
+        listener_ix: door.place(),
         peer: client.peer,
         vouched: &client.vouched,
         id: &story.id,
@@ -67,11 +70,12 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         }
     };
     client.held.consume(len);
-    let mut exchange = Exchange { worker, client, view, request, story, has_informed: false };
+    let mut exchange = Exchange { worker, client, view: Some(view), request, story, has_informed: false };
     let mut upload = exchange.upload();
     let next = match exchange.run(&mut upload).await {
         Ok(next) => next,
-        Err(Stop::Answer(own)) => exchange.answer(own, &upload).await,
+        Err(Stop::Answer(own)) => exchange.answer(own, None, &upload).await,
+        Err(Stop::Redirect(own, to)) => exchange.answer(own, Some(&to), &upload).await,
         Err(Stop::Gone(end)) => {
             exchange.story.end = end;
             Next::Over
@@ -88,7 +92,8 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
 pub(super) struct Exchange<'a> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) client: &'a mut Client,
-    pub(super) view: Rc<View>,
+    /// From admission until the head of the answer is written.
+    pub(super) view: Option<Rc<View>>,
     pub(super) request: Request,
     pub(super) story: Story,
     /// Whether the client was sent an informational answer.
@@ -98,13 +103,17 @@ pub(super) struct Exchange<'a> {
 impl Exchange<'_> {
     /// From the choice to the last byte of the answer.
     async fn run(&mut self, upload: &mut Pump) -> Result<Next, Stop> {
-        let mut tries = Tries::new(self.request.is_idempotent);
+        let mut tries = Tries::new(self.request.is_idempotent, upload.head().len());
         self.request.pool.budget.earn();
         let mut kept = None;
         loop {
             let Place { choice, member, seat } = match kept.take() {
                 Some(place) => place,
-                None => self.place(&mut tries).await?,
+                None => {
+                    let place = self.place(&mut tries).await?;
+                    self.tell(place.choice, &mut tries, upload);
+                    place
+                }
             };
             let visit = self.begin_visit(choice);
             self.story.tries += 1;
@@ -162,7 +171,7 @@ impl Exchange<'_> {
         if pool.budget.spend(self.worker.clock.now()) {
             return again;
         }
-        self.worker.record().denied(pool.ix);
+        pool.shard.denied();
         Again::No
     }
 
@@ -188,7 +197,7 @@ impl Exchange<'_> {
         let lease = upstream::lease(self.worker, &pool, member, reuse, self.client, delivers).await;
         self.story.backend = Some(member.ix);
         if let Ok(lease) = &lease {
-            self.worker.record().sent(pool.ix, member.ix, lease.reused);
+            pool.shard.backend(member.ix.index()).sent(lease.reused);
             self.story.reused = lease.reused;
             self.story.connect = if lease.reused { None } else { Some(began.elapsed()) };
         }
@@ -196,15 +205,22 @@ impl Exchange<'_> {
     }
 
     /// Answers ourselves, and closes if anything of the request may still come.
-    async fn answer(&mut self, own: Own, upload: &Pump) -> Next {
+    async fn answer(&mut self, own: Own, location: Option<&str>, upload: &Pump) -> Next {
         self.story.own(own);
         let keep = self.request.persists
             && self.request.framing == Framing::None
             && !self.client.has_ended
-            && !self.worker.is_draining();
-        let (version, to_head) = (self.request.version, self.request.to_head);
+            && !self.is_last();
+        let (version, is_head) = (self.request.version, self.request.to_head);
         let id = upload.head().get(self.request.id.clone()).unwrap_or_default();
-        answer(self.worker, self.client, own, version, to_head, keep, id).await
+        let date = self.worker.date();
+        let to = Recipient { version, keep, is_head, id, location, date: date.as_bytes() };
+        answer(self.worker, self.client, own, &to).await
+    }
+
+    /// Whether the client's connection ends after this exchange because homing or its listener does.
+    pub(super) fn is_last(&self) -> bool {
+        self.worker.is_draining() || self.client.door.is_gone()
     }
 
     /// Whether the answer is delivered to a client that has ended its sending side.
@@ -218,34 +234,26 @@ impl Exchange<'_> {
 
     pub(super) fn failed(&self, member: &Rc<Member>, how: UpstreamError) {
         self.request.pool.owed.note(member.ix);
-        self.worker.report(self.request.pool.ix, member.ix, Outcome::Failed);
-        self.worker.record().failed(self.request.pool.ix, member.ix, how);
+        self.worker.report(&self.request.pool, member.ix, Outcome::Failed);
+        self.request.pool.shard.backend(member.ix.index()).failed(how);
     }
 
     pub(super) fn answered(&self, member: &Rc<Member>) {
         let pool = &self.request.pool;
         let is_ejected = pool.standing.members.get(member.ix.index()).is_some_and(|a| a.ejected);
         if pool.owed.answered(member.ix, is_ejected) {
-            self.worker.report(self.request.pool.ix, member.ix, Outcome::Answered);
+            self.worker.report(pool, member.ix, Outcome::Answered);
         }
     }
 }
 
 /// Writes an answer of our own.
-async fn answer(
-    worker: &Rc<Worker>,
-    client: &mut Client,
-    own: Own,
-    version: Version,
-    to_head: bool,
-    keep: bool,
-    id: &[u8],
-) -> Next {
+async fn answer(worker: &Rc<Worker>, client: &mut Client, own: Own, to: &Recipient<'_>) -> Next {
     let mut out = worker.blocks.output();
-    own.write(&mut out, version, keep, to_head, id, worker.date().as_bytes());
+    own.write(&mut out, to);
     let written = write_all(client, &out).await;
     worker.blocks.recycle(out);
-    match (written, keep) {
+    match (written, to.keep) {
         (Err(()), _) => Next::Over,
         (Ok(()), true) => Next::Request,
         (Ok(()), false) => Next::Close,
@@ -257,11 +265,13 @@ async fn answer(
 pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usize) {
     let mut story = Story::new(Instant::now(), worker.request_id());
     let head = client.held.data().get(..len).unwrap_or_default();
-    let to_head = head.starts_with(b"HEAD ");
+    let is_head = head.starts_with(b"HEAD ");
     story.refused(head, own);
     client.held.consume(len);
     let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
-    let _ = answer(worker, client, own, Version::Http11, to_head, false, id).await;
+    let (version, date) = (Version::Http11, worker.date());
+    let to = Recipient { version, keep: false, is_head, id, location: None, date: date.as_bytes() };
+    let _ = answer(worker, client, own, &to).await;
     worker.finish(&story, None, client);
 }
 

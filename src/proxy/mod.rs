@@ -6,16 +6,16 @@
 //! for ([`vouched`]), [`upstream`] finds a connection to a backend, [`forward`] moves bodies, [`tunnel`] moves what is
 //! no longer HTTP, [`respond`] writes heads and homing's own
 //! answers, [`retry`] says what may be tried again. Tasks never leave their thread, so nothing here is locked but
-//! [`visits`] and, where it is wanted, [`crowd`]: small maps that workers share.
+//! [`visits`], a small map that workers share.
 
 mod ask;
 pub mod clock;
 pub mod connection;
-pub mod crowd;
 mod deliver;
 pub mod door;
 pub mod exchange;
 pub mod forward;
+mod moved;
 mod pace;
 mod place;
 pub mod record;
@@ -24,6 +24,7 @@ pub mod request_id;
 pub mod respond;
 pub mod retry;
 mod rewrite;
+pub mod sampler;
 pub mod story;
 pub mod tunnel;
 pub mod upstream;

@@ -1,6 +1,7 @@
 //! Whom a request goes to now: the decision, the wait for room or for a session's home, and the seat there.
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,7 +13,7 @@ use super::upstream::{Member, Reuse, Seat};
 use crate::affinity::Why;
 use crate::backend::members::BackendSet;
 use crate::pool::choose::{Choice, Decision, Patience, Question};
-use crate::pool::policy::OnLost;
+use crate::pool::policy::Remedy;
 use crate::strategy::RequestFacts;
 
 /// While a request waits it looks this often whether its backend was closed or came back.
@@ -28,6 +29,8 @@ pub(super) struct Tries {
     pub(super) resent: u32,
     /// Whether its session's home was tried.
     pub(super) was_home: bool,
+    /// Where in the head the line stands that tells a backend of a session that comes from elsewhere; empty without.
+    pub(super) told: Range<usize>,
     patience: Patience,
     /// Until when it may wait for its session's home.
     home_by: Option<Instant>,
@@ -42,8 +45,11 @@ pub(super) struct Place {
 }
 
 impl Tries {
-    pub(super) fn new(is_idempotent: bool) -> Self {
+    /// Nothing tried; the request's head is `head` bytes long.
+    pub(super) fn new(is_idempotent: bool, head: usize) -> Self {
+        let end = head.saturating_sub(2); // Before the empty line.
         Self {
+            told: end..end,
             failed: BackendSet::new(),
             reuse: if is_idempotent { Reuse::Likely } else { Reuse::Sure },
             resent: 0,
@@ -66,10 +72,7 @@ impl Exchange<'_> {
                     self.wait_for_home(choice, tries).await?;
                     continue;
                 }
-                Decision::Refuse(why) => {
-                    self.story.why = Why::Strict;
-                    return Err(Stop::Answer(respond::lost_home(why)));
-                }
+                Decision::Refuse(why) => return Err(self.refuse(why)),
                 Decision::Nobody => return Err(self.nobody()),
             };
             let pool = Rc::clone(&self.request.pool);
@@ -115,6 +118,16 @@ impl Exchange<'_> {
         pool.pickers.borrow_mut().choose(&ask, &facts)
     }
 
+    /// What a session is told that does not move.
+    fn refuse(&mut self, why: Why) -> Stop {
+        self.story.why = Why::Strict;
+        match self.request.pool.pool.policy.on_lost.of(why) {
+            Remedy::Redirect(to) => Stop::Redirect(respond::lost_home(why, 302), Arc::clone(to)),
+            Remedy::Refuse(status) => Stop::Answer(respond::lost_home(why, *status)),
+            Remedy::Rebind | Remedy::Borrow | Remedy::Wait(_) => Stop::Answer(respond::NO_BACKEND),
+        }
+    }
+
     /// Why there is nobody.
     fn nobody(&mut self) -> Stop {
         self.story.why = Why::NoBackend;
@@ -135,7 +148,7 @@ impl Exchange<'_> {
         let queue = self.request.pool.pool.policy.queue;
         let backend = Arc::clone(self.request.pool.pool.members.get(choice.backend));
         let Some(mut waiting) = backend.load.wait(backend.max_conns, queue.size) else { return Ok(None) };
-        self.worker.record().queued(self.request.pool.ix);
+        self.request.pool.shard.queued();
         let by = Instant::now() + queue.timeout;
         loop {
             let left = by.saturating_duration_since(Instant::now());
@@ -156,7 +169,7 @@ impl Exchange<'_> {
     /// Waits a little for a session's home that was lost, and lets it be tried again; when the time for that is over,
     /// says so in `tries`.
     async fn wait_for_home(&mut self, choice: Choice, tries: &mut Tries) -> Result<(), Stop> {
-        let OnLost::Wait(limit) = self.request.pool.pool.policy.on_lost else {
+        let Remedy::Wait(limit) = *self.request.pool.pool.policy.on_lost.of(choice.why) else {
             tries.patience.home = false;
             return Ok(());
         };
@@ -197,13 +210,12 @@ impl Exchange<'_> {
         came
     }
 
-    /// Sees the pool as it is now.
+    /// Sees the pool as it is now. After a reload that changed it a request ends by what it began with: its members may
+    /// be in other places now.
     pub(super) fn refresh(&mut self) {
         let view = self.worker.view();
-        let pool = view.pools.get(self.request.pool.ix);
-        if let Some(pool) = pool.filter(|pool| Arc::ptr_eq(&pool.pool, &self.request.pool.pool)) {
+        if let Some(pool) = view.pools.iter().find(|pool| Arc::ptr_eq(&pool.pool, &self.request.pool.pool)) {
             self.request.pool = Rc::clone(pool);
-            self.view = view;
         }
     }
 }

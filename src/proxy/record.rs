@@ -9,13 +9,11 @@ use super::request::Request;
 use super::respond;
 use super::story::Story;
 use crate::affinity::Why;
-use crate::backend::BackendIx;
 use crate::base::ip_text::IpText;
 use crate::message::head::Version;
 use crate::telemetry::access_line::Entry;
 use crate::telemetry::access_log::AccessLogger;
-use crate::telemetry::metrics::Shard;
-use crate::telemetry::reasons::{Rejection, UpstreamError};
+use crate::telemetry::shards::Shard;
 
 /// The affinity reasons as (result, reason), in the order of [`Why::ALL`].
 pub const AFFINITY: [(&str, &str); Why::ALL.len()] = {
@@ -49,21 +47,6 @@ impl Record {
         }
     }
 
-    /// A connection was accepted.
-    pub fn opened(&self, listener: usize) {
-        self.shard.listener(listener).opened();
-    }
-
-    /// A connection is closed.
-    pub fn closed(&self, listener: usize) {
-        self.shard.listener(listener).closed();
-    }
-
-    /// A connection was turned away.
-    pub fn rejected(&self, listener: usize, why: Rejection) {
-        self.shard.listener(listener).rejected(why);
-    }
-
     /// A panic ended a connection.
     pub fn panicked(&self) {
         self.shard.panicked();
@@ -76,40 +59,13 @@ impl Record {
         }
     }
 
-    /// How many idle connections are kept to a backend.
-    pub fn idle(&self, pool: usize, backend: BackendIx, count: usize) {
-        self.shard.pool(pool).backend(backend.index()).idle(count as u64);
-    }
-
-    /// A request is sent to a backend.
-    pub fn sent(&self, pool: usize, backend: BackendIx, is_reused: bool) {
-        let shard = self.shard.pool(pool).backend(backend.index());
-        shard.sent();
-        if is_reused { shard.reused() } else { shard.connected() }
-    }
-
-    /// A request waits for a full backend.
-    pub fn queued(&self, pool: usize) {
-        self.shard.pool(pool).queued();
-    }
-
-    /// A request is not sent again: the budget for that is used up.
-    pub fn denied(&self, pool: usize) {
-        self.shard.pool(pool).denied();
-    }
-
-    /// A backend failed a request.
-    pub fn failed(&self, pool: usize, backend: BackendIx, how: UpstreamError) {
-        self.shard.pool(pool).backend(backend.index()).failed(how);
-    }
-
     /// One request is over.
     pub fn finish(&self, story: &Story, request: Option<&Request>, client: &Client) {
         let took = story.began.elapsed();
         match request {
             None => self.refused(story.reason.unwrap_or_default()),
             Some(request) => {
-                let pool = self.shard.pool(request.pool.ix);
+                let pool = &*request.pool.shard;
                 pool.finished(story.status, micros(took), story.bytes_in, story.bytes_out);
                 pool.affinity(story.why as usize);
                 (1..story.tries).for_each(|_| pool.retried());

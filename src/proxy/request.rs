@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::request_id::Digits;
 use super::rewrite::Writer;
@@ -189,9 +190,14 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
         key = pool.pool.key.find(&facts).map(Cow::into_owned);
     }
     let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
+    if let Some(skew) = &pool.skew
+        && skew.takes(|| worker.random())
+    {
+        skew.take(&pool.pool, &facts, hash, fields.forwarded_for > 0 && !is_trusted);
+    }
     let is_new =
         session.is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown)));
-    let visit = if is_new { visit_key(client, fields.user_agent, route.pool) } else { 0 };
+    let visit = if is_new { visit_key(client, fields.user_agent, pool) } else { 0 };
 
     let is_plain_get = head.method == "GET" && framing == Framing::None; // RFC 6455 section 4.1
     let upgrade = fields.upgrade && head.version == Version::Http11 && is_plain_get;
@@ -227,13 +233,18 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
     Ok(request)
 }
 
-fn visit_key(client: Option<IpAddr>, user_agent: &[u8], pool: usize) -> u64 {
+/// What parallel first requests have in common. Pools are told apart by where they are: a reload may move their places,
+/// and those of their members.
+fn visit_key(client: Option<IpAddr>, user_agent: &[u8], pool: &PoolView) -> u64 {
     let client = match client {
         None => 0,
         Some(IpAddr::V4(ip)) => u128::from(u32::from(ip)),
         Some(IpAddr::V6(ip)) => u128::from(ip),
     };
-    combine(combine(hash64(&client.to_be_bytes()), hash64(user_agent)), pool as u64)
+    combine(
+        combine(hash64(&client.to_be_bytes()), hash64(user_agent)),
+        Arc::as_ptr(&pool.pool) as usize as u64,
+    )
 }
 
 /// One pass over the fields: their names, and all that can be refused by looking at them.

@@ -27,6 +27,23 @@ pub struct Own {
     pub text: &'static str,
 }
 
+/// Whom an answer of our own is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipient<'a> {
+    /// The version of its request.
+    pub version: Version,
+    /// Whether its connection stays open.
+    pub keep: bool,
+    /// It asked with HEAD: no body.
+    pub is_head: bool,
+    /// What its request is called; empty where that is not told.
+    pub id: &'a [u8],
+    /// Where it is sent on to.
+    pub location: Option<&'a str>,
+    /// The present date.
+    pub date: &'a [u8],
+}
+
 /// What goes into a backend's head on its way to the client.
 #[derive(Debug)]
 pub struct Passing<'a> {
@@ -126,7 +143,9 @@ impl Passing<'_> {
 
     /// Whether a `Set-Cookie` of the application's is of our name and was left out, or written with the pin in it.
     fn replaces(&self, f: &Field<'_>, out: &mut Vec<u8>) -> bool {
-        let Some(cookie) = self.request.pool.pool.affinity.as_ref().and_then(|a| a.cookie()) else { return false };
+        let Some(cookie) = self.request.pool.pool.affinity.as_ref().and_then(|a| a.cookie()) else {
+            return false;
+        };
         if !cookie.is_own_set_cookie(f.value) {
             return false;
         }
@@ -211,16 +230,8 @@ pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
 }
 
 impl Own {
-    /// The whole answer, to a request with this `id` if that is told.
-    pub fn write(
-        &self,
-        out: &mut Vec<u8>,
-        version: Version,
-        keep: bool,
-        to_head: bool,
-        id: &[u8],
-        date: &[u8],
-    ) {
+    /// The whole answer.
+    pub fn write(&self, out: &mut Vec<u8>, to: &Recipient<'_>) {
         let status = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_GATEWAY);
         let phrase = status.canonical_reason().unwrap_or_default();
         let body = match self.text {
@@ -239,13 +250,16 @@ impl Own {
         if self.status == 503 {
             out.extend_from_slice(b"Retry-After: 5\r\n");
         }
-        write_field(out, "Date", date);
-        if !id.is_empty() {
-            write_field(out, "X-Request-Id", id);
+        if let Some(location) = to.location {
+            write_field(out, "Location", location.as_bytes());
         }
-        write_connection(out, version, keep);
+        write_field(out, "Date", to.date);
+        if !to.id.is_empty() {
+            write_field(out, "X-Request-Id", to.id);
+        }
+        write_connection(out, to.version, to.keep);
         out.extend_from_slice(b"\r\n");
-        if !to_head {
+        if !to.is_head {
             out.extend_from_slice(body.as_bytes());
         }
     }
@@ -263,12 +277,14 @@ pub const NO_BACKEND: Own = own(503, "no_backend", "no backend can be used");
 pub const FULL: Own = own(503, "full", "every backend is full");
 /// The session's backend cannot be used for this reason, and its pool is strict.
 #[must_use]
-pub const fn lost_home(why: Why) -> Own {
+pub const fn lost_home(why: Why, status: u16) -> Own {
     match why {
-        Why::Maint => own(503, "home_maint", "this session's server is in maintenance"),
-        Why::Full => own(503, "home_full", "this session's server is full"),
-        Why::Unreachable => own(503, "home_unreachable", "this session's server cannot be reached"),
-        _ => own(503, "home_down", "this session's server is down"),
+        Why::Removed => own(status, "home_removed", "this session's server is gone"),
+        Why::Maint => own(status, "home_maint", "this session's server is in maintenance"),
+        Why::Drained => own(status, "home_drained", "this session's server was taken out of service"),
+        Why::Full => own(status, "home_full", "this session's server is full"),
+        Why::Unreachable => own(status, "home_unreachable", "this session's server cannot be reached"),
+        _ => own(status, "home_down", "this session's server is down"),
     }
 }
 

@@ -143,7 +143,9 @@ impl Writer<'_, '_> {
     }
 
     fn write_cookie(&self, f: &Field<'_>, request: &Request, out: &mut Vec<u8>) {
-        let Some(cookie) = request.pool.pool.affinity.as_ref().and_then(|a| a.cookie()) else { return write_field(out, f.name, f.value) };
+        let Some(cookie) = request.pool.pool.affinity.as_ref().and_then(|a| a.cookie()) else {
+            return write_field(out, f.name, f.value);
+        };
         let start = out.len();
         out.extend_from_slice(f.name.as_bytes());
         out.extend_from_slice(b": ");

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use super::connection::Client;
 use super::retry::Budget;
+use super::sampler::Sampler;
 use super::worker::Worker;
 use crate::backend::{Backend, BackendIx};
 use crate::message::head::{self, Fault, ResponseHead, Search};
@@ -23,6 +24,7 @@ use crate::pool::Pool;
 use crate::pool::choose::Pickers;
 use crate::pool::standing::Standing;
 use crate::snapshot::reports::Owed;
+use crate::telemetry::shards::PoolShard;
 
 /// Longest response head: what fits into the buffer.
 const MAX_HEAD: usize = BLOCK;
@@ -30,12 +32,16 @@ const MAX_HEAD: usize = BLOCK;
 /// One worker's view of a pool.
 #[derive(Clone, Debug)]
 pub struct PoolView {
+    /// Of which plan `ix` is.
+    pub epoch: u64,
     /// The pool's place in the snapshot.
     pub ix: usize,
     /// The pool.
     pub pool: Arc<Pool>,
     /// Its members' standing.
     pub standing: Arc<Standing>,
+    /// This worker's counters.
+    pub shard: Arc<PoolShard>,
     /// This worker's pickers.
     pub pickers: Rc<RefCell<Pickers>>,
     /// This worker's connections, by member.
@@ -44,6 +50,8 @@ pub struct PoolView {
     pub owed: Rc<Owed>,
     /// What may be sent again.
     pub budget: Rc<Budget>,
+    /// This worker's look at its keys, if they are watched.
+    pub skew: Option<Rc<Sampler>>,
     /// Whether the application was seen to set a cookie of our name: it is told once per worker.
     pub collided: Rc<Cell<bool>>,
 }
@@ -55,7 +63,15 @@ pub struct Member {
     pub ix: BackendIx,
     /// The backend.
     pub backend: Arc<Backend>,
-    idle: RefCell<Vec<Idle>>,
+    idle: Rc<IdleList>,
+}
+
+/// Kept connections; those of a backend that a reload changed are shared by its members of before and after.
+#[derive(Debug, Default)]
+struct IdleList {
+    list: RefCell<Vec<Idle>>,
+    /// Its backend is gone: nothing is kept any more.
+    is_closed: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -130,29 +146,41 @@ impl Member {
     /// Nothing kept yet.
     #[must_use]
     pub fn new(ix: BackendIx, backend: Arc<Backend>) -> Self {
-        Self { ix, backend, idle: RefCell::default() }
+        Self { ix, backend, idle: Rc::default() }
+    }
+
+    /// The same backend after a reload: its kept connections go over.
+    #[must_use]
+    pub fn succeeding(ix: BackendIx, backend: Arc<Backend>, before: &Self) -> Self {
+        Self { ix, backend, idle: Rc::clone(&before.idle) }
+    }
+
+    /// Its backend is gone: kept connections are closed, and those in use when they are free.
+    pub fn close(&self) {
+        self.idle.is_closed.set(true);
+        self.release();
     }
 
     /// How many idle connections are kept.
     #[must_use]
     pub fn idle(&self) -> usize {
-        self.idle.borrow().len()
+        self.idle.list.borrow().len()
     }
 
     /// Closes every idle connection: its descriptor is needed.
     pub fn release(&self) {
-        self.idle.borrow_mut().clear();
+        self.idle.list.borrow_mut().clear();
     }
 
     /// Closes the connections that were idle for longer than `max` milliseconds.
     pub fn sweep(&self, now: u64, max: u64) {
-        self.idle.borrow_mut().retain(|idle| now.saturating_sub(idle.since) < max);
+        self.idle.list.borrow_mut().retain(|idle| now.saturating_sub(idle.since) < max);
     }
 
     fn kept(&self, now: u64, max: u64, reuse: Reuse) -> Option<Stream> {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         loop {
-            let idle = self.idle.borrow_mut().pop()?;
+            let idle = self.idle.list.borrow_mut().pop()?;
             // Anything to read on an idle connection is its end, or bytes that belong to no answer.
             let is_open = now.saturating_sub(idle.since) < max
                 && idle.stream.poll_read_ready(&mut cx).is_pending()
@@ -224,8 +252,9 @@ async fn dial(
 impl Lease {
     /// Keeps the connection for the next request, if it is clean: nothing of an answer is left in it.
     pub fn keep(self, worker: &Worker, pool: &PoolView) {
-        let mut idle = self.member.idle.borrow_mut();
-        if self.held.is_empty() && idle.len() < pool.pool.timeouts.max_idle as usize {
+        let mut idle = self.member.idle.list.borrow_mut();
+        let has_room = idle.len() < pool.pool.timeouts.max_idle as usize && !self.member.idle.is_closed.get();
+        if self.held.is_empty() && has_room {
             idle.push(Idle { stream: self.stream, since: worker.clock.now() });
         }
     }

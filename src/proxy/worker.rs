@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-use socket2::Socket;
+use tokio::sync::Notify;
 
 use super::clock::{Clock, TICK};
 use super::connection::{self, Client};
@@ -15,15 +16,16 @@ use super::door::{Acceptor, Door, is_of_peer};
 use super::record::Record;
 use super::request::Request;
 use super::request_id::{self, Digits};
-use super::retry::Budget;
 use super::story::Story;
 use super::upstream::{Member, PoolView};
 use super::visits::Visits;
 use crate::affinity::opened::{ENTRIES, OpenedCache};
 use crate::affinity::seal::Nonces;
-use crate::backend::BackendIx;
+use crate::backend::{Backend, BackendIx};
 use crate::base::time::UnixSeconds;
 use crate::net::buffer::Blocks;
+use crate::net::stream::Stream;
+use crate::pool::Pool;
 use crate::pool::choose::Pickers;
 use crate::snapshot::Snapshot;
 use crate::snapshot::phases::{Phase, Phases};
@@ -39,6 +41,8 @@ const ACCEPTS: u32 = 64;
 const GRACE: Duration = Duration::from_secs(1);
 /// How long accepting rests when descriptors have run out: it must not spin.
 const REST: Duration = Duration::from_millis(100);
+/// How long tunnels have for a last word when everything is cut.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// From one word in the log about that to the next.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -57,8 +61,6 @@ pub struct Shared {
     pub visits: Arc<Visits>,
     /// Connections open, over all workers.
     pub open: Arc<AtomicU32>,
-    /// Connections that may be open, over all workers.
-    pub max_open: u32,
     /// This process's name in `Via`.
     pub pseudonym: Arc<str>,
 }
@@ -82,6 +84,7 @@ pub struct Worker {
     record: Record,
     rng: RefCell<fastrand::Rng>,
     view: RefCell<Rc<View>>,
+    entrances: RefCell<Vec<Rc<Entrance>>>,
     date: RefCell<Rc<str>>,
     unix: Cell<UnixSeconds>,
     began: Instant,
@@ -89,6 +92,18 @@ pub struct Worker {
     closing: Cell<Option<Instant>>,
     /// When the log was last told that accepting rests.
     rested: Cell<Option<Instant>>,
+    /// Tunnels in flight on this worker.
+    tunnels: Cell<u32>,
+    /// The cuts that this worker's tunnels know of.
+    cuts: Cell<u64>,
+}
+
+/// A listening socket while it is served.
+#[derive(Debug)]
+struct Entrance {
+    /// The door by which the next one comes in.
+    door: RefCell<Rc<Door>>,
+    closes: Notify,
 }
 
 /// A snapshot as one worker sees it.
@@ -107,7 +122,8 @@ impl Worker {
     pub fn new(index: usize, shared: Shared, logger: Option<AccessLogger>) -> Rc<Self> {
         let mut rng = fastrand::Rng::new();
         let snapshot = shared.published.load();
-        let view = View::new(shared.published.generation(), snapshot, None, &mut rng);
+        let counts = (&*shared.metrics, index);
+        let view = View::new(shared.published.generation(), snapshot, None, &mut rng, counts);
         let worker = Self {
             index,
             clock: Rc::default(),
@@ -118,50 +134,90 @@ impl Worker {
             record: Record::new(shared.metrics.shard(index), logger),
             rng: RefCell::new(rng),
             view: RefCell::new(Rc::new(view)),
+            entrances: RefCell::default(),
             date: RefCell::new("".into()),
             unix: Cell::new(UnixSeconds::now()),
             began: Instant::now(),
             closing: Cell::new(None),
             rested: Cell::new(None),
+            tunnels: Cell::new(0),
+            cuts: Cell::new(0),
             shared,
         };
         worker.tick();
         Rc::new(worker)
     }
 
-    /// Serves `doors` until the phase says that it is over and every connection has ended or is cut.
+    /// Serves until the phase says that it is over and every connection has ended or is cut.
     ///
     /// # Errors
     /// A socket could not be handed to the runtime.
-    pub async fn run(self: Rc<Self>, doors: Vec<(Door, Socket)>) -> io::Result<()> {
-        let mut accepting = Vec::new();
-        for (door, socket) in doors {
-            let acceptor = Acceptor::new(&door, socket)?;
-            let worker = Rc::clone(&self);
-            accepting.push(tokio::task::spawn_local(async move { worker.accept(door, acceptor).await }));
-        }
+    pub async fn run(self: Rc<Self>) -> io::Result<()> {
         let mut ticks = tokio::time::interval(TICK);
-        let mut phase = Phase::Serving;
+        let (mut phase, mut epoch, mut silence) = (Phase::Serving, None, None);
         loop {
-            ticks.tick().await;
-            self.tick();
             let now = self.shared.phases.now();
             if now != phase {
                 phase = now;
                 if phase >= Phase::Drain {
-                    accepting.drain(..).for_each(|task| task.abort());
+                    self.entrances.borrow_mut().drain(..).for_each(|entrance| entrance.closes.notify_one());
                     self.closing.set(Some(Instant::now() + GRACE));
                 }
+                if phase == Phase::Cut {
+                    silence = Some(Instant::now() + LAST_WORD);
+                    self.tell_tunnels(u64::MAX);
+                }
             }
+            let view = self.view();
+            if phase < Phase::Drain && epoch.replace(view.snapshot.epoch) != Some(view.snapshot.epoch) {
+                self.open_doors(&view.snapshot)?;
+            }
+            drop(view);
             if self.closes_idle() {
                 self.clock.wake_all();
             }
-            let is_over = phase == Phase::Cut || phase == Phase::Drain && self.shared.open.load(Relaxed) == 0;
+            let is_said = silence.is_some_and(|at| self.tunnels.get() == 0 || at <= Instant::now());
+            let is_over = is_said || phase == Phase::Drain && self.shared.open.load(Relaxed) == 0;
             if is_over {
                 self.record.flush();
                 return Ok(());
             }
+            ticks.tick().await;
+            self.tick();
         }
+    }
+
+    /// Begins to accept by listeners that are new.
+    fn open_doors(self: &Rc<Self>, snapshot: &Snapshot) -> io::Result<()> {
+        for (ix, (listener, bound)) in snapshot.plan.listeners.iter().zip(&snapshot.bound).enumerate() {
+            let Some(socket) = bound.take(self.index) else { continue };
+            let acceptor = Acceptor::new(bound, socket)?;
+            let shard = self.shared.metrics.listener(self.index, &listener.name);
+            let door = RefCell::new(Rc::new(Door::new(ix, listener, bound, shard)));
+            let entrance = Rc::new(Entrance { door, closes: Notify::new() });
+            self.entrances.borrow_mut().push(Rc::clone(&entrance));
+            let worker = Rc::clone(self);
+            tokio::task::spawn_local(async move { worker.accept(&entrance, acceptor).await });
+        }
+        Ok(())
+    }
+
+    /// Makes the doors agree with a snapshot: places move, settings change, and listeners that are gone are closed.
+    fn adjust_doors(&self, snapshot: &Snapshot) {
+        self.entrances.borrow_mut().retain(|entrance| {
+            let old = Rc::clone(&entrance.door.borrow());
+            let ix = snapshot.bound.iter().position(|bound| Arc::ptr_eq(bound, &old.bound));
+            old.ix.set(ix);
+            match ix.and_then(|ix| Some((ix, snapshot.plan.listeners.get(ix)?))) {
+                None => entrance.closes.notify_one(),
+                Some((ix, listener)) if !Arc::ptr_eq(listener, &old.listener) => {
+                    let shard = self.shared.metrics.listener(self.index, &listener.name);
+                    *entrance.door.borrow_mut() = Rc::new(Door::new(ix, listener, &old.bound, shard));
+                }
+                Some(_) => {}
+            }
+            ix.is_some()
+        });
     }
 
     fn tick(&self) {
@@ -171,26 +227,41 @@ impl Worker {
             *self.date.borrow_mut() = httpdate::fmt_http_date(SystemTime::now()).into();
         }
         self.blocks.tick();
+        self.tell_tunnels(self.shared.published.cuts());
         let view = Rc::clone(&self.view.borrow());
         for pool in &view.pools {
+            if let Some(skew) = &pool.skew {
+                skew.tick(&pool.pool, unix);
+            }
             let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
             for member in pool.members.iter() {
                 member.sweep(self.clock.now(), idle);
-                self.record.idle(pool.ix, member.ix, member.idle());
+                pool.shard.backend(member.ix.index()).idle(member.idle());
             }
         }
         self.record.flush();
     }
 
-    async fn accept(self: Rc<Self>, door: Door, acceptor: Acceptor) {
-        let door = Rc::new(door);
+    /// Wakes the tunnels, with everything else, if there are cuts that they do not know of.
+    fn tell_tunnels(&self, cuts: u64) {
+        let known = self.cuts.get().max(cuts);
+        if self.cuts.replace(known) != known {
+            self.clock.wake_all();
+        }
+    }
+
+    async fn accept(self: Rc<Self>, entrance: &Entrance, acceptor: Acceptor) {
         let mut in_a_row = 0;
         loop {
-            match acceptor.accept().await {
+            let accepted = tokio::select! {
+                biased;
+                accepted = acceptor.accept() => accepted,
+                () = entrance.closes.notified() => break,
+            };
+            let door = Rc::clone(&entrance.door.borrow());
+            match accepted {
                 Ok((stream, peer)) => {
-                    if let Some(inside) = door.enter(&self, &stream, peer) {
-                        tokio::task::spawn_local(connection::serve(Rc::clone(&self), inside, stream, peer));
-                    }
+                    self.welcome(&door, stream, peer);
                     in_a_row += 1;
                     if in_a_row % ACCEPTS == 0 {
                         tokio::task::yield_now().await;
@@ -206,10 +277,18 @@ impl Worker {
                 }
             }
         }
+        let door = Rc::clone(&entrance.door.borrow());
+        acceptor.close().into_iter().for_each(|(stream, peer)| self.welcome(&door, stream, peer));
+    }
+
+    fn welcome(self: &Rc<Self>, door: &Rc<Door>, stream: Stream, peer: Option<IpAddr>) {
+        if let Some(inside) = door.enter(self, &stream, peer) {
+            tokio::task::spawn_local(connection::serve(Rc::clone(self), inside, stream, peer));
+        }
     }
 
     /// The present view. Looks once whether there is a new snapshot; pickers and connections of pools that are still
-    /// the same go over.
+    /// the same go over, and of others the connections to backends that stayed.
     pub fn view(&self) -> Rc<View> {
         let generation = self.shared.published.generation();
         let old = Rc::clone(&self.view.borrow());
@@ -217,8 +296,12 @@ impl Worker {
             return old;
         }
         let snapshot = self.shared.published.load();
-        let new = Rc::new(View::new(generation, snapshot, Some(&old), &mut self.rng.borrow_mut()));
+        let counts = (&*self.shared.metrics, self.index);
+        let new = Rc::new(View::new(generation, snapshot, Some(&old), &mut self.rng.borrow_mut(), counts));
         *self.view.borrow_mut() = Rc::clone(&new);
+        if new.snapshot.epoch != old.snapshot.epoch {
+            self.adjust_doors(&new.snapshot);
+        }
         new
     }
 
@@ -266,7 +349,7 @@ impl Worker {
 
     /// Connections that may be open, over all workers.
     pub(super) fn max_open(&self) -> u32 {
-        self.shared.max_open
+        self.view.borrow().snapshot.max_open
     }
 
     /// Whether connections are to end after what is in flight on them.
@@ -281,9 +364,24 @@ impl Worker {
         self.closing.get().is_some_and(|at| at <= Instant::now())
     }
 
+    /// Tunnels in flight on this worker.
+    pub(super) fn tunnels(&self) -> &Cell<u32> {
+        &self.tunnels
+    }
+
+    /// Grows when tunnels should look whether they are to end.
+    pub(super) fn cuts(&self) -> u64 {
+        self.cuts.get()
+    }
+
+    /// Whether everything is cut now.
+    pub(super) fn is_cut(&self) -> bool {
+        self.shared.phases.now() == Phase::Cut
+    }
+
     /// Tells the control plane how a request went with a backend.
-    pub fn report(&self, pool: usize, backend: BackendIx, outcome: Outcome) {
-        self.shared.reporter.tell(Report { pool, backend, outcome });
+    pub fn report(&self, pool: &PoolView, backend: BackendIx, outcome: Outcome) {
+        self.shared.reporter.tell(Report { epoch: pool.epoch, pool: pool.ix, backend, outcome });
     }
 
     /// Counters and the access log.
@@ -299,31 +397,66 @@ impl Worker {
 }
 
 impl View {
-    fn new(generation: u64, snapshot: Arc<Snapshot>, old: Option<&Self>, rng: &mut fastrand::Rng) -> Self {
+    /// `counts` is where this worker, by its number, counts.
+    fn new(
+        generation: u64,
+        snapshot: Arc<Snapshot>,
+        old: Option<&Self>,
+        rng: &mut fastrand::Rng,
+        (metrics, worker): (&Metrics, usize),
+    ) -> Self {
+        let epoch = snapshot.epoch;
         let pools = snapshot.plan.pools.iter().zip(&snapshot.standings).enumerate();
         let pools = pools.map(|(ix, (pool, standing))| {
-            let same = old.and_then(|o| o.pools.iter().find(|p| Arc::ptr_eq(&p.pool, pool)));
-            let view = match same {
-                Some(same) => PoolView { ix, standing: Arc::clone(standing), ..PoolView::clone(same) },
-                None => {
-                    let members = pool.members.iter().map(|(ix, b)| Rc::new(Member::new(ix, Arc::clone(b))));
-                    PoolView {
-                        ix,
-                        pool: Arc::clone(pool),
-                        standing: Arc::clone(standing),
-                        pickers: Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..)))),
-                        members: members.collect(),
-                        owed: Rc::new(Owed::new(pool.members.len())),
-                        budget: Rc::new(Budget::default()),
-                        collided: Rc::default(),
-                    }
+            let before = old.and_then(|o| o.pools.iter().find(|p| p.pool.name == pool.name));
+            let view = match before {
+                Some(same) if Arc::ptr_eq(&same.pool, pool) => {
+                    PoolView { epoch, ix, standing: Arc::clone(standing), ..PoolView::clone(same) }
                 }
+                _ => PoolView {
+                    epoch,
+                    ix,
+                    pool: Arc::clone(pool),
+                    standing: Arc::clone(standing),
+                    shard: metrics.pool(worker, &pool.name, pool.members.iter().map(|(_, b)| b.id.as_str())),
+                    pickers: Rc::new(RefCell::new(Pickers::new(pool, rng.u64(..)))),
+                    members: members(pool, before.map(|b| &**b)),
+                    owed: Rc::new(Owed::new(pool.members.len())),
+                    budget: before.map_or_else(Rc::default, |b| Rc::clone(&b.budget)),
+                    skew: pool.skew.is_some().then(Rc::default),
+                    collided: before.map_or_else(Rc::default, |b| Rc::clone(&b.collided)),
+                },
             };
             let ejected = pool.members.iter().zip(&standing.members).filter(|(_, a)| a.ejected);
             ejected.for_each(|((ix, _), _)| view.owed.note(ix));
             Rc::new(view)
         });
-        let pools = pools.collect();
+        let pools: Vec<Rc<PoolView>> = pools.collect();
+        for gone in old.map_or(&[][..], |o| &o.pools) {
+            if !pools.iter().any(|p| p.pool.name == gone.pool.name) {
+                gone.members.iter().for_each(|member| member.close());
+            }
+        }
         Self { generation, snapshot, pools }
     }
+}
+
+/// A pool's members: those of `before` at the same place keep their connections, the others of it are closed.
+fn members(pool: &Pool, before: Option<&PoolView>) -> Rc<[Rc<Member>]> {
+    let before = before.map_or(&[][..], |b| &b.members);
+    let succeeds =
+        |old: &Rc<Member>, new: &Backend| old.backend.id == new.id && old.backend.address == new.address;
+    for old in before {
+        if !pool.members.iter().any(|(_, new)| succeeds(old, new)) {
+            old.close();
+        }
+    }
+    let member = |(ix, new): (BackendIx, &Arc<Backend>)| {
+        let old = before.iter().find(|old| succeeds(old, new));
+        Rc::new(match old {
+            Some(old) => Member::succeeding(ix, Arc::clone(new), old),
+            None => Member::new(ix, Arc::clone(new)),
+        })
+    };
+    pool.members.iter().map(member).collect()
 }

@@ -1,5 +1,6 @@
 //! What crosses between the planes: one immutable snapshot one way, reports the other.
 
+pub mod carried;
 pub mod phases;
 pub mod published;
 pub mod reports;
@@ -9,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::cidr::PrefixSet;
+use crate::base::settings::Settings;
 use crate::message::field::Underscores;
-use crate::net::listen::ListenAddress;
+use crate::net::descriptors;
+use crate::net::listen::{Bound, ListenAddress};
 use crate::pool::Pool;
 use crate::pool::standing::Standing;
 use crate::route::Routes;
@@ -20,8 +23,14 @@ use crate::route::Routes;
 pub struct Snapshot {
     /// What the configuration said; shared by all snapshots made from it.
     pub plan: Arc<Plan>,
+    /// Grows with every plan; tells one from the next.
+    pub epoch: u64,
     /// One per pool, in the plan's order.
     pub standings: Vec<Arc<Standing>>,
+    /// The listeners' sockets, in the plan's order.
+    pub bound: Vec<Arc<Bound>>,
+    /// Connections that may be open, over all workers.
+    pub max_open: u32,
 }
 
 /// The configuration, parsed into types that cannot be wrong.
@@ -43,10 +52,12 @@ pub struct Plan {
     pub pools: Vec<Arc<Pool>>,
     /// How homing stops.
     pub shutdown: Shutdown,
+    /// What stands outside of listeners, routes and pools, as it is in effect.
+    pub settings: Settings,
 }
 
 /// An address that we accept on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its name in configuration, logs and metrics.
     pub name: Arc<str>,
@@ -76,6 +87,8 @@ pub struct Listener {
     pub max_connections: u32,
     /// Connections at once of one client address (IPv6: of one /64) on this listener; 0 is no limit.
     pub max_connections_per_address: u32,
+    /// Its section of the configuration as it is in effect.
+    pub settings: Settings,
 }
 
 /// Bounds on what a client may send, and a backend may answer.
@@ -150,11 +163,34 @@ pub struct Shutdown {
     pub drain: Duration,
 }
 
+impl Plan {
+    /// Connections that may be open with so many descriptors: what is configured, if there are descriptors for it.
+    ///
+    /// # Errors
+    /// They do not suffice; what would.
+    pub fn max_open(&self, descriptors: u64) -> Result<u32, String> {
+        let fit = descriptors::connections(descriptors);
+        let own = self.max_connections.map(|n| (n, String::new()));
+        let of_listeners =
+            self.listeners.iter().map(|l| (l.max_connections, format!(" of listener \"{}\"", l.name)));
+        match own.into_iter().chain(of_listeners).find(|(n, _)| *n > fit) {
+            None => Ok(self.max_connections.unwrap_or(fit)),
+            Some((n, whose)) => {
+                let needed = descriptors::needed(n);
+                Err(format!(
+                    "max_connections = {n}{whose} needs {needed} descriptors and this process may have {descriptors}; \
+                     allow more (ulimit -n {needed}, or LimitNOFILE={needed} in a systemd unit), or set at most {fit}"
+                ))
+            }
+        }
+    }
+}
+
 impl Snapshot {
-    /// The first snapshot of a plan: no verdicts yet.
+    /// The first snapshot of a plan: no verdicts yet, and no sockets.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
         let standings = plan.pools.iter().map(|p| Arc::new(Standing::initial(&p.members))).collect();
-        Self { plan, standings }
+        Self { plan, epoch: 0, standings, bound: Vec::new(), max_open: u32::MAX }
     }
 }

@@ -16,7 +16,7 @@ pub enum Phase {
     Notice,
     /// Listeners are closed; requests in flight may end.
     Drain,
-    /// Every connection is closed now.
+    /// Every connection is closed now; a tunnel after a last word.
     Cut,
 }
 

@@ -14,6 +14,8 @@ const WAITING: usize = 4096;
 /// Something a worker saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
+    /// Which plan the places are of.
+    pub epoch: u64,
     /// The pool, by place in the snapshot.
     pub pool: usize,
     /// The backend.
@@ -119,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn more_reports_than_may_wait_are_counted() {
         let (reporter, mut reports) = channel();
-        let report = Report { pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
+        let report = Report { epoch: 0, pool: 0, backend: BackendIx(1), outcome: Outcome::Failed };
         (0..WAITING + 3).for_each(|_| reporter.tell(report));
         assert_eq!((reports.dropped().load(Relaxed), reports.next().await), (3, Some(report)));
     }

@@ -1,57 +1,21 @@
 //! Metrics as Prometheus' text, format 0.0.4.
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 //!
-//! Gauges of live things (sessions, requests in flight, states) are handed in by whoever owns them, as [`Live`].
+//! What is to be seen, and in which order, the present plan says ([`Live::names`]): series of what it no longer has
+//! are left out.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::histogram::{BOUNDS, Totals};
-use super::metrics::{BackendShard, CLASSES, Counter, ListenerShard, Metrics, PoolShard};
+use super::live::{BackendLive, BackendState, DrainLive, Live, TableLive};
+use super::metrics::Metrics;
 use super::process::Process;
-use super::reasons::{Rejection, UpstreamError};
+use super::reasons::{Rejection, SnapshotEnd, UpstreamError};
+use super::totals::{BackendTotals, CLASSES, ListenerTotals, PoolTotals};
 
 /// What `Content-Type` says of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// What is true now and counted elsewhere.
-pub trait Live {
-    /// The backend at this place of this pool.
-    fn backend(&self, pool: usize, backend: usize) -> BackendLive;
-    /// Reports of workers that the control plane did not get.
-    fn reports_dropped(&self) -> u64;
-}
-
-/// What is true of one backend now.
-#[derive(Clone, Copy, Debug)]
-pub struct BackendLive {
-    /// Its state, the one that matters most.
-    pub state: BackendState,
-    /// Its weight.
-    pub weight: u16,
-    /// Requests and tunnels in flight.
-    pub in_flight: u32,
-    /// Requests that wait because it is full.
-    pub waiting: u32,
-    /// Live sessions.
-    pub sessions: u32,
-}
-
-/// A backend's state in one word: of all that is true, the first that keeps new sessions away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BackendState {
-    /// Serves everybody.
-    Up,
-    /// Serves everybody; no check has said so yet.
-    Unknown,
-    /// Closed to new sessions for a while by failures.
-    Ejected,
-    /// Closed to new sessions by the operator.
-    Drain,
-    /// Closed by checks.
-    Down,
-    /// Closed by the operator.
-    Maint,
-}
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -61,168 +25,273 @@ enum Kind {
 }
 
 /// The text as it grows.
-struct Text<'a> {
+struct Text {
     out: String,
-    metrics: &'a Metrics,
     name: &'static str,
 }
 
-/// One counter of a part of a shard.
-type Of<T> = fn(&T) -> &Counter;
+/// A label's name and value.
+type Label<'a> = (&'a str, &'a str);
 
-impl BackendState {
-    /// Every state, in declaration order.
-    pub const ALL: [Self; 6] = [Self::Up, Self::Unknown, Self::Ejected, Self::Drain, Self::Down, Self::Maint];
-
-    /// As a label and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Unknown => "unknown",
-            Self::Ejected => "ejected",
-            Self::Drain => "drain",
-            Self::Down => "down",
-            Self::Maint => "maint",
-        }
-    }
+/// Everything by name, read once per scrape.
+struct Seen {
+    listeners: Vec<(Arc<str>, ListenerTotals)>,
+    pools: Vec<PoolSeen>,
 }
+
+struct PoolSeen {
+    name: Arc<str>,
+    totals: PoolTotals,
+    table: Option<TableLive>,
+    backends: Vec<BackendSeen>,
+}
+
+struct BackendSeen {
+    id: Arc<str>,
+    totals: BackendTotals,
+    live: BackendLive,
+}
+
+/// One figure of what was read.
+type Of<T, N = u64> = fn(&T) -> N;
 
 impl Metrics {
     /// All series as text.
     #[must_use]
     pub fn render(&self, live: &dyn Live) -> String {
-        let mut text = Text { out: String::with_capacity(16 * 1024), metrics: self, name: "" };
+        let seen = Seen::new(self, live);
+        let mut text = Text { out: String::with_capacity(16 * 1024), name: "" };
         text.family("homing_build_info", Kind::Gauge, "1, labelled with the version.");
         text.line(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-        text.listeners();
-        text.pools();
-        text.backends();
-        text.live(live);
-        text.whole_process(live);
+        text.config(self);
+        text.listeners(&seen);
+        text.pools(&seen, self.layout.affinity);
+        text.backends(&seen);
+        text.live(&seen);
+        text.drains(&seen);
+        text.tables(&seen);
+        text.whole_process(self, live);
         text.out
     }
 }
 
-impl Text<'_> {
-    fn listeners(&mut self) {
-        self.family("homing_connections", Kind::Gauge, "Client connections open now.");
-        self.each_listener(|text, labels, shards| {
-            let (opened, closed) = (sum(shards, |s| &s.opened), sum(shards, |s| &s.closed));
-            text.line(labels, opened.saturating_sub(closed));
+impl Seen {
+    fn new(metrics: &Metrics, live: &dyn Live) -> Self {
+        let names = live.names();
+        let listeners = names.listeners.into_iter().map(|name| {
+            let totals = metrics.listener_totals(&name);
+            (name, totals)
         });
-        self.family("homing_connections_total", Kind::Counter, "Client connections accepted.");
-        self.each_listener(|text, labels, shards| text.line(labels, sum(shards, |s| &s.opened)));
-        self.family("homing_connections_rejected_total", Kind::Counter, "Client connections turned away.");
-        self.each_listener(|text, labels, shards| {
-            for why in Rejection::ALL {
-                let n: u64 = shards.iter().map(|s| s.rejected[why as usize].get()).sum();
-                text.line(&[labels[0], ("reason", why.as_str())], n);
-            }
+        let pools = names.pools.into_iter().enumerate().map(|(p, pool)| PoolSeen {
+            totals: metrics.pool_totals(&pool.name),
+            table: live.table(p),
+            backends: (pool.backends.into_iter().enumerate())
+                .map(|(b, id)| BackendSeen {
+                    totals: metrics.backend_totals(&pool.name, &id),
+                    live: live.backend(p, b),
+                    id,
+                })
+                .collect(),
+            name: pool.name,
         });
+        Self { listeners: listeners.collect(), pools: pools.collect() }
     }
 
-    fn pools(&mut self) {
-        self.family("homing_requests_total", Kind::Counter, "Requests ended, by class of the status sent.");
-        self.each_pool(|text, pool, shards| {
-            for (class, code) in CLASSES.iter().enumerate() {
-                let n: u64 = shards.iter().map(|s| s.by_class[class].get()).sum();
-                text.line(&[pool, ("code", code)], n);
+    fn pools(&self) -> impl Iterator<Item = (Label<'_>, &PoolSeen)> {
+        self.pools.iter().map(|pool| (("pool", &*pool.name), pool))
+    }
+
+    fn backends(&self) -> impl Iterator<Item = ([Label<'_>; 2], &BackendSeen)> {
+        self.pools().flat_map(|(label, pool)| {
+            pool.backends.iter().map(move |backend| ([label, ("backend", &*backend.id)], backend))
+        })
+    }
+}
+
+impl Text {
+    fn config(&mut self, metrics: &Metrics) {
+        let config = metrics.config();
+        self.family("homing_config_info", Kind::Gauge, "1, labelled with the configuration's hash.");
+        if let Some(hash) = &config.hash {
+            self.line(&[("hash", hash)], 1);
+        }
+        self.family("homing_config_reloads_total", Kind::Counter, "Reloads of the configuration.");
+        self.line(&[("result", "ok")], config.reloads);
+        self.line(&[("result", "refused")], config.refused);
+        self.family(
+            "homing_config_last_reload_timestamp_seconds",
+            Kind::Gauge,
+            "When a configuration was last loaded or refused, in seconds since 1970.",
+        );
+        self.line(&[], config.last_at.0);
+        self.family("homing_config_last_reload_success", Kind::Gauge, "0 if it was refused.");
+        self.line(&[], u8::from(!config.last_refused));
+    }
+
+    fn listeners(&mut self, seen: &Seen) {
+        let each = || seen.listeners.iter().map(|(name, totals)| (("listener", &**name), totals));
+        self.family("homing_connections", Kind::Gauge, "Client connections open now.");
+        each().for_each(|(label, t)| self.line(&[label], t.opened.saturating_sub(t.closed)));
+        self.family("homing_connections_total", Kind::Counter, "Client connections accepted.");
+        each().for_each(|(label, t)| self.line(&[label], t.opened));
+        self.family("homing_connections_rejected_total", Kind::Counter, "Client connections turned away.");
+        for (label, totals) in each() {
+            for (why, n) in Rejection::ALL.iter().zip(totals.rejected) {
+                self.line(&[label, ("reason", why.as_str())], n);
             }
-        });
+        }
+    }
+
+    fn pools(&mut self, seen: &Seen, affinity: &[(&str, &str)]) {
+        self.family("homing_requests_total", Kind::Counter, "Requests ended, by class of the status sent.");
+        for (pool, it) in seen.pools() {
+            for (code, n) in CLASSES.iter().zip(it.totals.by_class) {
+                self.line(&[pool, ("code", code)], n);
+            }
+        }
         self.family("homing_request_duration_seconds", Kind::Histogram, "Head read to response sent.");
-        self.each_pool(|text, pool, shards| {
-            let mut totals = Totals::default();
-            shards.iter().for_each(|s| s.duration.add_to(&mut totals));
-            text.histogram(pool, &totals);
-        });
-        let counters: [(_, _, Of<PoolShard>); 6] = [
-            ("homing_request_bytes_total", "Bytes of request bodies received.", |s| &s.bytes_in),
-            ("homing_response_bytes_total", "Bytes of response bodies sent.", |s| &s.bytes_out),
-            ("homing_upstream_retries_total", "Requests tried again, elsewhere or once more at home.", |s| {
-                &s.retries
+        seen.pools().for_each(|(pool, it)| self.histogram(pool, &it.totals.duration));
+        let counters: [(_, _, Of<PoolTotals>); 6] = [
+            ("homing_request_bytes_total", "Bytes of request bodies received.", |t| t.bytes_in),
+            ("homing_response_bytes_total", "Bytes of response bodies sent.", |t| t.bytes_out),
+            ("homing_upstream_retries_total", "Requests tried again, elsewhere or once more at home.", |t| {
+                t.retries
             }),
-            ("homing_upstream_replays_total", "Requests sent again after a stale connection.", |s| {
-                &s.replays
+            ("homing_upstream_replays_total", "Requests sent again after a stale connection.", |t| t.replays),
+            ("homing_upstream_retries_denied_total", "Retries left out: their budget was used up.", |t| {
+                t.denied
             }),
-            ("homing_upstream_retries_denied_total", "Retries left out: their budget was used up.", |s| {
-                &s.denied
-            }),
-            ("homing_requests_queued_total", "Requests that waited for a full backend.", |s| &s.queued),
+            ("homing_requests_queued_total", "Requests that waited for a full backend.", |t| t.queued),
         ];
         for (name, help, of) in counters {
             self.family(name, Kind::Counter, help);
-            self.each_pool(|text, pool, shards| text.line(&[pool], sum(shards, of)));
+            seen.pools().for_each(|(pool, it)| self.line(&[pool], of(&it.totals)));
         }
         self.family("homing_affinity_total", Kind::Counter, "Requests by what became of their session.");
-        self.each_pool(|text, pool, shards| {
-            for (i, (result, reason)) in text.metrics.layout.affinity.iter().enumerate() {
-                let n = shards.iter().filter_map(|s| s.affinity.get(i)).map(Counter::get).sum::<u64>();
-                text.line(&[pool, ("result", result), ("reason", reason)], n);
+        for (pool, it) in seen.pools() {
+            for ((result, reason), n) in affinity.iter().zip(&it.totals.affinity) {
+                self.line(&[pool, ("result", result), ("reason", reason)], n);
             }
-        });
+        }
     }
 
-    fn backends(&mut self) {
-        let counters: [(_, _, Of<BackendShard>); 3] = [
-            ("homing_upstream_requests_total", "Requests sent; each try counts.", |s| &s.requests),
-            ("homing_upstream_connects_total", "Connections made.", |s| &s.connects),
-            ("homing_upstream_reuses_total", "Requests sent on a kept connection.", |s| &s.reuses),
-        ];
-        for (name, help, of) in counters {
-            self.family(name, Kind::Counter, help);
-            self.each_backend(|text, labels, shards, _| text.line(labels, sum(shards, of)));
-        }
-        self.family("homing_upstream_errors_total", Kind::Counter, "Requests that a backend failed.");
-        self.each_backend(|text, [pool, backend], shards, _| {
-            for how in UpstreamError::ALL {
-                let n: u64 = shards.iter().map(|s| s.errors[how as usize].get()).sum();
-                text.line(&[*pool, *backend, ("reason", how.as_str())], n);
-            }
+    fn backends(&mut self, seen: &Seen) {
+        self.each(
+            seen,
+            Kind::Counter,
+            "homing_upstream_requests_total",
+            "Requests sent; each try counts.",
+            |b| b.totals.requests,
+        );
+        self.each(seen, Kind::Counter, "homing_upstream_connects_total", "Connections made.", |b| {
+            b.totals.connects
         });
-        self.family("homing_upstream_connections_idle", Kind::Gauge, "Kept connections idle now.");
-        self.each_backend(|text, labels, shards, _| {
-            text.line(labels, sum(shards, |s| &s.idle));
+        self.each(
+            seen,
+            Kind::Counter,
+            "homing_upstream_reuses_total",
+            "Requests sent on a kept connection.",
+            |b| b.totals.reuses,
+        );
+        self.family("homing_upstream_errors_total", Kind::Counter, "Requests that a backend failed.");
+        for ([pool, backend], it) in seen.backends() {
+            for (how, n) in UpstreamError::ALL.iter().zip(it.totals.errors) {
+                self.line(&[pool, backend, ("reason", how.as_str())], n);
+            }
+        }
+        self.each(seen, Kind::Gauge, "homing_upstream_connections_idle", "Kept connections idle now.", |b| {
+            b.totals.idle
         });
         self.family("homing_check_total", Kind::Counter, "Active checks ended.");
-        self.each_backend(|text, [pool, backend], _, (p, b)| {
-            let Some(checks) = text.metrics.control.pools.get(p).and_then(|c| c.get(b)) else { return };
-            text.line(&[*pool, *backend, ("result", "good")], checks.good.get());
-            text.line(&[*pool, *backend, ("result", "bad")], checks.bad.get());
-        });
-        self.family("homing_backend_state_changes_total", Kind::Counter, "Changes of availability.");
-        self.each_backend(|text, labels, _, (p, b)| {
-            let Some(checks) = text.metrics.control.pools.get(p).and_then(|c| c.get(b)) else { return };
-            text.line(labels, checks.changes.get());
-        });
+        for ([pool, backend], it) in seen.backends() {
+            self.line(&[pool, backend, ("result", "good")], it.totals.good_checks);
+            self.line(&[pool, backend, ("result", "bad")], it.totals.bad_checks);
+        }
+        self.each(
+            seen,
+            Kind::Counter,
+            "homing_backend_state_changes_total",
+            "Changes of availability.",
+            |b| b.totals.state_changes,
+        );
     }
 
-    fn live(&mut self, live: &dyn Live) {
+    fn live(&mut self, seen: &Seen) {
         self.family("homing_requests_in_flight", Kind::Gauge, "Requests and tunnels at a backend now.");
-        self.each_pool_named(|text, pool, p, backends| {
-            let n: u64 = (0..backends).map(|b| u64::from(live.backend(p, b).in_flight)).sum();
-            text.line(&[pool], n);
+        for (pool, it) in seen.pools() {
+            let n: u64 = it.backends.iter().map(|b| u64::from(b.live.in_flight)).sum();
+            self.line(&[pool], n);
+        }
+        self.each(seen, Kind::Gauge, "homing_tunnels", "Tunnels to this backend now.", |b| {
+            b.live.tunnels.into()
         });
         self.family("homing_backend_state", Kind::Gauge, "1 for the state the backend is in.");
-        self.each_backend(|text, [pool, backend], _, (p, b)| {
-            let now = live.backend(p, b).state;
+        for ([pool, backend], it) in seen.backends() {
             for state in BackendState::ALL {
-                text.line(&[*pool, *backend, ("state", state.as_str())], u8::from(state == now));
+                self.line(&[pool, backend, ("state", state.as_str())], u8::from(state == it.live.state));
             }
+        }
+        self.each(seen, Kind::Gauge, "homing_backend_weight", "Share of new sessions.", |b| {
+            b.live.weight.into()
         });
-        self.family("homing_backend_weight", Kind::Gauge, "Share of new sessions.");
-        self.each_backend(|text, labels, _, (p, b)| text.line(labels, live.backend(p, b).weight));
-        self.family("homing_requests_waiting", Kind::Gauge, "Requests that wait for this full backend now.");
-        self.each_backend(|text, labels, _, (p, b)| text.line(labels, live.backend(p, b).waiting));
-        self.family("homing_sessions", Kind::Gauge, "Live sessions.");
-        self.each_backend(|text, labels, _, (p, b)| text.line(labels, live.backend(p, b).sessions));
+        self.each(
+            seen,
+            Kind::Gauge,
+            "homing_requests_waiting",
+            "Requests that wait for this full backend now.",
+            |b| b.live.waiting.into(),
+        );
+        self.each(seen, Kind::Gauge, "homing_sessions", "Live sessions.", |b| b.live.sessions.into());
     }
 
-    fn whole_process(&mut self, live: &dyn Live) {
-        let (metrics, shards) = (self.metrics, &self.metrics.shards);
+    fn drains(&mut self, seen: &Seen) {
+        let gauges: [(_, _, Of<DrainLive, Option<u32>>); 3] = [
+            ("homing_drain_sessions_remaining", "Sessions that a draining backend still has.", |d| {
+                Some(d.sessions)
+            }),
+            ("homing_drain_started_timestamp_seconds", "When its drain began, since 1970.", |d| {
+                Some(d.started.0)
+            }),
+            (
+                "homing_drain_deadline_timestamp_seconds",
+                "When its drain ends, if it must, since 1970.",
+                |d| d.deadline.map(|at| at.0),
+            ),
+        ];
+        for (name, help, of) in gauges {
+            self.family(name, Kind::Gauge, help);
+            for (labels, it) in seen.backends() {
+                if let Some(n) = it.live.drain.as_ref().and_then(of) {
+                    self.line(&labels, n);
+                }
+            }
+        }
+    }
+
+    fn tables(&mut self, seen: &Seen) {
+        let each = || seen.pools().filter_map(|(pool, it)| Some((pool, it, it.table?)));
+        self.family("homing_session_table_entries", Kind::Gauge, "Sessions in the pool's table.");
+        each().for_each(|(pool, _, table)| self.line(&[pool], table.entries));
+        self.family("homing_session_table_bytes", Kind::Gauge, "Bytes that the table takes.");
+        each().for_each(|(pool, _, table)| self.line(&[pool], table.bytes));
+        self.family("homing_session_evictions_total", Kind::Counter, "Sessions that made room for others.");
+        for (pool, _, table) in each() {
+            self.line(&[pool, ("reason", "live")], table.evicted_live);
+            self.line(&[pool, ("reason", "expired")], table.evicted_expired);
+        }
+        self.family("homing_session_snapshots_total", Kind::Counter, "Snapshots of the table, by their end.");
+        for (pool, it, _) in each() {
+            for (how, n) in SnapshotEnd::ALL.iter().zip(it.totals.snapshots) {
+                self.line(&[pool, ("result", how.as_str())], n);
+            }
+        }
+    }
+
+    fn whole_process(&mut self, metrics: &Metrics, live: &dyn Live) {
+        let shards = &metrics.shards;
         self.family("homing_refusals_total", Kind::Counter, "Requests refused before a pool was found.");
         for (i, reason) in metrics.layout.refusals.iter().enumerate() {
-            let n = shards.iter().filter_map(|s| s.refusals.get(i)).map(Counter::get).sum::<u64>();
+            let n: u64 = shards.iter().filter_map(|s| s.refusals.get(i)).map(|c| c.get()).sum();
             self.line(&[("reason", reason)], n);
         }
         let panics = shards.iter().map(|s| s.panics.get()).sum();
@@ -249,47 +318,19 @@ impl Text<'_> {
         self.line(&[], process.start_seconds);
     }
 
-    fn each_listener(&mut self, write: impl Fn(&mut Self, &[(&str, &str); 1], &[&ListenerShard])) {
-        let metrics = self.metrics;
-        for (i, name) in metrics.layout.listeners.iter().enumerate() {
-            let shards: Vec<_> = metrics.shards.iter().map(|s| s.listener(i)).collect();
-            write(self, &[("listener", name)], &shards);
-        }
+    /// A family of one sample per backend.
+    fn each(&mut self, seen: &Seen, kind: Kind, name: &'static str, help: &str, of: Of<BackendSeen>) {
+        self.family(name, kind, help);
+        seen.backends().for_each(|(labels, it)| self.line(&labels, of(it)));
     }
 
-    fn each_pool(&mut self, write: impl Fn(&mut Self, (&str, &str), &[&PoolShard])) {
-        self.each_pool_named(|text, label, p, _| {
-            let shards: Vec<_> = text.metrics.shards.iter().map(|s| s.pool(p)).collect();
-            write(text, label, &shards);
-        });
-    }
-
-    fn each_pool_named(&mut self, write: impl Fn(&mut Self, (&str, &str), usize, usize)) {
-        for (p, pool) in self.metrics.layout.pools.iter().enumerate() {
-            write(self, ("pool", &pool.name), p, pool.backends.len());
-        }
-    }
-
-    fn each_backend(
-        &mut self,
-        write: impl Fn(&mut Self, &[(&str, &str); 2], &[&BackendShard], (usize, usize)),
-    ) {
-        let metrics = self.metrics;
-        for (p, pool) in metrics.layout.pools.iter().enumerate() {
-            for (b, backend) in pool.backends.iter().enumerate() {
-                let shards: Vec<_> = metrics.shards.iter().map(|s| s.pool(p).backend(b)).collect();
-                write(self, &[("pool", &pool.name), ("backend", backend)], &shards, (p, b));
-            }
-        }
-    }
-
-    fn histogram(&mut self, pool: (&str, &str), totals: &Totals) {
+    fn histogram(&mut self, pool: Label<'_>, totals: &Totals) {
         let mut below = 0;
         for ((_, le), n) in BOUNDS.iter().zip(&totals.buckets) {
             below += n;
             self.sample("_bucket", &[pool, ("le", le)], below);
         }
-        let count: u64 = totals.buckets.iter().sum();
+        let count = totals.count();
         self.sample("_bucket", &[pool, ("le", "+Inf")], count);
         self.sample(
             "_sum",
@@ -311,11 +352,11 @@ impl Text<'_> {
         }
     }
 
-    fn line(&mut self, labels: &[(&str, &str)], value: impl Display) {
+    fn line(&mut self, labels: &[Label<'_>], value: impl Display) {
         self.sample("", labels, value);
     }
 
-    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
+    fn sample(&mut self, suffix: &str, labels: &[Label<'_>], value: impl Display) {
         use std::fmt::Write as _;
         self.out.push_str(self.name);
         self.out.push_str(suffix);
@@ -332,10 +373,6 @@ impl Text<'_> {
         // Writing to a String does not fail.
         let _ = writeln!(self.out, " {value}");
     }
-}
-
-fn sum<T>(shards: &[&T], of: Of<T>) -> u64 {
-    shards.iter().map(|s| of(s).get()).sum()
 }
 
 fn push_escaped(out: &mut String, text: &str) {

@@ -1,6 +1,6 @@
-//! Durations in log-linear buckets, 0.5 ms to 60 s; one writer, read by the scrape.
+//! Durations in log-linear buckets, 0.5 ms to 60 s; one writer, read by the scrape and by the page.
 
-use super::metrics::Counter;
+use super::shards::Counter;
 
 /// Upper bounds in microseconds with the text of the `le` label in seconds: 1, 2.5, 5 to a decade.
 pub(super) const BOUNDS: [(u64, &str); 16] = [
@@ -33,7 +33,7 @@ pub(super) struct Histogram {
 
 /// What all workers' histograms add up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
+pub struct Totals {
     /// By bucket, not cumulated.
     pub(super) buckets: [u64; BOUNDS.len() + 1],
     /// Microseconds in all.
@@ -59,6 +59,37 @@ impl Histogram {
     }
 }
 
+impl Totals {
+    /// Observations in all.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// The duration in seconds that the share `q` (0 to 1) of what was observed after `since` did not exceed; nothing
+    /// if nothing was. Within a bucket observations count as spread evenly, and what is above the last bound as on it,
+    /// as Prometheus' `histogram_quantile` has it: it is as exact as the buckets are narrow.
+    #[must_use]
+    pub fn quantile(&self, since: &Self, q: f64) -> Option<f64> {
+        let mut fresh = self.buckets;
+        fresh.iter_mut().zip(since.buckets).for_each(|(n, before)| *n = n.saturating_sub(before));
+        let count: u64 = fresh.iter().sum();
+        if count == 0 || !(0.0..=1.0).contains(&q) {
+            return None;
+        }
+        let rank = q * count as f64;
+        let (mut below, mut lower) = (0.0, 0.0);
+        for ((bound, _), n) in BOUNDS.iter().zip(fresh) {
+            let (n, upper) = (n as f64, *bound as f64 / 1e6);
+            if n > 0.0 && below + n >= rank {
+                return Some(lower + (upper - lower) * (rank - below) / n);
+            }
+            (below, lower) = (below + n, upper);
+        }
+        Some(lower)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +104,43 @@ mod tests {
             assert_eq!(totals.buckets.iter().position(|&n| n == 1), Some(bucket), "{micros}");
             assert_eq!((totals.buckets.iter().sum::<u64>(), totals.sum), (1, micros));
         }
+    }
+
+    #[test]
+    fn a_quantile_is_that_of_the_window() {
+        let histogram = Histogram::default();
+        let read = || {
+            let mut totals = Totals::default();
+            histogram.add_to(&mut totals);
+            totals
+        };
+        let check = |since: &Totals, q: f64, expected: Option<f64>| {
+            let is = read().quantile(since, q);
+            let same = match (is, expected) {
+                (Some(is), Some(expected)) => (is - expected).abs() < 1e-9,
+                (is, expected) => is == expected,
+            };
+            assert!(same, "{q}: {is:?}, not {expected:?}");
+        };
+        let start = read();
+        check(&start, 0.5, None);
+        // Four within 5 to 10 ms, one within 50 to 100 ms.
+        (0..4).for_each(|_| histogram.observe(7_000));
+        histogram.observe(80_000);
+        check(&start, 0.0, Some(0.005));
+        check(&start, 0.4, Some(0.0075));
+        check(&start, 0.8, Some(0.010));
+        check(&start, 1.0, Some(0.1));
+        check(&start, 1.1, None);
+        check(&start, f64::NAN, None);
+        // Only what came since counts; above every bound is the last of them.
+        let later = read();
+        check(&later, 0.99, None);
+        (0..2).for_each(|_| histogram.observe(400));
+        check(&later, 0.5, Some(0.000_25));
+        histogram.observe(600_000_000);
+        check(&later, 0.99, Some(60.0));
+        assert_eq!((read().count(), later.count()), (8, 5));
     }
 
     #[test]

@@ -1,29 +1,40 @@
-//! What workers count: one shard per worker with one writer each; the scrape adds them up.
+//! All counters, by name: of listeners, of pools, and of the backends of pools.
 //!
-//! An increment is a load and a store of a word that only this worker writes: no lock prefix, no shared cache line.
-//! Every series exists from the start and is found by place, so the path of a request never looks up a name, and
-//! nothing that a client sends becomes a label. A place that does not exist counts into a shard nobody reads.
-//! The text form is in [`super::exposition`].
+//! A series is found by its name, so what stays in the configuration goes on counting, wherever the file puts it and
+//! whatever comes or goes beside it. Names are those of the configuration: nothing that a client sends becomes one.
+//! Each series has a block per worker ([`super::shards`]), handed out once per view; the lock here is taken by who
+//! builds a view, by the control plane and by the scrape, never by a request. A block that is held stays valid when
+//! its series is dropped; it is only seen no more. The text form is in [`super::exposition`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 
-use super::histogram::Histogram;
-use super::reasons::{Rejection, UpstreamError};
+use parking_lot::Mutex;
 
-/// Whose series there are. Reasons and listeners are told by their place in these lists.
+use super::reasons::SnapshotEnd;
+use super::shards::{BackendShard, ListenerShard, PoolCounters, PoolShard, Shard};
+use super::totals::{BackendTotals, ListenerTotals, PoolTotals};
+use crate::base::time::UnixSeconds;
+
+/// What does not change while the process runs. Reasons are told by their place in these lists.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
     /// Threads of the data plane.
     pub workers: usize,
-    /// Listeners by name.
-    pub listeners: Vec<Arc<str>>,
-    /// Pools with their backends.
-    pub pools: Vec<PoolNames>,
     /// Affinity reasons as (result, reason).
     pub affinity: &'static [(&'static str, &'static str)],
     /// Why homing itself refuses a request before a pool is found.
     pub refusals: &'static [&'static str],
+}
+
+/// Whose series there are, in the order of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Listeners.
+    pub listeners: Vec<Arc<str>>,
+    /// Pools with their backends.
+    pub pools: Vec<PoolNames>,
 }
 
 /// One pool's names.
@@ -39,102 +50,183 @@ pub struct PoolNames {
 #[derive(Debug)]
 pub struct Metrics {
     pub(super) layout: Layout,
-    pub(super) shards: Vec<Arc<Shard>>,
-    pub(super) control: ControlShard,
+    pub(super) shards: Box<[Arc<Shard>]>,
     pub(super) log_dropped: Arc<AtomicU64>,
+    series: Mutex<Series>,
+    config: Mutex<ConfigFigures>,
 }
 
-/// One worker's counters. Shared with the scrape, written by that worker alone.
+/// Which configuration is in force, and how it came to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigFigures {
+    /// Its hash; nothing before one was loaded.
+    pub hash: Option<Arc<str>>,
+    /// Reloads that took effect. The start is none.
+    pub reloads: u64,
+    /// Reloads that were refused.
+    pub refused: u64,
+    /// When a configuration was last loaded or refused.
+    pub last_at: UnixSeconds,
+    /// Whether it was refused.
+    pub last_refused: bool,
+}
+
+#[derive(Debug, Default)]
+struct Series {
+    listeners: BTreeMap<Arc<str>, Blocks<ListenerShard>>,
+    pools: BTreeMap<Arc<str>, PoolSeries>,
+}
+
 #[derive(Debug)]
-#[repr(align(64))]
-pub struct Shard {
-    pub(super) listeners: Box<[ListenerShard]>,
-    pub(super) pools: Box<[PoolShard]>,
-    pub(super) refusals: Box<[Counter]>,
-    pub(super) panics: Counter,
-    /// Stand-ins for places that do not exist; never read.
-    spare: Box<(ListenerShard, PoolShard)>,
+struct PoolSeries {
+    blocks: Blocks<PoolCounters>,
+    backends: BTreeMap<Arc<str>, BackendSeries>,
+    snapshots: [u64; SnapshotEnd::ALL.len()],
 }
 
-/// One worker's counters of one listener.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub struct ListenerShard {
-    pub(super) opened: Counter,
-    pub(super) closed: Counter,
-    pub(super) rejected: [Counter; Rejection::ALL.len()],
-}
-
-/// One worker's counters of one pool.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub struct PoolShard {
-    pub(super) by_class: [Counter; CLASSES.len()],
-    pub(super) bytes_in: Counter,
-    pub(super) bytes_out: Counter,
-    pub(super) duration: Histogram,
-    pub(super) retries: Counter,
-    pub(super) replays: Counter,
-    pub(super) denied: Counter,
-    pub(super) queued: Counter,
-    pub(super) affinity: Box<[Counter]>,
-    pub(super) backends: Box<[BackendShard]>,
-    spare: BackendShard,
-}
-
-/// One worker's counters of one backend.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub struct BackendShard {
-    pub(super) requests: Counter,
-    pub(super) errors: [Counter; UpstreamError::ALL.len()],
-    pub(super) connects: Counter,
-    pub(super) reuses: Counter,
-    pub(super) idle: Counter,
-}
-
-/// The control plane's counters, written by its thread alone.
 #[derive(Debug)]
-pub struct ControlShard {
-    pub(super) pools: Box<[Box<[Checks]>]>,
+struct BackendSeries {
+    blocks: Blocks<BackendShard>,
+    good_checks: u64,
+    bad_checks: u64,
+    state_changes: u64,
 }
 
-/// What the control plane counts of one backend.
-#[derive(Debug, Default)]
-pub(super) struct Checks {
-    pub(super) good: Counter,
-    pub(super) bad: Counter,
-    pub(super) changes: Counter,
-}
-
-/// A counter with one writer.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-/// The classes of status codes, as labels.
-pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// One block per worker.
+#[derive(Debug)]
+struct Blocks<T>(Box<[Arc<T>]>);
 
 impl Metrics {
-    /// Every series at zero.
+    /// No series yet but those of the process.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
-        let shards = (0..layout.workers.max(1)).map(|_| Arc::new(Shard::new(&layout))).collect();
-        let control =
-            ControlShard { pools: layout.pools.iter().map(|p| defaults(p.backends.len())).collect() };
-        Self { layout, shards, control, log_dropped: Arc::new(AtomicU64::new(0)) }
+        let shards = Blocks::new(layout.workers, || Shard::new(layout.refusals.len())).0;
+        Self {
+            layout,
+            shards,
+            log_dropped: Arc::default(),
+            series: Mutex::default(),
+            config: Mutex::default(),
+        }
     }
 
-    /// The shard of one worker. Workers are counted from 0; one too many shares with an earlier one, and their
-    /// counts may then lose against each other.
+    /// What a worker counts of no listener and no pool. Workers are counted from 0; one too many shares its blocks,
+    /// here and below, with an earlier one, and their counts may then lose against each other.
     #[must_use]
     pub fn shard(&self, worker: usize) -> Arc<Shard> {
         Arc::clone(&self.shards[worker % self.shards.len()])
     }
 
-    /// The control plane's counters.
+    /// What a worker counts of a listener.
     #[must_use]
-    pub const fn control(&self) -> &ControlShard {
-        &self.control
+    pub fn listener(&self, worker: usize, name: &str) -> Arc<ListenerShard> {
+        let mut series = self.series.lock();
+        let new = || Blocks::new(self.layout.workers, ListenerShard::default);
+        series.listeners.entry(name.into()).or_insert_with(new).of(worker)
+    }
+
+    /// What a worker counts of a pool and of these backends of it, which are found in the handle by their place here.
+    #[must_use]
+    pub fn pool<'a>(
+        &self,
+        worker: usize,
+        name: &str,
+        backends: impl IntoIterator<Item = &'a str>,
+    ) -> Arc<PoolShard> {
+        let mut series = self.series.lock();
+        let pool = series.pool(name, &self.layout);
+        let backends = backends.into_iter().map(|id| pool.backend(id).blocks.of(worker)).collect();
+        Arc::new(PoolShard::new(pool.blocks.of(worker), backends))
+    }
+
+    /// Drops the series of everything that none of `plans` names. After a reload that is the plan in force and the
+    /// one before: what returns with the next goes on where it was.
+    pub fn retain(&self, plans: &[&Names]) {
+        let mut series = self.series.lock();
+        series.listeners.retain(|name, _| plans.iter().any(|plan| plan.listeners.contains(name)));
+        series.pools.retain(|name, pool| {
+            let named = plans.iter().flat_map(|plan| &plan.pools).filter(|p| p.name == *name);
+            let named: Vec<_> = named.collect();
+            pool.backends.retain(|id, _| named.iter().any(|p| p.backends.contains(id)));
+            !named.is_empty()
+        });
+    }
+
+    /// What all workers counted of a listener; zeros for one that has no series.
+    #[must_use]
+    pub fn listener_totals(&self, name: &str) -> ListenerTotals {
+        let mut totals = ListenerTotals::default();
+        if let Some(listener) = self.series.lock().listeners.get(name) {
+            listener.0.iter().for_each(|block| block.add_to(&mut totals));
+        }
+        totals
+    }
+
+    /// What all workers counted of a pool; zeros for one that has no series.
+    #[must_use]
+    pub fn pool_totals(&self, name: &str) -> PoolTotals {
+        let mut totals =
+            PoolTotals { affinity: vec![0; self.layout.affinity.len()], ..PoolTotals::default() };
+        if let Some(pool) = self.series.lock().pools.get(name) {
+            pool.blocks.0.iter().for_each(|block| block.add_to(&mut totals));
+            totals.snapshots = pool.snapshots;
+        }
+        totals
+    }
+
+    /// What all workers counted of a backend, and the control plane; zeros for one that has no series.
+    #[must_use]
+    pub fn backend_totals(&self, pool: &str, backend: &str) -> BackendTotals {
+        let mut totals = BackendTotals::default();
+        if let Some(it) = self.series.lock().pools.get(pool).and_then(|p| p.backends.get(backend)) {
+            it.blocks.0.iter().for_each(|block| block.add_to(&mut totals));
+            totals.good_checks = it.good_checks;
+            totals.bad_checks = it.bad_checks;
+            totals.state_changes = it.state_changes;
+        }
+        totals
+    }
+
+    /// A check of this backend ended.
+    pub fn checked(&self, pool: &str, backend: &str, is_good: bool) {
+        self.backend(pool, backend, |it| {
+            *(if is_good { &mut it.good_checks } else { &mut it.bad_checks }) += 1;
+        });
+    }
+
+    /// This backend's availability changed.
+    pub fn state_changed(&self, pool: &str, backend: &str) {
+        self.backend(pool, backend, |it| it.state_changes += 1);
+    }
+
+    /// A snapshot of a pool's session table was written or read, or could not be.
+    pub fn snapshot_ended(&self, pool: &str, how: SnapshotEnd) {
+        self.series.lock().pool(pool, &self.layout).snapshots[how as usize] += 1;
+    }
+
+    /// The process starts with this configuration.
+    pub fn config_loaded(&self, hash: &str, now: UnixSeconds) {
+        let mut config = self.config.lock();
+        *config = ConfigFigures { hash: Some(hash.into()), last_at: now, last_refused: false, ..*config };
+    }
+
+    /// A reload put this configuration in force.
+    pub fn config_reloaded(&self, hash: &str, now: UnixSeconds) {
+        self.config.lock().reloads += 1;
+        self.config_loaded(hash, now);
+    }
+
+    /// A reload was refused; what was in force stays.
+    pub fn config_refused(&self, now: UnixSeconds) {
+        let mut config = self.config.lock();
+        config.refused += 1;
+        (config.last_at, config.last_refused) = (now, true);
+    }
+
+    /// Which configuration is in force, and how it came to be.
+    #[must_use]
+    pub fn config(&self) -> ConfigFigures {
+        self.config.lock().clone()
     }
 
     /// Where the access log counts lines it had to drop.
@@ -142,176 +234,44 @@ impl Metrics {
     pub const fn log_dropped(&self) -> &Arc<AtomicU64> {
         &self.log_dropped
     }
-}
 
-impl Shard {
-    fn new(layout: &Layout) -> Self {
-        let pool = |backends| PoolShard {
-            affinity: defaults(layout.affinity.len()),
-            backends: defaults(backends),
-            ..PoolShard::default()
-        };
-        Self {
-            listeners: defaults(layout.listeners.len()),
-            pools: layout.pools.iter().map(|p| pool(p.backends.len())).collect(),
-            refusals: defaults(layout.refusals.len()),
-            panics: Counter::default(),
-            spare: Box::new((ListenerShard::default(), pool(0))),
-        }
-    }
-
-    /// The listener at this place.
-    #[must_use]
-    pub fn listener(&self, ix: usize) -> &ListenerShard {
-        self.listeners.get(ix).unwrap_or(&self.spare.0)
-    }
-
-    /// The pool at this place.
-    #[must_use]
-    pub fn pool(&self, ix: usize) -> &PoolShard {
-        self.pools.get(ix).unwrap_or(&self.spare.1)
-    }
-
-    /// A request was refused by homing before a pool was found, for this reason (a place in `Layout::refusals`).
-    pub fn refused(&self, reason: usize) {
-        bump(&self.refusals, reason);
-    }
-
-    /// A panic ended a connection.
-    pub fn panicked(&self) {
-        self.panics.add(1);
+    fn backend(&self, pool: &str, backend: &str, write: impl FnOnce(&mut BackendSeries)) {
+        write(self.series.lock().pool(pool, &self.layout).backend(backend));
     }
 }
 
-impl ListenerShard {
-    /// A connection was accepted and is open.
-    pub fn opened(&self) {
-        self.opened.add(1);
-    }
-
-    /// A connection that was open is closed.
-    pub fn closed(&self) {
-        self.closed.add(1);
-    }
-
-    /// A connection was turned away.
-    pub fn rejected(&self, why: Rejection) {
-        self.rejected[why as usize].add(1);
+impl Series {
+    fn pool(&mut self, name: &str, layout: &Layout) -> &mut PoolSeries {
+        self.pools.entry(name.into()).or_insert_with(|| PoolSeries {
+            blocks: Blocks::new(layout.workers, || PoolCounters::new(layout.affinity.len())),
+            backends: BTreeMap::new(),
+            snapshots: Default::default(),
+        })
     }
 }
 
-impl PoolShard {
-    /// A request of this pool is over: its status, how long it took, and the bytes of both bodies.
-    pub fn finished(&self, status: u16, micros: u64, bytes_in: u64, bytes_out: u64) {
-        bump(&self.by_class, usize::from(status / 100).wrapping_sub(1));
-        self.duration.observe(micros);
-        self.bytes_in.add(bytes_in);
-        self.bytes_out.add(bytes_out);
-    }
-
-    /// A request was placed, or could not be, for this reason (a place in `Layout::affinity`).
-    pub fn affinity(&self, reason: usize) {
-        bump(&self.affinity, reason);
-    }
-
-    /// A request was tried again on another backend.
-    pub fn retried(&self) {
-        self.retries.add(1);
-    }
-
-    /// A request that met a closed kept connection was sent again to the same backend.
-    pub fn replayed(&self) {
-        self.replays.add(1);
-    }
-
-    /// A request was not tried again because the pool's retries had used up their budget.
-    pub fn denied(&self) {
-        self.denied.add(1);
-    }
-
-    /// A request waited for a full backend.
-    pub fn queued(&self) {
-        self.queued.add(1);
-    }
-
-    /// The backend at this place.
-    #[must_use]
-    pub fn backend(&self, ix: usize) -> &BackendShard {
-        self.backends.get(ix).unwrap_or(&self.spare)
+impl PoolSeries {
+    fn backend(&mut self, id: &str) -> &mut BackendSeries {
+        let workers = self.blocks.0.len();
+        self.backends.entry(id.into()).or_insert_with(|| BackendSeries {
+            blocks: Blocks::new(workers, BackendShard::default),
+            good_checks: 0,
+            bad_checks: 0,
+            state_changes: 0,
+        })
     }
 }
 
-impl BackendShard {
-    /// A request was sent to it (each try counts).
-    pub fn sent(&self) {
-        self.requests.add(1);
+impl<T> Blocks<T> {
+    fn new(workers: usize, new: impl Fn() -> T) -> Self {
+        Self((0..workers.max(1)).map(|_| Arc::new(new())).collect())
     }
 
-    /// It failed a request.
-    pub fn failed(&self, how: UpstreamError) {
-        self.errors[how as usize].add(1);
-    }
-
-    /// A connection to it was made.
-    pub fn connected(&self) {
-        self.connects.add(1);
-    }
-
-    /// A kept connection to it was used again.
-    pub fn reused(&self) {
-        self.reuses.add(1);
-    }
-
-    /// How many idle connections to it this worker keeps now.
-    pub fn idle(&self, count: u64) {
-        self.idle.set(count);
+    fn of(&self, worker: usize) -> Arc<T> {
+        Arc::clone(&self.0[worker % self.0.len()])
     }
 }
 
-impl ControlShard {
-    /// A check of this backend ended.
-    pub fn checked(&self, pool: usize, backend: usize, is_good: bool) {
-        if let Some(checks) = self.get(pool, backend) {
-            if is_good { &checks.good } else { &checks.bad }.add(1);
-        }
-    }
-
-    /// This backend's availability changed.
-    pub fn state_changed(&self, pool: usize, backend: usize) {
-        if let Some(checks) = self.get(pool, backend) {
-            checks.changes.add(1);
-        }
-    }
-
-    fn get(&self, pool: usize, backend: usize) -> Option<&Checks> {
-        self.pools.get(pool)?.get(backend)
-    }
-}
-
-impl Counter {
-    /// Adds `n`. Only this counter's one writer calls it.
-    pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-
-    /// Replaces the count, of something that also falls. Only this counter's one writer calls it.
-    pub fn set(&self, n: u64) {
-        self.0.store(n, Relaxed);
-    }
-
-    /// The count.
-    #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-fn bump(counters: &[Counter], ix: usize) {
-    if let Some(counter) = counters.get(ix) {
-        counter.add(1);
-    }
-}
-
-fn defaults<T: Default>(n: usize) -> Box<[T]> {
-    std::iter::repeat_with(T::default).take(n).collect()
-}
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

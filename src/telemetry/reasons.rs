@@ -36,6 +36,19 @@ pub enum UpstreamError {
     Status,
 }
 
+/// What became of a snapshot of a session table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotEnd {
+    /// It is on the disk.
+    Written,
+    /// It could not be written; the one before stays.
+    Failed,
+    /// It was read at the start.
+    Restored,
+    /// What was to be read is not whole, or not ours; it was set aside.
+    Corrupt,
+}
+
 impl Rejection {
     /// Every reason, in declaration order.
     pub const ALL: [Self; 4] = [Self::ListenerFull, Self::ProcessFull, Self::AddressFull, Self::ProxyHeader];
@@ -79,6 +92,22 @@ impl UpstreamError {
             Self::BadResponse => "bad_response",
             Self::BodyCut => "body_cut",
             Self::Status => "status",
+        }
+    }
+}
+
+impl SnapshotEnd {
+    /// Every end, in declaration order.
+    pub const ALL: [Self; 4] = [Self::Written, Self::Failed, Self::Restored, Self::Corrupt];
+
+    /// As a label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Failed => "failed",
+            Self::Restored => "restored",
+            Self::Corrupt => "corrupt",
         }
     }
 }

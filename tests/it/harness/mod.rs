@@ -4,6 +4,7 @@ mod backend;
 mod client;
 mod process;
 mod serve;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,8 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use homing::app::{self, Running};
-use homing::config::{self, Environment};
+use homing::backend::BackendIx;
+use homing::config::{Environment, Loaded, Sources};
 use homing::control::Signals;
+use homing::control::reload::Origin;
+use homing::snapshot::carried::Carried;
 use homing::snapshot::phases::Phase;
 use homing::strategy::Registry;
 
@@ -91,7 +95,16 @@ impl Setup {
 
     /// Starts it with its text changed.
     pub(crate) fn run_edited(&self, edit: impl FnOnce(&str) -> String) -> Homing {
-        start(&edit(&self.toml()), &Environment::detect().unwrap())
+        self.run_edited_with(&Environment::detect().unwrap(), edit)
+    }
+
+    /// The same with the keys of `environment`.
+    pub(crate) fn run_edited_with(
+        &self,
+        environment: &Environment,
+        edit: impl FnOnce(&str) -> String,
+    ) -> Homing {
+        start(&edit(&self.toml()), environment)
     }
 
     /// Starts what another text says, with the keys of `environment`.
@@ -106,9 +119,11 @@ impl Setup {
 }
 
 fn start(text: &str, environment: &Environment) -> Homing {
-    let loaded = config::parse(text, Path::new("test"), &Registry::built_in(), environment);
-    let plan = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}")).plan;
-    let running = app::start(plan, Signals::Leave).unwrap();
+    let (sources, registry) = (Sources::text(text, Path::new("test")), Registry::built_in());
+    let loaded = sources.build(&registry, environment, &Carried::default());
+    let Loaded { plan, warnings } = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+    let origin = Origin { sources, registry, environment: environment.clone(), warnings };
+    let running = app::start(plan, Some(origin), Signals::Leave).unwrap();
     let address = running.listeners[0].2.unwrap();
     Homing { address, admin: running.admin.unwrap(), running: Some(running) }
 }
@@ -126,6 +141,24 @@ impl Homing {
 
     pub(crate) fn phases(&self) -> Arc<homing::snapshot::phases::Phases> {
         Arc::clone(&self.running.as_ref().unwrap().phases)
+    }
+
+    /// Cuts the tunnels of the first pool's backend at this place.
+    pub(crate) fn cut(&self, backend: u16) {
+        let published = &self.running.as_ref().unwrap().published;
+        published.cut(published.load().plan.pools[0].members.get(BackendIx(backend)));
+    }
+
+    /// Takes that back.
+    pub(crate) fn mend(&self, backend: u16) {
+        let published = &self.running.as_ref().unwrap().published;
+        published.load().plan.pools[0].members.get(BackendIx(backend)).load.mend();
+    }
+
+    /// Tunnels of the first pool's backend at this place.
+    pub(crate) fn tunnels(&self, backend: u16) -> u32 {
+        let published = &self.running.as_ref().unwrap().published;
+        published.load().plan.pools[0].members.get(BackendIx(backend)).load.tunnels()
     }
 
     /// Waits until `condition` holds for the text of `path` on the admin listener.

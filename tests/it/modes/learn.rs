@@ -74,8 +74,10 @@ fn an_id_in_a_body_is_learned_however_it_comes() {
     }
 
     let chunked = |name: &str| {
-        let body = format!("4;x=y\r\n{{\"si\r\na\r\nd\":\"{name}2---\"\r\n1\r\n}}\r\n0\r\nX-Trailer: 1\r\n\r\n");
-        format!("HTTP/1.1 200 OK\r\nX-Backend: {name}\r\nTransfer-Encoding: chunked\r\n\r\n{body}").into_bytes()
+        let body =
+            format!("4;x=y\r\n{{\"si\r\na\r\nd\":\"{name}2---\"\r\n1\r\n}}\r\n0\r\nX-Trailer: 1\r\n\r\n");
+        format!("HTTP/1.1 200 OK\r\nX-Backend: {name}\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
+            .into_bytes()
     };
     a.does(Does::ByteByByte(chunked("a")));
     b.does(Does::Bytes(chunked("b")));

@@ -46,7 +46,11 @@ fn begin_everywhere(homing: &Homing, method: &str, target: &str) {
 fn finds(homing: &Homing, home: &str, target: &str, fields: &str) {
     for _ in 0..3 {
         let reply = send(homing, "GET", target, fields);
-        assert_eq!((reply.served_by().as_str(), reply.why().as_str()), (home, "pinned"), "{target} {fields:?}");
+        assert_eq!(
+            (reply.served_by().as_str(), reply.why().as_str()),
+            (home, "pinned"),
+            "{target} {fields:?}"
+        );
     }
 }
 

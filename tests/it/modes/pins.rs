@@ -78,7 +78,9 @@ fn cookie_and_header_serve_one_session() {
     let cookie = first.field("set-cookie").unwrap();
     let cookie = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
     let header = format!("X-Homing-Session: {}\r\n", first.field("x-homing-session").unwrap());
-    for fields in [cookie.clone(), header.clone(), format!("{cookie}{header}"), format!("Cookie: srv=x\r\n{header}")] {
+    for fields in
+        [cookie.clone(), header.clone(), format!("{cookie}{header}"), format!("Cookie: srv=x\r\n{header}")]
+    {
         finds(&homing, &home, "/", &fields);
         let reply = send(&homing, "GET", "/", &fields);
         assert_eq!((reply.field("set-cookie"), reply.field("x-homing-session")), (None, None), "{fields}");
@@ -110,7 +112,10 @@ fn a_pin_before_the_application_s_value_is_seen_by_the_client_alone() {
     let [set, other] = reply.fields("set-cookie").try_into().unwrap();
     let (value, attributes) = set.strip_prefix("sid=").unwrap().split_once(';').unwrap();
     let (pin, theirs) = value.split_once('~').unwrap();
-    assert_eq!((theirs, attributes, other.as_str()), (&*format!("app~{home}"), " Path=/x; Secure", "other=1"));
+    assert_eq!(
+        (theirs, attributes, other.as_str()),
+        (&*format!("app~{home}"), " Path=/x; Secure", "other=1")
+    );
     assert!(pin.len() > 80);
     let seen = |fields: &str| {
         send(&homing, "GET", "/", fields);

@@ -31,7 +31,8 @@ fn a_pin_that_is_put_off_is_written_when_it_is_asked_for() {
 #[test]
 fn a_session_that_ended_is_taken_back_from_its_cookie() {
     let (a, b) = (backend("a"), backend("b"));
-    let affinity = "mode = \"cookie\"\nname = \"srv\"\npath = \"/app\"\ndomain = \"example.com\"\nmax_age = \"1d\"";
+    let affinity =
+        "mode = \"cookie\"\nname = \"srv\"\npath = \"/app\"\ndomain = \"example.com\"\nmax_age = \"1d\"";
     let homing = sticky(&[&a, &b], affinity).run();
     let mut client = homing.client();
     let home = client.get("/").served_by();

@@ -1,4 +1,4 @@
-//! How many connections each address has open by one door, over all workers; kept only where that is limited.
+//! How many connections each address has open by one listener, over all workers; kept only where that is limited.
 //!
 //! There is an entry for an address while it has a connection, so the map is as large as the number of connections
 //! allows and is never swept. The locks are taken once when a connection has said who it is, and once when it ends.
@@ -14,10 +14,9 @@ use crate::base::hash::combine;
 /// Maps: so that workers seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// The connections of one door, by address.
-#[derive(Debug)]
+/// The connections of one listener, by address.
+#[derive(Debug, Default)]
 pub struct Crowd {
-    most: u32,
     shards: [Mutex<AHashMap<Who, u32>>; SHARDS],
 }
 
@@ -42,18 +41,12 @@ impl Who {
 }
 
 impl Crowd {
-    /// Nobody yet, and at most `most` connections of one address.
+    /// Counts one more connection of `who`; false if it has `most` already.
     #[must_use]
-    pub fn new(most: u32) -> Self {
-        Self { most, shards: Default::default() }
-    }
-
-    /// Counts one more connection of `who`; false if it has as many as it may.
-    #[must_use]
-    pub fn join(&self, who: Who) -> bool {
+    pub fn join(&self, who: Who, most: NonZero<u32>) -> bool {
         let mut map = self.shard(who).lock();
         let count = map.entry(who).or_default();
-        if *count >= self.most {
+        if *count >= most.get() {
             return false; // `most` is above 0: this entry was there before.
         }
         *count += 1;
@@ -84,11 +77,11 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_and_no_more() {
-        let crowd = Crowd::new(2);
+        let (crowd, two) = (Crowd::default(), NonZero::new(2).unwrap());
         let (a, b) = (who("192.0.2.1"), who("192.0.2.2"));
-        assert!(crowd.join(a) && crowd.join(a) && !crowd.join(a) && crowd.join(b));
+        assert!(crowd.join(a, two) && crowd.join(a, two) && !crowd.join(a, two) && crowd.join(b, two));
         crowd.leave(a);
-        assert!(crowd.join(a) && !crowd.join(a));
+        assert!(crowd.join(a, two) && !crowd.join(a, two));
         [a, a, b].into_iter().for_each(|who| crowd.leave(who));
         assert!(crowd.shards.iter().all(|s| s.lock().is_empty()), "an entry without a connection");
     }
