@@ -88,7 +88,7 @@ fn choose_for_a_pinned_session(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn cookie_seal(bencher: Bencher<'_, '_>) {
     let pool = sticky_pool(10);
-    let cookie = pool.cookie.as_ref().unwrap();
+    let cookie = pool.affinity.as_ref().and_then(|a| a.cookie()).unwrap();
     let (mut nonces, mut out) = (Nonces::new(), Vec::with_capacity(512));
     let session = Session::begin(7, NOW);
     bencher.bench_local(|| {
@@ -113,7 +113,7 @@ fn cookie_open(bencher: Bencher<'_, '_>) {
 /// Opens this many different pins in turn, with a cache that holds two.
 fn open(bencher: Bencher<'_, '_>, pins: usize) {
     let pool = sticky_pool(10);
-    let cookie = pool.cookie.as_ref().unwrap();
+    let cookie = pool.affinity.as_ref().and_then(|a| a.cookie()).unwrap();
     let mut nonces = Nonces::new();
     let line = |key| {
         let mut out = b"theme=dark; ".to_vec();

@@ -303,7 +303,8 @@ fn serve(sources: Sources) -> anyhow::Result<ExitCode> {
         .pools
         .iter()
         .map(|p| {
-            let affinity = if p.cookie.is_some() { ", cookie affinity" } else { "" };
+            let affinity = p.affinity.as_ref().map(|a| format!(", affinity by {}", a.to_text()));
+            let affinity = affinity.unwrap_or_default();
             format!("pool \"{}\": {} backend(s), {}{affinity}\n", p.name, p.members.len(), p.kind.name)
         })
         .collect();

@@ -152,14 +152,14 @@ impl KeyPlan {
 }
 
 /// The first argument of this name. (nginx: `$arg_NAME`, `ngx_http_arg`)
-fn argument<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+pub(super) fn argument<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query.split(|b| *b == b'&').find_map(|argument| {
         let (start, rest) = argument.split_at_checked(name.len())?;
         rest.strip_prefix(b"=").filter(|_| start.eq_ignore_ascii_case(name))
     })
 }
 
-fn is_argument(name: &str) -> bool {
+pub(super) fn is_argument(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && !b"&=#".contains(&b))
 }
 

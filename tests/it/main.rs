@@ -16,6 +16,7 @@ mod framing;
 mod gep_1619;
 mod going_away;
 mod lost;
+mod modes;
 mod placement;
 mod proxy_protocol;
 mod queue;
