@@ -96,7 +96,7 @@ fn pools_are_told_as_json() {
         pool["backends"][1],
         json!({
             "id": "b", "address": "127.0.0.1:1", "weight": 1, "backup": false, "admin": "ready", "health": "unknown",
-            "ejected": true, "state": "ejected", "in_flight": 0, "waiting": 0, "sessions": 0, "last_check": null,
+            "ejected": true, "state": "ejected", "in_flight": 0, "tunnels": 0, "waiting": 0, "sessions": 0, "last_check": null,
         })
     );
     assert_eq!(pool["backends"][0]["in_flight"], 1);
