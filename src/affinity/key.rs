@@ -113,13 +113,9 @@ impl KeyPlan {
         self.find_at(facts).map(|(_, key)| key)
     }
 
-    /// The place, among the sources, of the one that the key of a request is from.
+    /// The same, with the place of the source that it is from.
     #[must_use]
-    pub fn place<F: KeyFacts>(&self, facts: &F) -> Option<usize> {
-        self.find_at(facts).map(|(place, _)| place)
-    }
-
-    fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {
+    pub fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {
         for (place, source) in self.sources.iter().enumerate() {
             let found = match source {
                 KeySource::ClientIp => return Some((place, Cow::Owned(self.client(facts.client())))),
