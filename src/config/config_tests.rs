@@ -205,7 +205,7 @@ fall = 3
         };
         let (borrow, five) = (Remedy::Borrow, Remedy::Wait(Duration::from_secs(5)));
         assert_eq!(policy("").on_lost, OnLost::default());
-        assert_eq!(policy("on_lost = \"borrow\"").on_lost, OnLost::all(borrow.clone()));
+        assert_eq!(policy("on_lost = \"borrow\"").on_lost, OnLost::all(borrow));
         assert_eq!(policy("on_lost = { wait = \"5s\" }"), policy("on_lost = \"wait\""));
         assert_eq!(policy("on_lost = { strict = 503 }"), policy("on_lost = \"strict\""));
         let (refuse, to) = (Remedy::Refuse(404), Remedy::Redirect("https://example.com/sorry".into()));

@@ -277,6 +277,10 @@ impl Question<'_> {
         });
         let whole = requests * u128::from(self.pool.policy.max_load);
         let mut crowded = self.tried.clone();
+        if standing.has_open_primary {
+            // A primary above its bound is better than a backup.
+            members.backups().iter().for_each(|(ix, _)| crowded.insert(ix));
+        }
         for (ix, backend) in open() {
             let most = (whole * u128::from(backend.weight)).div_ceil(weights * 1000);
             if u128::from(backend.load.in_flight()) >= most {
