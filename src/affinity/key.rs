@@ -119,6 +119,12 @@ impl KeyPlan {
         self.find_at(facts).map(|(place, _)| place)
     }
 
+    /// The key that a client's address is.
+    #[must_use]
+    pub fn of_client(&self, client: IpAddr) -> Vec<u8> {
+        self.client(Some(client))
+    }
+
     fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {
         for (place, source) in self.sources.iter().enumerate() {
             let found = match source {
