@@ -82,8 +82,8 @@ impl Difference {
         };
         Self {
             settings: old.settings.changes(&new.settings),
-            listeners: compare(named(old), named(new), |old, new| old.changes(new)),
-            routes: compare(routes(old), routes(new), route_changes),
+            listeners: compare(&named(old), &named(new), |old, new| old.changes(new)),
+            routes: compare(&routes(old), &routes(new), route_changes),
             pools: pools(old, new, live),
         }
     }
@@ -292,17 +292,17 @@ fn percent(n: u32, of: u32) -> String {
 
 /// What is named in one list and not in the other, or differs; in the order of the new list, then what is gone.
 fn compare<T>(
-    old: Vec<(String, T)>,
-    new: Vec<(String, T)>,
+    old: &[(String, T)],
+    new: &[(String, T)],
     changes: impl Fn(&T, &T) -> Vec<Change>,
 ) -> Vec<Changed> {
     let mut found = Vec::new();
     let mut before: AHashMap<&str, &T> = AHashMap::new();
-    for (name, it) in &old {
+    for (name, it) in old {
         before.entry(name).or_insert(it);
     }
     let mut seen: AHashMap<&str, ()> = AHashMap::new();
-    for (name, it) in &new {
+    for (name, it) in new {
         if seen.insert(name, ()).is_some() {
             continue;
         }
@@ -390,7 +390,7 @@ fn pool_changes(old: &Pool, new: &Pool, live: &dyn Fn(&Pool, &Backend) -> u32) -
     let named = |pool: &'_ Pool| -> Vec<_> {
         placement::named(pool).map(|b| (b.id.to_string(), Arc::clone(b))).collect()
     };
-    let backends = compare(named(old), named(new), |old, new| backend_changes(old, new));
+    let backends = compare(&named(old), &named(new), |old, new| backend_changes(old, new));
     let sessions =
         |changed: &Changed| old.members.find(&changed.name).map_or(0, |ix| live(old, old.members.get(ix)));
     let backends: Vec<_> = backends.into_iter().map(|b| (sessions(&b), b)).map(|(n, b)| (b, n)).collect();
