@@ -113,6 +113,12 @@ impl KeyPlan {
         self.find_at(facts).map(|(_, key)| key)
     }
 
+    /// The key that a client's address is.
+    #[must_use]
+    pub fn of_client(&self, client: IpAddr) -> Vec<u8> {
+        self.client(Some(client))
+    }
+
     /// The same, with the place of the source that it is from.
     #[must_use]
     pub fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {

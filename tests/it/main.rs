@@ -8,6 +8,7 @@ mod harness;
 mod attacks;
 mod caps;
 mod cookie_affinity;
+mod difference;
 mod explain;
 mod failover;
 mod failover_causes;
