@@ -368,7 +368,7 @@ fn pools(old: &Plan, new: &Plan, live: &dyn Fn(&Pool, &Backend) -> u32) -> Vec<P
         what,
         reordered: None,
         placement: None,
-        has_pins: pool.cookie.is_some(),
+        has_pins: pool.affinity.is_some(),
     };
     let mut found = Vec::new();
     for pool in &new.pools {
@@ -417,7 +417,7 @@ fn pool_changes(old: &Pool, new: &Pool, live: &dyn Fn(&Pool, &Backend) -> u32) -
         backends,
         reordered: reordered.then_some(new.kind.name),
         placement,
-        has_pins: new.cookie.is_some(),
+        has_pins: new.affinity.is_some(),
     })
 }
 
@@ -428,6 +428,7 @@ fn leaving(pool: &Pool) -> impl Iterator<Item = &str> {
 fn backend_changes(old: &Backend, new: &Backend) -> Vec<Change> {
     let Backend {
         id: _,
+        route: _,
         address: _,
         address_text,
         weight,
@@ -445,6 +446,7 @@ fn backend_changes(old: &Backend, new: &Backend) -> Vec<Change> {
     let span = |duration| format!("\"{}\"", Span(duration));
     changed([
         ("address", format!("{address_text:?}"), format!("{:?}", new.address_text)),
+        ("route", format!("{:?}", old.route()), format!("{:?}", new.route())),
         ("weight", weight.to_string(), new.weight.to_string()),
         ("backup", backup.to_string(), new.backup.to_string()),
         ("state", format!("{:?}", admin.as_str()), format!("{:?}", new.admin.as_str())),

@@ -172,7 +172,8 @@ impl Fault {
 /// listener that comes and goes.
 fn edited(text: &str, n: usize) -> String {
     let list = text.lines().find_map(|l| l.strip_prefix("backends = [")?.strip_suffix(']')).unwrap();
-    let mut backends: Vec<String> = list.split("}, ").map(|b| format!("{}}}", b.trim_end_matches('}'))).collect();
+    let mut backends: Vec<String> =
+        list.split("}, ").map(|b| format!("{}}}", b.trim_end_matches('}'))).collect();
     let count = backends.len();
     backends.rotate_left(n % count);
     match n % 4 {
