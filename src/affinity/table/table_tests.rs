@@ -1,8 +1,11 @@
 use std::collections::HashSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::affinity::Why;
+use crate::backend::sessions::Slots;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
