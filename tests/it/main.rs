@@ -21,6 +21,7 @@ mod modes;
 mod placement;
 mod proxy_protocol;
 mod queue;
+mod reload;
 mod routes;
 mod shutdown;
 mod skew;
