@@ -1,7 +1,7 @@
 //! `[pool.affinity]`: the cookie and its key file.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
     table.finish();
     let file = file?;
     let path = file.parse(|text| scope.path(text))?;
-    warn_of_readers(&file, &path, scope);
+    warn_of_readers(&file, &path, "forge pins", scope);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) => {
@@ -145,13 +145,13 @@ fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
     }
 }
 
-/// Whoever reads the keys can forge pins.
-fn warn_of_readers(file: &Item<'_>, path: &PathBuf, scope: &Scope<'_>) {
+/// Whoever reads a secret file can do what it is for.
+pub(super) fn warn_of_readers(file: &Item<'_>, path: &Path, can: &str, scope: &Scope<'_>) {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(path).map_or(0, |m| m.permissions().mode());
     if mode & 0o077 != 0 {
         let message = format!(
-            "{} may be read by others (mode {:o}): whoever reads it can forge pins",
+            "{} may be read by others (mode {:o}): whoever reads it can {can}",
             path.display(),
             mode & 0o777
         );

@@ -132,7 +132,7 @@ fall = 3
         let Loaded { plan, warnings } = parsed(ISSUE, folder.path()).unwrap_or_else(|e| panic!("{e}"));
         assert!(warnings.is_empty(), "{warnings}");
         assert_eq!(plan.workers, 2);
-        assert_eq!(plan.admin.map(|a| a.to_string()).as_deref(), Some("127.0.0.1:9900"));
+        assert_eq!(plan.admin.map(|a| a.listen.to_string()).as_deref(), Some("127.0.0.1:9900"));
         assert_eq!(plan.access_log.path, Some(folder.path().join("access.log")));
         assert!(plan.listeners[0].trusted_proxies.contains("10.1.2.3".parse().unwrap()));
         let route = &plan.routes.as_slice()[0];

@@ -11,6 +11,7 @@ pub mod checker;
 mod drain;
 mod figures;
 mod owner;
+mod recent;
 pub mod reload;
 mod state;
 pub mod stopping;
@@ -138,14 +139,14 @@ pub async fn run(control: Control, signals: Option<stopping::Streams>) {
         Owner::new(Arc::clone(&published), Arc::clone(&metrics), Arc::clone(&board), reloader, probed);
     if let Some(socket) = admin {
         let dropped = Arc::clone(reports.dropped());
-        let view = admin::View {
-            published: Arc::clone(&published),
+        let view = admin::View::new(
+            Arc::clone(&published),
             metrics,
-            phases: Arc::clone(&phases),
+            Arc::clone(&phases),
             board,
-            reports_dropped: dropped,
-            desk: desk.clone(),
-        };
+            dropped,
+            desk.clone(),
+        );
         tasks.spawn(admin::serve(socket, Arc::new(view)));
     }
     if let Some(streams) = signals {
