@@ -22,8 +22,9 @@ pub mod strategy;
 // 3: members, affinity, strategy and standing, joined
 pub mod pool;
 
-// 4: what crosses between the planes
+// 4: what crosses between the planes, what outlives the process
 pub mod snapshot;
+pub mod store;
 
 // 5: text to snapshot
 pub mod config;

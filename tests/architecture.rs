@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 8] = [
     &["backend", "message", "net", "telemetry"],
     &["affinity", "health", "route", "strategy"],
     &["pool"],
-    &["snapshot"],
+    &["snapshot", "store"],
     &["config"],
     &["control", "demo", "proxy"],
     &["app", "cli", "explain"],

@@ -69,6 +69,11 @@ fn proxy_headers_are_read_in_one_way() {
 }
 
 #[test]
+fn kept_tables_are_read_as_written_or_refused() {
+    replay("table", common::table);
+}
+
+#[test]
 fn configurations_are_used_or_refused() {
     replay("config", common::config);
 }

@@ -20,10 +20,12 @@ use homing::affinity::caching::Cacheable;
 use homing::affinity::cookie::{CookieAffinity, CookieSettings, Stripped};
 use homing::affinity::opened::OpenedCache;
 use homing::affinity::seal::{Aad, Scratch, SealKeys};
+use homing::affinity::table::{Bounds, Cursor, Table, Times};
 use homing::affinity::{Pin, Session, Why};
 use homing::backend::availability::{AdminState, Availability, Health, Leaving};
 use homing::backend::members::{BackendSet, Members};
 use homing::backend::{Backend, BackendIx};
+use homing::base::hash::hash64;
 use homing::base::time::UnixSeconds;
 use homing::config::diagnostic::Style;
 use homing::config::{self, Environment};
@@ -38,6 +40,7 @@ use homing::pool::choose::{Choice, Patience, Pickers, Question};
 use homing::pool::policy::Panic;
 use homing::pool::standing::Standing;
 use homing::proxy::request::parse_forwarded;
+use homing::store::form;
 use homing::strategy::{Registry, RequestFacts};
 
 /// The key of the pins in the corpora, and of nothing else.
@@ -265,6 +268,52 @@ pub fn proxy_header(data: &[u8]) {
         }
         Err(NoHeader) => assert_eq!(proxy_header::parse(&[data, b"\r\n"].concat()), whole),
     }
+}
+
+/// A table kept in a file: refused, or a table that is written and read as itself, within its bounds. The first byte
+/// says how to take the rest: 0, as the file; else as blocks (kind, length in 16 bits, bytes) that get sound checksums.
+pub fn table(data: &[u8]) {
+    let data = data.get(..MOST).unwrap_or(data);
+    let Some((&form, rest)) = data.split_first() else { return };
+    let bytes = if form == 0 { rest.to_vec() } else { sealed_blocks(rest) };
+    let bounds = Bounds { entries: 500, bytes: Bounds::LEAST_BYTES };
+    let times = Times::new(Duration::from_secs(3600), Some(Duration::from_secs(86_400)));
+    let read = |bytes: &[u8]| form::read(&mut &*bytes, bounds, NOW, times);
+    let Ok(first) = read(&bytes) else { return };
+    let figures = first.table.figures();
+    assert!(figures.entries <= figures.capacity && figures.bytes <= bounds.bytes, "{figures:?}");
+    let write = |table: &Table| {
+        let mut bytes = Vec::new();
+        let count = form::write(table, &mut bytes, NOW).unwrap();
+        assert_eq!(count, figures.entries);
+        bytes
+    };
+    let written = write(&first.table);
+    let second = read(&written).expect("what was written is read");
+    assert_eq!((second.saved, second.expired, second.surplus), (NOW, 0, 0));
+    // Names that nobody has go with the first reading, and the others are numbered anew.
+    let third = read(&write(&second.table)).expect("what was written is read");
+    assert_eq!(write(&third.table), write(&second.table));
+    for (digest, held) in first.table.page(Cursor::default(), usize::MAX, None).sessions {
+        let again = second.table.get(digest, NOW, times).expect("nobody is lost").held;
+        assert_eq!((again.issued, again.last_seen, again.ends), (held.issued, held.last_seen, held.ends));
+        assert_eq!(second.table.text(again.home), first.table.text(held.home));
+        let text = |table: &Table, name: Option<_>| name.map(|name| table.text(name));
+        assert_eq!(text(&second.table, again.origin), text(&first.table, held.origin));
+    }
+}
+
+fn sealed_blocks(mut data: &[u8]) -> Vec<u8> {
+    let mut bytes = form::MAGIC.to_vec();
+    while let [kind, low, high, rest @ ..] = data {
+        let (block, rest) = rest.split_at(rest.len().min(u16::from_le_bytes([*low, *high]).into()));
+        bytes.extend(u32::from(*kind).to_le_bytes());
+        bytes.extend(u32::try_from(block.len()).unwrap().to_le_bytes());
+        bytes.extend(block);
+        bytes.extend(hash64(&bytes).to_le_bytes());
+        data = rest;
+    }
+    bytes
 }
 
 /// A configuration: it can be used, or it is refused with words. Texts that name files or ask for huge tables are left

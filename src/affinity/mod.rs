@@ -3,7 +3,7 @@
 //! [`key`] finds the bytes that hash strategies place by; [`cookie`] reads and writes the cookie that carries a
 //! pin, [`attributes`] is what follows its value, [`caching`] what shared caches make of it; [`seal`] is the pin's
 //! sealed form and [`opened`] a worker's cache of such. Affinity is read once before the choice and settled once after
-//! it; it knows no strategy.
+//! it; it knows no strategy. Sessions whose ids the application makes are in the stick [`table`].
 
 pub mod key;
 
@@ -16,6 +16,8 @@ pub mod seal;
 
 pub mod base64url;
 pub mod pairs;
+
+pub mod table;
 
 use crate::backend::BackendIx;
 use crate::base::time::UnixSeconds;
