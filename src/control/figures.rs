@@ -88,6 +88,7 @@ impl<'a> Figures<'a> {
                 "affinity": if pool.cookie.is_some() { "cookie" } else { "none" },
                 "panic": self.snapshot.standings.get(p).is_some_and(|s| s.panics),
                 "sessions": sessions,
+                "skew": Value::Null,
                 "backends": backends.collect::<Vec<_>>(),
             })
         });
@@ -142,7 +143,6 @@ impl<'a> Figures<'a> {
         json["p99_ms"] = json!(rates.p99_ms);
         json["affinity"] = json!({ "mode": json["affinity"], "results": results, "reasons": reasons });
         json["table"] = json!(table);
-        json["skew"] = Value::Null;
     }
 
     /// Whether this backend can be stopped, if there is one.

@@ -90,7 +90,7 @@ impl View {
     }
 
     async fn tell(&self, route: &Route, parts: &Parts, caller: &Caller) -> Result<Answer, Failure> {
-        let query = |key| route::query(parts.uri.query(), key);
+        let query = |key: &str| route::query(parts.uri.query(), key);
         Ok(match route {
             Route::Page => the_page(),
             Route::Healthy => page(StatusCode::OK, TEXT, "ok\n"),
