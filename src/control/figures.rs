@@ -128,7 +128,8 @@ impl<'a> Figures<'a> {
         let (mut results, mut reasons) = (BTreeMap::from(RESULTS.map(|word| (word, 0))), BTreeMap::new());
         for (why, n) in Why::ALL.iter().zip(&totals.affinity) {
             *results.entry(why.result()).or_insert(0) += n;
-            reasons.insert(why.as_str(), *n);
+            // Words stand for a home that was lost and for one that was only away.
+            *reasons.entry(why.as_str()).or_insert(0) += n;
         }
         let table = self.table(at).map(|t| {
             json!({

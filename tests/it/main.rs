@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod admin_api;
 mod attacks;
 mod caps;
 mod cookie_affinity;
@@ -13,6 +14,8 @@ mod faults;
 mod framing;
 mod going_away;
 mod lost;
+mod openapi;
+mod page;
 mod placement;
 mod proxy_protocol;
 mod queue;
