@@ -456,7 +456,8 @@ impl PoolState {
 
 impl Member {
     fn new(pool: &Pool, backend: &Backend) -> Self {
-        let (rise, fall, fall_pinned) = pool.check.as_ref().map_or((1, 1, 1), |c| (c.rise, c.fall, c.fall_pinned));
+        let (rise, fall, fall_pinned) =
+            pool.check.as_ref().map_or((1, 1, 1), |c| (c.rise, c.fall, c.fall_pinned));
         Self {
             set: None,
             drain: None,

@@ -59,7 +59,8 @@ impl Token {
     #[must_use]
     pub fn is(&self, given: &[u8]) -> bool {
         let own = self.0.as_bytes();
-        let differs = own.iter().zip(given).fold(0, |differs, (a, b)| std::hint::black_box(differs | (a ^ b)));
+        let differs =
+            own.iter().zip(given).fold(0, |differs, (a, b)| std::hint::black_box(differs | (a ^ b)));
         own.len() == given.len() && differs == 0
     }
 

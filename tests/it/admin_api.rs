@@ -82,7 +82,8 @@ fn other_methods_are_refused_with_those_that_are_allowed() {
         ("GET /api/v1/pools/app/backends/a/state", "POST"),
         ("PUT /api/v1/pools/app/sessions/end", "POST"),
     ] {
-        let reply = ask(&homing, line, "Host: localhost\r\nX-Homing: 1\r\nOrigin: http://evil.example\r\n", "");
+        let reply =
+            ask(&homing, line, "Host: localhost\r\nX-Homing: 1\r\nOrigin: http://evil.example\r\n", "");
         assert_eq!((reply.status, reply.field("allow").as_deref()), (405, Some(allowed)), "{line}");
     }
 }
@@ -96,7 +97,12 @@ fn what_is_wrong_with_a_body_is_said() {
         ("state", "state=drain", 400, "the body is not JSON: expected value at line 1 column 1"),
         ("state", "{\"state\": \"dran\"}", 400, "must be one of ready, drain, maint, configured"),
         ("state", "{\"state\": \"drain\", \"deadline\": \"10\"}", 400, "needs a unit, as in \"10s\""),
-        ("state", "{\"state\": \"drain\", \"until\": \"10m\"}", 400, "unknown key \"until\"; there are: state, mode"),
+        (
+            "state",
+            "{\"state\": \"drain\", \"until\": \"10m\"}",
+            400,
+            "unknown key \"until\"; there are: state, mode",
+        ),
         ("weight", "{\"weight\": 70000}", 400, "must be a whole number from 0 to 65535"),
         ("weight", &"x".repeat(16 * 1024 + 1), 413, "the body is larger than 16384 bytes"),
     ] {
@@ -131,14 +137,21 @@ fn a_drain_goes_on_until_it_is_safe_to_stop() {
     let told = homing.post(&format!("{AT_A}/state"), drain);
     assert_eq!(told.status, 200);
     let told = told.json();
-    assert_eq!((&told["admin"], &told["state"], &told["drain"]["mode"]), (&json!("drain"), &json!("drain"), &json!("keep")));
+    assert_eq!(
+        (&told["admin"], &told["state"], &told["drain"]["mode"]),
+        (&json!("drain"), &json!("drain"), &json!("keep"))
+    );
     assert_eq!(told["overrides"]["state"]["value"], "drain");
-    let (since, deadline) = (told["drain"]["since"].as_u64().unwrap(), told["drain"]["deadline"].as_u64().unwrap());
+    let (since, deadline) =
+        (told["drain"]["since"].as_u64().unwrap(), told["drain"]["deadline"].as_u64().unwrap());
     assert_eq!(deadline - since, 600);
     assert_eq!(client.get("/").served_by(), "a", "who is there stays");
     let meanwhile = safe();
     assert_eq!((meanwhile.status, &meanwhile.json()["closed"]), (409, &json!(true)));
-    assert_eq!((&meanwhile.json()["sessions"], &meanwhile.json()["deadline"]), (&told["sessions"], &json!(deadline)));
+    assert_eq!(
+        (&meanwhile.json()["sessions"], &meanwhile.json()["deadline"]),
+        (&told["sessions"], &json!(deadline))
+    );
 
     assert_eq!(homing.post(&format!("{AT_A}/state"), r#"{"state": "drain", "mode": "now"}"#).status, 200);
     assert_eq!(client.get("/").served_by(), "b", "who is there moves");
@@ -147,7 +160,10 @@ fn a_drain_goes_on_until_it_is_safe_to_stop() {
 
     assert_eq!(homing.post(&format!("{AT_A}/state"), r#"{"state": "ready"}"#).json()["state"], "unknown");
     assert_eq!(homing.post(&format!("{AT_A}/state"), r#"{"state": "maint"}"#).json()["state"], "maint");
-    assert_eq!(homing.post(&format!("{AT_A}/state"), r#"{"state": "configured"}"#).json()["overrides"]["state"], Value::Null);
+    assert_eq!(
+        homing.post(&format!("{AT_A}/state"), r#"{"state": "configured"}"#).json()["overrides"]["state"],
+        Value::Null
+    );
     let events = homing.told("/api/v1/state")["events"].clone();
     let texts: Vec<_> = events.as_array().unwrap().iter().filter_map(|e| e["text"].as_str()).collect();
     assert!(texts.contains(&"backend app/a: drain (keep, at most 10m)"), "{texts:?}");
@@ -176,7 +192,8 @@ fn what_is_in_flight_is_waited_for() {
 fn safe_to_stop_asks_the_other_nodes_too() {
     let (a, b) = (backend("a"), backend("b"));
     let (other, _folder) = with_token(&[&a, &b]);
-    let token = format!("token = {{ file = {:?} }}\n", _folder.path().join("admin.token").display().to_string());
+    let token =
+        format!("token = {{ file = {:?} }}\n", _folder.path().join("admin.token").display().to_string());
     let peers = |list: &str| format!("[admin]\npeers = [{list}]\n{token}");
     let url = format!("http://{}", other.admin);
     let setup = || homing(&[&a, &b]).cookie();
@@ -202,7 +219,10 @@ fn safe_to_stop_asks_the_other_nodes_too() {
     let gone = get(one.admin, &path);
     assert_eq!(gone.status, 409, "a node that does not answer may be sending sessions there");
     let error = gone.json()["nodes"][1]["error"].as_str().unwrap().to_owned();
-    assert!(error.starts_with("connect: ") && gone.json()["why"].as_str().unwrap().starts_with(&url), "{error}");
+    assert!(
+        error.starts_with("connect: ") && gone.json()["why"].as_str().unwrap().starts_with(&url),
+        "{error}"
+    );
 }
 
 #[test]
@@ -259,6 +279,10 @@ fn the_state_counts_requests_and_how_fast_they_were() {
     assert!(pool["rps"].as_f64().unwrap() > 0.0, "{pool}");
     assert!(pool["p50_ms"].as_f64().unwrap() <= pool["p99_ms"].as_f64().unwrap(), "{pool}");
     let affinity = &pool["affinity"];
-    assert_eq!((&affinity["results"]["new"], &affinity["results"]["hit"]), (&json!(1), &json!(4)), "{affinity}");
+    assert_eq!(
+        (&affinity["results"]["new"], &affinity["results"]["hit"]),
+        (&json!(1), &json!(4)),
+        "{affinity}"
+    );
     assert_eq!((&affinity["reasons"]["pinned"], &affinity["mode"]), (&json!(4), &json!("cookie")));
 }

@@ -32,7 +32,13 @@ fn calls() -> Vec<(&'static str, String, &'static str, &'static str, u16)> {
         at("get", "/safe-to-stop", "?scope=all", "", 400),
         at("get", "/safe-to-stop", "", "", 409),
         at("post", "/state", "", r#"{"state": 1}"#, 400),
-        at("post", "/state", "", r#"{"state": "drain", "mode": "idle", "idle": "1m", "deadline": "10m"}"#, 200),
+        at(
+            "post",
+            "/state",
+            "",
+            r#"{"state": "drain", "mode": "idle", "idle": "1m", "deadline": "10m"}"#,
+            200,
+        ),
         of("get", "/api/v1/state", "", "", 200),
         at("post", "/state", "", r#"{"state": "maint"}"#, 200),
         at("get", "/safe-to-stop", "?scope=node", "", 200),
@@ -213,7 +219,12 @@ fn valid(document: &Value, schema: &Value, value: &Value, place: &str) -> Result
     Ok(())
 }
 
-fn properties(document: &Value, known: &Map<String, Value>, value: &Value, place: &str) -> Result<(), String> {
+fn properties(
+    document: &Value,
+    known: &Map<String, Value>,
+    value: &Value,
+    place: &str,
+) -> Result<(), String> {
     for (key, value) in value.as_object().into_iter().flatten() {
         let place = format!("{place}.{key}");
         let schema = known.get(key).ok_or_else(|| format!("{place}: the document does not know it"))?;

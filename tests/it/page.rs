@@ -27,7 +27,11 @@ fn scene() -> (Vec<Backend>, Homing) {
         // They come back for as long as pictures take.
         std::thread::spawn(move || {
             for wave in 0..400_u64 {
-                clients.iter_mut().skip(wave as usize % 7).step_by(4).for_each(|client| drop(client.get("/")));
+                clients
+                    .iter_mut()
+                    .skip(wave as usize % 7)
+                    .step_by(4)
+                    .for_each(|client| drop(client.get("/")));
                 pause(Duration::from_millis(40 + wave * wave % 61));
             }
         });
@@ -41,12 +45,15 @@ fn is_pictured() -> bool {
 
 fn picture(chromium: &mut Chromium, name: &str) {
     if let Some(folder) = std::env::var_os(PICTURES) {
+        pause(Duration::from_millis(500)); // Colours turn.
         std::fs::write(std::path::Path::new(&folder).join(name), chromium.picture()).unwrap();
     }
 }
 
 fn card(id: &str) -> String {
-    format!("[...document.querySelectorAll('.backend')].find(b => b.querySelector('.name').firstChild.textContent === {id:?})")
+    format!(
+        "[...document.querySelectorAll('.backend')].find(b => b.querySelector('.name').firstChild.textContent === {id:?})"
+    )
 }
 
 /// One start of the browser for all of it: that is what takes long.
@@ -74,10 +81,14 @@ fn shows_everything(chromium: &mut Chromium) {
     chromium.until("document.getElementById('link').textContent === 'live'");
     chromium.until("document.getElementById('phase').textContent === 'serving'");
     chromium.until(&format!("{}.querySelector('.state').textContent === 'down'", card("drift")));
-    chromium.until(&format!("{}.querySelector('.check').textContent.includes('connect refused')", card("drift")));
+    chromium
+        .until(&format!("{}.querySelector('.check').textContent.includes('connect refused')", card("drift")));
     chromium.until(&format!("Number({}.querySelector('.share b').textContent) > 0", card("amber")));
-    chromium.until("[...document.querySelectorAll('.reason')].some(r => r.textContent.includes('backend down'))");
-    chromium.until("[...document.querySelectorAll('#events li')].some(e => e.textContent.includes('app/drift is down'))");
+    chromium
+        .until("[...document.querySelectorAll('.reason')].some(r => r.textContent.includes('backend down'))");
+    chromium.until(
+        "[...document.querySelectorAll('#events li')].some(e => e.textContent.includes('app/drift is down'))",
+    );
     // Names are text.
     if !is_pictured() {
         chromium.until(&format!("{} !== undefined && !document.querySelector('img')", card(ODD)));
@@ -105,7 +116,10 @@ fn drains_by_keyboard(chromium: &mut Chromium, homing: &Homing) {
     chromium.press("Enter");
     chromium.until(&format!("!{dialog}.open"));
     chromium.until(&format!("{}.querySelector('.state').textContent === 'draining'", card("birch")));
-    chromium.until(&format!("/ends in (10|9) m .* at the latest/.test({}.querySelector('.drain').textContent)", card("birch")));
+    chromium.until(&format!(
+        "/ends in (10|9) m .* at the latest/.test({}.querySelector('.drain').textContent)",
+        card("birch")
+    ));
     let told = homing.told("/api/v1/pools/app/backends/birch");
     assert_eq!((&told["admin"], &told["drain"]["mode"]), (&"drain".into(), &"keep".into()));
     // The 400 is in the console too, as any answer of an error is.
@@ -117,9 +131,11 @@ fn fits_every_screen(chromium: &mut Chromium) {
         pause(Duration::from_secs(25)); // Until there is a line of requests to be seen.
         chromium.value("document.activeElement.blur()");
     }
-    for (width, height, scheme, name) in
-        [(1440, 1080, "light", "page.png"), (1440, 1080, "dark", "page-dark.png"), (360, 780, "light", "page-phone.png")]
-    {
+    for (width, height, scheme, name) in [
+        (1440, 1080, "light", "page.png"),
+        (1440, 1080, "dark", "page-dark.png"),
+        (360, 780, "light", "page-phone.png"),
+    ] {
         chromium.screen(width, height, scheme);
         // Nothing sticks out, by which one would have to scroll sideways.
         let wide = format!(
@@ -139,13 +155,16 @@ fn asks_for_the_token(chromium: &mut Chromium, backends: &[Backend]) {
     let file = folder.path().join("admin.token");
     std::fs::write(&file, TOKEN).unwrap();
     let key = format!("[admin]\ntoken = {{ file = {:?} }}\n", file.display().to_string());
-    let homing = homing(&[&backends[0], &backends[1]]).cookie().run_edited(|t| t.replacen("[admin]\n", &key, 1));
+    let homing =
+        homing(&[&backends[0], &backends[1]]).cookie().run_edited(|t| t.replacen("[admin]\n", &key, 1));
     drop(client_at(&homing, "amber"));
     chromium.visit(&format!("http://balancer.example:{}/", homing.admin.port()));
     chromium.until("document.querySelectorAll('.backend').length === 2");
     chromium.value("document.querySelector('[aria-label=\"Maint app/amber\"]').click()");
     chromium.value("document.querySelector('#d-maint .main').click()");
-    chromium.until("document.getElementById('banner').innerText.includes('homing refuses this: a token is needed')");
+    chromium.until(
+        "document.getElementById('banner').innerText.includes('homing refuses this: a token is needed')",
+    );
     assert_eq!(homing.told("/api/v1/pools/app/backends/amber")["admin"], "ready");
     chromium.value("document.getElementById('token').focus()");
     chromium.value(&format!("document.getElementById('token').value = {TOKEN:?}"));

@@ -282,7 +282,8 @@ fn not_allowed(route: &Route, method: &Method) -> Answer {
 fn the_page() -> Answer {
     let mut random = [0; 16];
     if let Err(error) = getrandom::fill(&mut random) {
-        return Failure::unavailable("random", format!("no random bytes for the page: {error}")).into_answer();
+        return Failure::unavailable("random", format!("no random bytes for the page: {error}"))
+            .into_answer();
     }
     let nonce = format!("{:032x}", u128::from_ne_bytes(random));
     let policy = format!(
@@ -315,4 +316,3 @@ async fn read<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Vec<u8>, Fai
     }
     Ok(kept)
 }
-

@@ -112,7 +112,8 @@ fn judge(status: StatusCode, said: &Value) -> Result<Node, String> {
     let (Some(is_safe), Some(sessions), Some(requests), Some(tunnels), StatusCode::OK | StatusCode::CONFLICT) =
         (safe, number("sessions"), number("requests"), number("tunnels"), status)
     else {
-        let why: String = said.get("error").and_then(Value::as_str).unwrap_or_default().chars().take(200).collect();
+        let why: String =
+            said.get("error").and_then(Value::as_str).unwrap_or_default().chars().take(200).collect();
         let colon = if why.is_empty() { "" } else { ": " };
         return Err(format!("status {}{colon}{why}", status.as_u16()));
     };

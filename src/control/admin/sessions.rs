@@ -18,14 +18,16 @@ use crate::pool::Pool;
 const LIMIT: (usize, usize) = (100, 1000);
 
 /// The table of a pool's sessions and when they end, if it keeps one.
-#[expect(clippy::unnecessary_wraps, reason = "pools that keep tables come with the modes that need one")]
-fn table_of(pool: &Pool) -> Option<(&Table, Times)> {
-    let _ = pool;
+const fn table_of(_: &Pool) -> Option<(&Table, Times)> {
     None
 }
 
 /// One page of a pool's sessions: `backend`, `limit` and `cursor` of the query say which.
-pub(super) fn list(view: &View, pool: &str, query: impl Fn(&str) -> Option<String>) -> Result<Value, Failure> {
+pub(super) fn list(
+    view: &View,
+    pool: &str,
+    query: impl Fn(&str) -> Option<String>,
+) -> Result<Value, Failure> {
     let pool = pool_of(view, pool)?;
     let (table, times) = table(&pool)?;
     let limit = query("limit").map_or(Ok(LIMIT.0), |text| {
@@ -34,7 +36,8 @@ pub(super) fn list(view: &View, pool: &str, query: impl Fn(&str) -> Option<Strin
     })?;
     let cursor = query("cursor").map_or(Ok(Cursor::default()), |text| {
         let cursor = text.parse().map(Cursor);
-        cursor.map_err(|_| Failure::wrong(format!("cursor \"{text}\": must be the `next` of the page before")))
+        cursor
+            .map_err(|_| Failure::wrong(format!("cursor \"{text}\": must be the `next` of the page before")))
     })?;
     let home = query("backend").map(|backend| home(&pool, table, &backend)).transpose()?;
     let now = UnixSeconds::now();

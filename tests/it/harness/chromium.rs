@@ -28,7 +28,11 @@ impl Chromium {
         let mut command = Command::new("chromium");
         command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]);
         command.args(["--no-first-run", "--disable-extensions", "--disable-background-networking"]);
-        command.args(["--hide-scrollbars", "--host-resolver-rules=MAP * 127.0.0.1", "--remote-debugging-port=0"]);
+        command.args([
+            "--hide-scrollbars",
+            "--host-resolver-rules=MAP * 127.0.0.1",
+            "--remote-debugging-port=0",
+        ]);
         command.arg(format!("--user-data-dir={}", files.path().display())).arg("about:blank");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|e| {
@@ -56,13 +60,13 @@ impl Chromium {
         let page = websocket::connect(address, &path.unwrap());
         let mut this = Self { child, page, number: 0, errors: Vec::new(), _files: files };
         ["Runtime.enable", "Log.enable", "Page.enable"].iter().for_each(|method| {
-            this.call(method, json!({}));
+            this.call(method, &json!({}));
         });
         this
     }
 
     /// Sends a command and waits for what came of it.
-    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
         self.number += 1;
         let text = json!({ "id": self.number, "method": method, "params": params }).to_string();
         self.page.send(TEXT, text.as_bytes());
@@ -103,14 +107,14 @@ impl Chromium {
 
     /// Opens a page.
     pub(crate) fn visit(&mut self, url: &str) {
-        let went = self.call("Page.navigate", json!({ "url": url }));
+        let went = self.call("Page.navigate", &json!({ "url": url }));
         assert!(went["errorText"].is_null(), "{url}: {went}");
     }
 
     /// The value of an expression in the page.
     pub(crate) fn value(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let mut came = self.call("Runtime.evaluate", params);
+        let mut came = self.call("Runtime.evaluate", &params);
         assert!(came["exceptionDetails"].is_null(), "{expression}: {}", came["exceptionDetails"]);
         came["result"]["value"].take()
     }
@@ -123,7 +127,10 @@ impl Chromium {
         while self.value(&guarded) != true {
             if began.elapsed() > LIMIT {
                 let (text, errors) = (self.value("document.body.innerText"), &self.errors);
-                panic!("not within {LIMIT:?}: {expression}\nerrors: {errors:#?}\n{}", text.as_str().unwrap_or_default());
+                panic!(
+                    "not within {LIMIT:?}: {expression}\nerrors: {errors:#?}\n{}",
+                    text.as_str().unwrap_or_default()
+                );
             }
             pause(Duration::from_millis(20));
         }
@@ -139,24 +146,27 @@ impl Chromium {
                 _ => 0,
             };
             let text = if key == "Enter" { "\r" } else { "" };
-            let params = json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text });
-            self.call("Input.dispatchKeyEvent", params);
+            let params =
+                json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text });
+            self.call("Input.dispatchKeyEvent", &params);
         }
     }
 
     /// A screen of this size and colour scheme.
     pub(crate) fn screen(&mut self, width: u32, height: u32, scheme: &str) {
-        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
-        self.call("Emulation.setDeviceMetricsOverride", metrics);
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.call("Emulation.setDeviceMetricsOverride", &metrics);
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
+        self.call("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
     /// The whole page as PNG.
     pub(crate) fn picture(&mut self) -> Vec<u8> {
         let params = json!({ "format": "png", "captureBeyondViewport": true });
-        let picture = self.call("Page.captureScreenshot", params);
-        let text = picture["data"].as_str().unwrap().trim_end_matches('=').replace('+', "-").replace('/', "_");
+        let picture = self.call("Page.captureScreenshot", &params);
+        let text =
+            picture["data"].as_str().unwrap().trim_end_matches('=').replace('+', "-").replace('/', "_");
         let mut out = vec![0; text.len()];
         homing::affinity::base64url::decode(text.as_bytes(), &mut out).unwrap().to_vec()
     }

@@ -125,7 +125,9 @@ impl Homing {
     /// Asks the admin listener to change something, as a program on this machine does.
     pub(crate) fn post(&self, path: &str, body: &str) -> Reply {
         let (host, length) = (self.admin, body.len());
-        let head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Homing: 1\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Homing: 1\r\nContent-Length: {length}\r\n\r\n"
+        );
         exchange(self.admin, (head + body).as_bytes())
     }
 
