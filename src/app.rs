@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
 
 use crate::control::admin::AdminSocket;
+use crate::control::reload::{Origin, Reloader};
 use crate::control::{self, Control, Signals};
 use crate::net::descriptors;
 use crate::net::listen::{Bound, Claim, ListenAddress};
@@ -37,14 +38,15 @@ pub struct Running {
     log: Option<AccessLogWriter>,
 }
 
-/// Starts everything the plan says. When this returns, every listener accepts.
+/// Starts everything the plan says. When this returns, every listener accepts. Without its `origin` the plan cannot be
+/// reloaded, nor can weights be changed.
 ///
 /// # Errors
 /// The descriptors do not suffice, an address is taken or not ours, the access log cannot be opened, or a thread cannot be started.
-pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
+pub fn start(plan: Plan, origin: Option<Origin>, signals: Signals) -> anyhow::Result<Running> {
     let workers = plan.workers.max(1);
     let descriptors = descriptors::raise();
-    let max_open = max_open(&plan, descriptors)?;
+    let max_open = plan.max_open(descriptors).map_err(anyhow::Error::msg)?;
     tracing::info!(max_connections = max_open, descriptors, "connections of clients that may be open");
     let bound = bind(&plan, workers)?;
     let admin = match &plan.admin {
@@ -83,7 +85,7 @@ pub fn start(plan: Plan, signals: Signals) -> anyhow::Result<Running> {
         admin,
         phases: Arc::clone(&phases),
         access_log: log.as_ref().map(AccessLogWriter::reopener),
-        reloader: None,
+        reloader: origin.map(|origin| Reloader::new(origin, workers, descriptors)),
         signals,
     })
     .context("start the control plane")?;
@@ -168,20 +170,4 @@ fn start_log(plan: &Plan, metrics: &Metrics) -> anyhow::Result<Option<AccessLogW
     AccessLogWriter::start(path, format, Arc::clone(metrics.log_dropped()))
         .map(Some)
         .with_context(|| format!("open the access log {what}"))
-}
-
-/// Connections that may be open: what the configuration says, if there are descriptors for it.
-fn max_open(plan: &Plan, descriptors: u64) -> anyhow::Result<u32> {
-    let fit = descriptors::connections(descriptors);
-    let own = plan.max_connections.map(|n| (n, String::new()));
-    let of_listeners =
-        plan.listeners.iter().map(|l| (l.max_connections, format!(" of listener \"{}\"", l.name)));
-    if let Some((n, whose)) = own.into_iter().chain(of_listeners).find(|(n, _)| *n > fit) {
-        let needed = descriptors::needed(n);
-        anyhow::bail!(
-            "max_connections = {n}{whose} needs {needed} descriptors and this process may have {descriptors}; allow \
-             more (ulimit -n {needed}, or LimitNOFILE={needed} in a systemd unit), or set at most {fit}"
-        );
-    }
-    Ok(plan.max_connections.unwrap_or(fit))
 }

@@ -1,4 +1,4 @@
-//! The subcommands: run, check, explain, strategies, demo, and the one-line form. The only file that prints.
+//! The subcommands: run, check, print, diff, explain, strategies, demo, and the one-line form. The only file that prints.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
@@ -8,15 +8,19 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
+use crate::affinity::foreign::Secrets;
 use crate::app::{self, Running};
+use crate::base::time::UnixSeconds;
 use crate::config::diagnostic::{Diagnostics, Style};
 use crate::config::print::OneLine;
-use crate::config::{self, Environment, Loaded};
+use crate::config::{self, Environment, Loaded, Sources};
 use crate::control::Signals;
+use crate::control::reload::Origin;
 use crate::demo;
-use crate::explain::{Ask, Explainer};
+use crate::explain::{self, Ask, Explainer};
 use crate::net::listen::ListenAddress;
-use crate::snapshot::Plan;
+use crate::snapshot::carried::Carried;
+use crate::snapshot::difference::Difference;
 use crate::strategy::Registry;
 
 /// A reverse-proxy load balancer: a client that has found a backend keeps finding it.
@@ -58,7 +62,12 @@ enum Command {
     Run(ConfigArgs),
     /// Find every problem of a configuration; exit 0 if it can be used, 1 if not
     Check(ConfigArgs),
-    /// Tell which backend a request would get, and why; offline
+    /// Print the configuration in effect, every key with its value and where that came from; homing reads it as a file
+    Print(ConfigArgs),
+    /// Tell what another configuration would change, and whose sessions and keys would move; exit 0 if nothing changes,
+    /// 1 if something does, 2 if one of them cannot be used
+    Diff(DiffArgs),
+    /// Tell which backend a request would get, and why; or, of cookies alone, what they say. Offline
     Explain(ExplainArgs),
     /// List the strategies
     Strategies,
@@ -71,6 +80,19 @@ struct ConfigArgs {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
     config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct DiffArgs {
+    /// The configuration file as it is
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// The configuration file as it would be
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -92,9 +114,15 @@ struct ExplainArgs {
     /// A header field, as 'Name: value'; may be repeated
     #[arg(long, value_name = "FIELD")]
     header: Vec<String>,
-    /// A cookie, as 'name=value'; may be repeated
+    /// A cookie, as 'name=value'; may be repeated. With nothing else asked, only what it says is told
     #[arg(long, value_name = "PAIR")]
     cookie: Vec<String>,
+    /// A file with HAProxy's dynamic-cookie-key, to read cookies made with it
+    #[arg(long, value_name = "FILE")]
+    haproxy_key: Option<PathBuf>,
+    /// A file with the secret of Caddy's `lb_policy cookie`, to read cookies made with it
+    #[arg(long, value_name = "FILE")]
+    caddy_secret: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -137,6 +165,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match (cli.command, cli.one_line) {
         (Some(Command::Run(args)), _) => run(&args.config),
         (Some(Command::Check(args)), _) => check(&args.config),
+        (Some(Command::Print(args)), _) => print_in_effect(&args.config),
+        (Some(Command::Diff(args)), _) => diff(&args),
         (Some(Command::Explain(args)), _) => explain(args),
         (Some(Command::Strategies), _) => {
             for kind in Registry::built_in().iter() {
@@ -151,10 +181,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn run(path: &Path) -> anyhow::Result<ExitCode> {
-    let Some(plan) = read(config::load(path, &Registry::built_in(), &environment()?)) else {
-        return Ok(ExitCode::FAILURE);
-    };
-    serve(plan)
+    match Sources::read(path) {
+        Ok(sources) => serve(sources),
+        Err(diagnostics) => {
+            say(&diagnostics.render(style()));
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 fn one_line(args: OneLineArgs) -> anyhow::Result<ExitCode> {
@@ -165,14 +198,11 @@ fn one_line(args: OneLineArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let origin = Path::new("command line (see --print-config)");
-    let Some(plan) = read(config::parse(&text, origin, &Registry::built_in(), &environment()?)) else {
-        return Ok(ExitCode::FAILURE);
-    };
-    serve(plan)
+    serve(Sources::text(&text, origin))
 }
 
 fn check(path: &Path) -> anyhow::Result<ExitCode> {
-    let Some(plan) = read(config::load(path, &Registry::built_in(), &environment()?)) else {
+    let Some(Loaded { plan, .. }) = read(config::load(path, &Registry::built_in(), &environment()?)) else {
         return Ok(ExitCode::FAILURE);
     };
     let backends: usize = plan.pools.iter().map(|p| p.members.len()).sum();
@@ -186,10 +216,43 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn print_in_effect(path: &Path) -> anyhow::Result<ExitCode> {
+    let environment = environment()?;
+    match Sources::read(path).and_then(|s| s.print(&Registry::built_in(), &environment)) {
+        Ok((text, warnings)) => {
+            say(&warnings.render(style()));
+            print(&text)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(diagnostics) => {
+            say(&diagnostics.render(style()));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
+    let (registry, environment) = (Registry::built_in(), environment()?);
+    // The number of workers is a key that is compared, and nothing that pools are to differ by.
+    let carried = Carried { workers: Some(1), ..Carried::default() };
+    let plan = |path: &Path| Sources::read(path).and_then(|s| s.build(&registry, &environment, &carried));
+    let (Some(old), Some(new)) = (read_quietly(plan(&args.old)), read(plan(&args.new))) else {
+        return Ok(ExitCode::from(2));
+    };
+    let difference = Difference::between(&old.plan, &new.plan, &|_, _| 0);
+    print(&if args.json { format!("{}\n", difference.to_json()) } else { difference.to_text() })?;
+    Ok(if difference.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
-    let loaded = config::load(&args.config.config, &Registry::built_in(), &environment()?);
-    let Some(plan) = read(loaded) else { return Ok(ExitCode::FAILURE) };
-    let explainer = Explainer::new(plan);
+    let environment = environment()?;
+    let loaded = config::load(&args.config.config, &Registry::built_in(), &environment);
+    let Some(Loaded { plan, .. }) = read(loaded) else { return Ok(ExitCode::FAILURE) };
+    let secrets = Secrets {
+        haproxy: args.haproxy_key.as_deref().map(secret).transpose()?,
+        caddy: args.caddy_secret.as_deref().map(secret).transpose()?,
+    };
+    let explainer = Explainer::new(plan, &environment, secrets);
     let ask = Ask {
         listener: args.listener,
         ip: args.ip,
@@ -207,9 +270,28 @@ fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
         print(&explainer.batch(&ask, &lines)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let answer = explainer.explain(&ask)?;
-    print(&if args.json { answer.to_json() + "\n" } else { answer.to_text() })?;
-    Ok(if answer.backend.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let now = UnixSeconds::now();
+    let (text, is_answered) = if ask.is_about_cookies() {
+        let pins = explainer.decode(&ask)?;
+        let told = if args.json {
+            explain::pins_to_json(&pins, now) + "\n"
+        } else {
+            pins.iter().map(|pin| pin.to_text(now)).collect()
+        };
+        (told, pins.iter().any(explain::pins::PinReport::names_somebody))
+    } else {
+        let answer = explainer.explain(&ask)?;
+        let told = if args.json { answer.to_json(now) + "\n" } else { answer.to_text(now) };
+        (told, answer.backend.is_some())
+    };
+    print(&text)?;
+    Ok(if is_answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A secret of another system, from a file of its own: a command line is seen by everybody.
+fn secret(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
@@ -225,13 +307,14 @@ fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
          [pool.affinity]\nmode = {:?}\n\n[pool.health]\npath = \"/healthz\"\n\n[shutdown]\nnotice = \"1ms\"\ndrain = \"1s\"\n",
         args.admin, args.listen, args.strategy, args.affinity
     );
-    let origin = Path::new("demo");
-    let Some(plan) = read_quietly(config::parse(&text, origin, &Registry::built_in(), &environment()?))
-    else {
+    let (registry, environment) = (Registry::built_in(), environment()?);
+    let sources = Sources::text(&text, Path::new("demo"));
+    let Some(loaded) = read_quietly(sources.build(&registry, &environment, &Carried::default())) else {
         return Ok(ExitCode::FAILURE);
     };
     log_to_standard_error();
-    let running = app::start(plan, Signals::Take)?;
+    let origin = Origin { sources, registry, environment, warnings: loaded.warnings };
+    let running = app::start(loaded.plan, Some(origin), Signals::Take)?;
     let proxy =
         running.listeners.first().and_then(|(.., a)| *a).map_or_else(String::new, |a| format!("http://{a}"));
     let admin = running.admin.map_or_else(String::new, |a| format!("http://{a}"));
@@ -240,17 +323,24 @@ fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
+fn serve(sources: Sources) -> anyhow::Result<ExitCode> {
+    let (registry, environment) = (Registry::built_in(), environment()?);
+    let Some(loaded) = read(sources.build(&registry, &environment, &Carried::default())) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let Loaded { plan, warnings } = loaded;
     log_to_standard_error();
     let pools: Vec<String> = plan
         .pools
         .iter()
         .map(|p| {
-            let affinity = if p.cookie.is_some() { ", cookie affinity" } else { "" };
+            let affinity = p.affinity.as_ref().map(|a| format!(", affinity by {}", a.to_text()));
+            let affinity = affinity.unwrap_or_default();
             format!("pool \"{}\": {} backend(s), {}{affinity}\n", p.name, p.members.len(), p.kind.name)
         })
         .collect();
-    let running = app::start(plan, Signals::Take)?;
+    let origin = Origin { sources, registry, environment, warnings };
+    let running = app::start(plan, Some(origin), Signals::Take)?;
     announce(&running, &pools);
     running.join()?;
     say("stopped\n");
@@ -280,16 +370,16 @@ fn environment() -> anyhow::Result<Environment> {
 }
 
 /// The plan, after its warnings were said; or nothing, after its errors were.
-fn read(loaded: Result<Loaded, Diagnostics>) -> Option<Plan> {
+fn read(loaded: Result<Loaded, Diagnostics>) -> Option<Loaded> {
     if let Ok(loaded) = &loaded {
         say(&loaded.warnings.render(style()));
     }
     read_quietly(loaded)
 }
 
-fn read_quietly(loaded: Result<Loaded, Diagnostics>) -> Option<Plan> {
+fn read_quietly(loaded: Result<Loaded, Diagnostics>) -> Option<Loaded> {
     match loaded {
-        Ok(loaded) => Some(loaded.plan),
+        Ok(loaded) => Some(loaded),
         Err(diagnostics) => {
             say(&diagnostics.render(style()));
             None

@@ -110,9 +110,21 @@ impl KeyPlan {
     /// The key of a request: the bytes of the first source present, where they are; an address is written down.
     #[must_use]
     pub fn find<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<Cow<'a, [u8]>> {
-        for source in &self.sources {
+        self.find_at(facts).map(|(_, key)| key)
+    }
+
+    /// The key that a client's address is.
+    #[must_use]
+    pub fn of_client(&self, client: IpAddr) -> Vec<u8> {
+        self.client(Some(client))
+    }
+
+    /// The same, with the place of the source that it is from.
+    #[must_use]
+    pub fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {
+        for (place, source) in self.sources.iter().enumerate() {
             let found = match source {
-                KeySource::ClientIp => return Some(Cow::Owned(self.client(facts.client()))),
+                KeySource::ClientIp => return Some((place, Cow::Owned(self.client(facts.client())))),
                 KeySource::Header(name) => facts.header(name),
                 KeySource::Cookie(name) => facts.cookies().flat_map(|l| values(l, name.as_bytes())).next(),
                 KeySource::Query(name) => facts.query().and_then(|query| argument(query, name.as_bytes())),
@@ -120,7 +132,7 @@ impl KeyPlan {
                 KeySource::Host => facts.host(),
             };
             if let Some(key) = found.filter(|key| !key.is_empty()) {
-                return Some(Cow::Borrowed(key));
+                return Some((place, Cow::Borrowed(key)));
             }
         }
         None
@@ -142,14 +154,14 @@ impl KeyPlan {
 }
 
 /// The first argument of this name. (nginx: `$arg_NAME`, `ngx_http_arg`)
-fn argument<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+pub(super) fn argument<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query.split(|b| *b == b'&').find_map(|argument| {
         let (start, rest) = argument.split_at_checked(name.len())?;
         rest.strip_prefix(b"=").filter(|_| start.eq_ignore_ascii_case(name))
     })
 }
 
-fn is_argument(name: &str) -> bool {
+pub(super) fn is_argument(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && !b"&=#".contains(&b))
 }
 

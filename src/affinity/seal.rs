@@ -85,6 +85,26 @@ pub enum SealError {
     LongId(usize),
 }
 
+/// Why a text does not open, as far as it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Unopened {
+    /// It has letters or an end that no sealed text has.
+    #[error("it is not base64url, which pins are written in")]
+    NotBase64,
+    /// It is too short or too long for a pin; so many letters it has.
+    #[error("it has {0} letters, and no pin has ({MIN_TEXT} to {MAX_TEXT}): it is cut or none")]
+    Length(usize),
+    /// It begins with a version that is not ours.
+    #[error("it begins with version {0}: pins begin with {VERSION}")]
+    Version(u8),
+    /// No key of the ring has the id that it begins with.
+    #[error("it was sealed with key {0:04x}, which this pool does not have")]
+    UnknownKey(u16),
+    /// The key of this place in the ring, from 0, has its id and does not open it.
+    #[error("key {} has its id and does not open it: forged, changed, or sealed for another pool or name", .0 + 1)]
+    Forged(usize),
+}
+
 struct Key {
     /// What the key makes of a constant: the same on every node that holds it, and nothing else is known of it.
     check: [u8; 16],
@@ -101,6 +121,8 @@ const TAG: usize = 16;
 const NUL: u8 = 0;
 const MAX_RAW: usize = HEAD + FIXED + MAX_ID + 1 + MAX_ID + TAG;
 const KEY_HEX: usize = 64;
+/// Shortest text that can open, in bytes.
+pub const MIN_TEXT: usize = base64url::encoded_len(HEAD + FIXED + TAG);
 
 impl SealKeys {
     /// Reads a key file: one key a line as 64 hex digits, the first seals, all open; blank lines and what follows a
@@ -215,8 +237,43 @@ impl SealKeys {
     }
 
     /// A number that differs for rings that differ, for keys of caches.
-    pub(super) fn fingerprint(&self) -> Vec<u8> {
+    pub fn fingerprint(&self) -> Vec<u8> {
         self.ring.iter().flat_map(|key| key.check).collect()
+    }
+
+    /// The ids of the keys, in the ring's order: what a sealed text shows of its key.
+    pub fn ids(&self) -> impl Iterator<Item = u16> {
+        self.ring.iter().map(|key| u16::from_be_bytes([key.check[0], key.check[1]]))
+    }
+
+    /// As [`Self::open`], for people who ask: which key of the ring opens it, from 0, or what is in the way.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn inspect<'s>(
+        &self,
+        aad: &Aad,
+        text: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<(usize, Sealed<'s>), Unopened> {
+        if text.iter().any(|b| !b.is_ascii_alphanumeric() && !b"-_".contains(b)) {
+            return Err(Unopened::NotBase64);
+        }
+        if !(MIN_TEXT..=MAX_TEXT).contains(&text.len()) || text.len() % 4 == 1 {
+            return Err(Unopened::Length(text.len()));
+        }
+        let &mut [version, a, b, ..] = base64url::decode(text, &mut scratch.0).ok_or(Unopened::NotBase64)?
+        else {
+            return Err(Unopened::Length(text.len()));
+        };
+        if version != VERSION {
+            return Err(Unopened::Version(version));
+        }
+        let id = u16::from_be_bytes([a, b]);
+        let known = self.ids().position(|known| known == id).ok_or(Unopened::UnknownKey(id))?;
+        // Two keys of one id are one in 65,536 rings of two; the first is told then.
+        let sealed = self.open(aad, text, scratch).ok_or(Unopened::Forged(known))?;
+        Ok((known, sealed))
     }
 }
 

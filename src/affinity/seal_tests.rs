@@ -149,15 +149,37 @@ fn every_flipped_bit_and_every_cut_is_refused() {
     assert!(opens(&text));
 }
 
+#[test]
+fn a_first_home_is_sealed_with_the_pin_and_its_id_is_bounded_too() {
+    let (keys, aad) = (keys(A), Aad::new("web", "srv"));
+    for (id, origin) in [("b", "a"), ("b", &*"x".repeat(MAX_ID)), (&*"x".repeat(MAX_ID), "käse")] {
+        let moved = Sealed { origin: Some(origin), ..pin(id) };
+        let text = sealed(&keys, &aad, &moved);
+        assert_eq!(keys.open(&aad, &text, &mut Scratch::new()), Some(moved));
+        assert!(text.len() <= MAX_TEXT);
+    }
+    let long = "x".repeat(MAX_ID + 1);
+    let long = Sealed { origin: Some(&long), ..pin("b") };
+    let result = keys.seal(&aad, &long, &mut Nonces::new(), &mut Vec::new());
+    assert!(matches!(result, Err(SealError::LongId(256))));
+}
+
+#[test]
+fn a_pin_from_before_there_were_first_homes_opens() {
+    let text = b"AZ8VaugFkvpLLzHPclX8q0hVNjoKMEXq1BmnMDokpRwVrt8DCpsHuoDFNEIz3otAB-XA_wgoDwqri3Z2hOjbNpRTkgEt-UnjfM3UQw";
+    let opened = Sealed { session: 42, ..pin("10.0.0.7:8080") };
+    assert_eq!(keys(A).open(&Aad::new("web", "srv"), text, &mut Scratch::new()), Some(opened));
+}
+
 proptest! {
     #[test]
     fn sealing_round_trips(
-        backend in "\\PC{0,60}", session in any::<u64>(), issued in any::<u32>(), last_seen in any::<u32>(),
+        backend in "\\PC{0,60}", origin in prop::option::of("\\PC{1,60}"), session in any::<u64>(), issued in any::<u32>(), last_seen in any::<u32>(),
         boot in any::<u32>(), pool in "\\PC{0,20}", name in "[!-:<-~]{1,20}",
     ) {
         let (keys, aad) = (keys(A), Aad::new(&pool, &name));
         let (issued, last_seen) = (UnixSeconds(issued), UnixSeconds(last_seen));
-        let pin = Sealed { backend: &backend, origin: None, session, issued, last_seen, boot };
+        let pin = Sealed { backend: &backend, origin: origin.as_deref(), session, issued, last_seen, boot };
         let mut scratch = Scratch::new();
         prop_assert_eq!(keys.open(&aad, &sealed(&keys, &aad, &pin), &mut scratch), Some(pin));
     }
@@ -176,4 +198,27 @@ proptest! {
         let mut scratch = Scratch::new();
         prop_assert_eq!(keys.open(&Aad::new("web", "srv"), &text, &mut scratch), None);
     }
+}
+
+#[test]
+fn an_inspection_tells_the_key_or_the_first_thing_wrong() {
+    let (old, ring) = (keys(B), keys(&format!("{A}\n{B}")));
+    let aad = Aad::new("web", "srv");
+    let text = sealed(&old, &aad, &pin("a"));
+    let inspect = |ring: &SealKeys, aad: &Aad, text: &[u8]| {
+        ring.inspect(aad, text, &mut Scratch::new()).map(|(key, _)| key)
+    };
+    assert_eq!(ring.inspect(&aad, &text, &mut Scratch::new()), Ok((1, pin("a"))));
+    let id = old.ids().next().unwrap();
+    assert_eq!(inspect(&keys(A), &aad, &text), Err(Unopened::UnknownKey(id)));
+    assert_eq!(inspect(&ring, &Aad::new("web", "other"), &text), Err(Unopened::Forged(1)));
+    assert_eq!(inspect(&ring, &aad, &text[..60]), Err(Unopened::Length(60)));
+    assert_eq!(inspect(&ring, &aad, &[b'A'; MAX_TEXT + 1]), Err(Unopened::Length(MAX_TEXT + 1)));
+    assert_eq!(inspect(&ring, &aad, b"a.b"), Err(Unopened::NotBase64));
+    assert_eq!(inspect(&ring, &aad, &text[..85]), Err(Unopened::Length(85)), "no bytes have so many");
+    let other = [b"AA".as_slice(), &text[2..]].concat();
+    assert_eq!(inspect(&ring, &aad, &other), Err(Unopened::Version(0)));
+    let mut forged = text;
+    forged[70] = if forged[70] == b'A' { b'B' } else { b'A' };
+    assert_eq!(inspect(&ring, &aad, &forged), Err(Unopened::Forged(1)));
 }

@@ -96,8 +96,20 @@ impl Slots {
     /// lie anywhere in the slot of `last_seen`. Less than the truth by one slot at most.
     #[must_use]
     pub const fn pause(self, last_seen: UnixSeconds, now: UnixSeconds) -> u32 {
-        let end = self.slot_of(last_seen).saturating_add(1).saturating_mul(self.length);
-        now.0.saturating_sub(end - 1)
+        now.0.saturating_sub(self.slot_of(last_seen).saturating_add(1).saturating_mul(self.length))
+    }
+
+    /// When a session last written at `last_seen` ends if it is left alone: the first second at which it is not live.
+    #[must_use]
+    pub const fn end_of(self, last_seen: UnixSeconds) -> UnixSeconds {
+        let next = self.slot_of(last_seen).saturating_add(1).saturating_mul(self.length);
+        UnixSeconds(next.saturating_add(self.idle))
+    }
+
+    /// Seconds without a request after which a session ends.
+    #[must_use]
+    pub const fn idle(self) -> u32 {
+        self.idle
     }
 
     /// Seconds of one slot.

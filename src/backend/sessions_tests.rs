@@ -41,6 +41,18 @@ fn a_backend_counts_in_modest_memory() {
 }
 
 #[test]
+fn a_session_left_alone_ends_at_its_end() {
+    for (idle, last) in
+        [(1, 1_000), (10, 1_007), (1_800, 1_800_000_059), (1_800, 1_800_000_060), (90_000, 77)]
+    {
+        let slots = Slots::new(Duration::from_secs(idle));
+        let end = slots.end_of(UnixSeconds(last)).0;
+        assert!(slots.is_live(UnixSeconds(last), UnixSeconds(end - 1)), "idle {idle}: the second before");
+        assert!(!slots.is_live(UnixSeconds(last), UnixSeconds(end)), "idle {idle}: from then on");
+    }
+}
+
+#[test]
 fn none_counts_nothing() {
     let none = LiveSessions::none();
     none.begin(0, at(0));

@@ -7,5 +7,6 @@ pub mod cidr;
 pub mod hash;
 pub mod ip_text;
 pub mod options;
+pub mod settings;
 pub mod time;
 pub mod units;

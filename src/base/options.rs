@@ -37,7 +37,8 @@ pub struct Problem {
 #[derive(Debug, Default)]
 pub struct Options {
     values: Vec<(String, Value, Range<usize>)>,
-    asked: Vec<&'static str>,
+    /// With what is in effect, once that is known.
+    asked: Vec<(&'static str, Option<Value>)>,
     problems: Vec<Problem>,
 }
 
@@ -56,11 +57,13 @@ impl Options {
 
     /// A switch.
     pub fn bool(&mut self, name: &'static str, default: bool) -> bool {
-        match self.find(name) {
+        let value = match self.find(name) {
             None => default,
             Some((Value::Bool(b), _)) => b,
             Some((other, span)) => self.wrong(span, name, &other, "true or false", default),
-        }
+        };
+        self.settle(name, Value::Bool(value));
+        value
     }
 
     /// A whole number within `bounds`.
@@ -77,23 +80,30 @@ impl Options {
         default: u32,
         is_right: impl Fn(u32) -> bool,
     ) -> u32 {
-        match self.find(name) {
+        let value = match self.find(name) {
             None => default,
             Some((Value::Integer(i), span)) => match u32::try_from(i).ok().filter(|n| is_right(*n)) {
                 Some(n) => n,
                 None => self.wrong(span, name, &Value::Integer(i), must, default),
             },
             Some((other, span)) => self.wrong(span, name, &other, must, default),
-        }
+        };
+        self.settle(name, Value::Integer(value.into()));
+        value
+    }
+
+    /// Every option that was read, with its value in effect.
+    pub fn in_effect(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.asked.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?)))
     }
 
     /// Everything that was wrong, unknown keys included.
     #[must_use]
     pub fn finish(mut self) -> Vec<Problem> {
         for (name, _, span) in &self.values {
-            if !self.asked.contains(&name.as_str()) {
-                let help =
-                    nearest(name, self.asked.iter().copied()).map(|n| format!("did you mean \"{n}\"?"));
+            if !self.asked.iter().any(|(asked, _)| asked == name) {
+                let help = nearest(name, self.asked.iter().map(|(asked, _)| *asked))
+                    .map(|n| format!("did you mean \"{n}\"?"));
                 let message = format!("unknown option \"{name}\"");
                 self.problems.push(Problem { span: span.clone(), message, help });
             }
@@ -102,8 +112,14 @@ impl Options {
     }
 
     fn find(&mut self, name: &'static str) -> Option<(Value, Range<usize>)> {
-        self.asked.push(name);
+        self.asked.push((name, None));
         self.values.iter().find(|(n, ..)| n == name).map(|(_, v, s)| (v.clone(), s.clone()))
+    }
+
+    fn settle(&mut self, name: &'static str, value: Value) {
+        if let Some((_, of)) = self.asked.iter_mut().rev().find(|(asked, _)| *asked == name) {
+            *of = Some(value);
+        }
     }
 
     fn wrong<T: Display>(&mut self, span: Range<usize>, name: &str, is: &Value, must: &str, default: T) -> T {

@@ -8,7 +8,7 @@ use super::named::{Name, check_unique};
 use super::pool::{self, PoolRead};
 use super::reader::{Table, Title};
 use super::route::{self, RouteRead};
-use super::{Scope, defaults};
+use super::{Scope, defaults, lint};
 use crate::net::listen::ListenAddress;
 use crate::route::{HostPattern, Route, Routes};
 use crate::snapshot::{Plan, Shutdown};
@@ -16,12 +16,14 @@ use crate::snapshot::{Plan, Shutdown};
 /// Reads the file's tables. The plan is complete only if nothing was reported as an error.
 pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     let cores = u32::try_from(scope.environment.cores).unwrap_or(1).clamp(1, defaults::MAX_WORKERS);
-    scope.workers = root.integer("workers", 1..=defaults::MAX_WORKERS, cores) as usize;
+    let workers = root.integer("workers", 1..=defaults::MAX_WORKERS, cores) as usize;
+    scope.workers = scope.carried.workers.unwrap_or(workers);
     let scope = &*scope;
+    root.skip("include");
     let max_connections = root.get("max_connections").and_then(|item| item.integer(&(1..=u32::MAX)));
     let admin = root.table("admin", Title::Section("admin")).map(|t| listener::admin(t, scope));
-    let access_log = listener::access_log(root.table("access_log", Title::Section("access_log")), scope);
-    let shutdown = listener::shutdown(root.table("shutdown", Title::Section("shutdown")));
+    let access_log = listener::access_log(root.section("access_log", Title::Section("access_log")), scope);
+    let shutdown = listener::shutdown(root.section("shutdown", Title::Section("shutdown")));
     let listeners: Vec<_> = root.tables("listener").into_iter().map(listener::read).collect();
     let pools: Vec<_> = root.tables("pool").into_iter().map(|t| pool::read(t, scope)).collect();
     let names = |list: Vec<&Name>| list.into_iter().cloned().collect::<Vec<_>>();
@@ -29,6 +31,7 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     let pool_names = names(pools.iter().map(|p| &p.name).collect());
     let routes: Vec<_> =
         root.tables("route").into_iter().map(|t| route::read(t, &listener_names, &pool_names)).collect();
+    let settings = scope.report.record.settings(root.node(), &["include", "listener", "pool", "route"]);
     root.finish();
 
     check_unique(scope.report, "listener", listener_names.iter());
@@ -37,20 +40,26 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     check_listeners(&listeners, at.as_ref(), scope);
     check_pools(&pools, shutdown, scope);
     check_routes(&routes, &listeners, &pools, scope);
+    lint::check(&listeners, &routes, &pools, scope);
 
     let mut list: Vec<_> = routes.into_iter().filter_map(|r| r.route).collect();
     if list.is_empty() {
         list.push(Route { path: "/".to_owned(), ..Route::default() });
     }
     Plan {
-        workers: scope.workers,
+        workers,
         max_connections,
         admin: admin.map(|(admin, _)| admin),
         access_log,
-        listeners: listeners.into_iter().filter_map(|l| l.listener).map(Arc::new).collect(),
+        listeners: listeners
+            .into_iter()
+            .filter_map(|l| l.listener)
+            .map(|l| scope.carried.listener(&l).cloned().unwrap_or_else(|| Arc::new(l)))
+            .collect(),
         routes: Routes::new(list),
-        pools: pools.into_iter().filter_map(|p| p.pool).map(Arc::new).collect(),
+        pools: pools.into_iter().filter_map(|p| p.pool).collect(),
         shutdown,
+        settings,
     }
 }
 
@@ -66,8 +75,8 @@ fn check_listeners(
     let mut taken: Vec<&(ListenAddress, Range<usize>)> = Vec::new();
     for listen in listeners.iter().filter_map(|l| l.listen.as_ref()).chain(admin) {
         if let Some((_, first)) = taken.iter().find(|(other, _)| collide(other, &listen.0)) {
-            let line = scope.report.line(first.start);
-            scope.report.error(listen.1.clone(), format!("{} is taken already, in line {line}", listen.0));
+            let place = scope.report.place_of(first.start, listen.1.start);
+            scope.report.error(listen.1.clone(), format!("{} is taken already, {place}", listen.0));
         }
         taken.push(listen);
     }
@@ -98,7 +107,7 @@ fn check_pools(pools: &[PoolRead], shutdown: Shutdown, scope: &Scope<'_>) {
     }
     for read in pools {
         let Some(pool) = &read.pool else { continue };
-        if let Some((span, _)) = &read.cookie
+        if let Some((span, _)) = &read.affinity
             && pool.members.len() == 1
         {
             let message =
@@ -138,10 +147,9 @@ fn check_routes(routes: &[RouteRead], listeners: &[ListenerRead], pools: &[PoolR
     for (i, (route, span)) in known.iter().enumerate() {
         let same = |r: &Route| (r.listener, &r.host, &r.path) == (route.listener, &route.host, &route.path);
         if let Some((_, first)) = known[..i].iter().find(|(r, _)| same(r)) {
-            let line = scope.report.line(first.start);
-            let message = format!(
-                "this route is never used: the one in line {line} has the same listener, host and path"
-            );
+            let place = scope.report.place_of(first.start, span.start);
+            let message =
+                format!("this route is never used: the one {place} has the same listener, host and path");
             scope.report.warning((*span).clone(), message, "remove one of them");
         }
     }
@@ -175,8 +183,8 @@ fn warn_of_unused(
 fn warn_of_shared_cookies(routes: &[(&Route, &Range<usize>)], pools: &[PoolRead], scope: &Scope<'_>) {
     let cookie = |route: &Route| {
         let read = pools.get(route.pool)?;
-        let cookie = read.pool.as_ref()?.cookie.as_ref()?;
-        let (span, path) = read.cookie.as_ref()?;
+        let cookie = read.pool.as_ref()?.affinity.as_ref()?.cookie()?;
+        let (span, path) = read.affinity.as_ref()?;
         Some((cookie.name(), path, span))
     };
     let mut warned = vec![false; pools.len()];

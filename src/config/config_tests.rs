@@ -1,32 +1,40 @@
 //! What is read, what is refused with which words.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::diagnostic::Severity;
 use super::*;
+use crate::affinity::table::Seeds;
 use crate::backend::availability::AdminState;
 use crate::health::Probe;
+use crate::pool::policy::{OnLost, Remedy, ReturnHome};
 use crate::route::HostPattern;
 
-const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(super) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 pub(super) const SHIPPED: &str = include_str!("../../config.toml");
 /// The sections that a file needs beside the one that a test is about.
-const LISTENER: &str = "[[listener]]\nlisten = \":8080\"\n";
+pub(super) const LISTENER: &str = "[[listener]]\nlisten = \":8080\"\n";
 const POOL: &str = "[[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n";
 
 pub(super) fn environment() -> Environment {
-    Environment { cores: 4, boot: 7, keys: Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap()) }
+    let keys = Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap());
+    Environment { cores: 4, boot: 7, keys, seeds: Seeds::new([7; 16]), variables: Variables::default() }
 }
 
-/// A folder with a key file in it.
+/// A folder with a key file in it, and a pool to include.
 pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     key_file(folder.path(), KEY, 0o600);
     secret_file(folder.path(), "admin.token", KEY, 0o600);
+    std::fs::create_dir(folder.path().join("pools")).unwrap();
+    let pool = "[[pool]]\nname = \"more\"\nbackends = [\"127.0.0.1:9\"]\n[[route]]\npath = \"/more\"\npool = \"more\"\n";
+    std::fs::write(folder.path().join("pools/more.toml"), pool).unwrap();
     folder
 }
 
-fn key_file(folder: &Path, text: &str, mode: u32) {
+pub(super) fn key_file(folder: &Path, text: &str, mode: u32) {
     secret_file(folder, "cookie.key", text, mode);
 }
 
@@ -81,8 +89,17 @@ pub(super) fn dump(plan: &Plan) -> String {
     for p in &plan.pools {
         let backends: Vec<_> = p.members.iter().map(|(_, b)| b).collect();
         out.push_str(&format!(
-            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
-            p.name, p.kind.name, p.primary, p.backup, p.key, p.cookie, p.check, p.policy, p.timeouts
+            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
+            p.name,
+            p.kind.name,
+            p.primary,
+            p.backup,
+            p.key,
+            p.affinity,
+            p.table_file,
+            p.check,
+            p.policy,
+            p.timeouts
         ));
     }
     out
@@ -153,7 +170,7 @@ fall = 3
         assert_eq!((b.weight, b.max_conns, b.backup, b.admin), (2, 500, false, AdminState::Ready));
         assert_eq!((c.weight, c.max_conns, c.backup, c.admin), (1, 0, true, AdminState::Drain));
         assert!(pool.backup.is_some());
-        assert_eq!(pool.cookie.as_ref().map(|c| c.name()), Some("srv"));
+        assert_eq!(pool.affinity.as_ref().and_then(|a| a.cookie()).map(|c| c.name()), Some("srv"));
         let check = pool.check.as_ref().unwrap();
         assert!(matches!(&check.probe, Probe::Http(p) if p.path == "/healthz" && p.expect == [(200, 399)]));
     }
@@ -182,6 +199,32 @@ fall = 3
             ["header:x-user", "client_ip"]
         );
         assert_eq!((key.v4_prefix, key.v6_prefix), (24, 128));
+    }
+
+    #[test]
+    fn what_becomes_of_lost_sessions_is_said_for_all_causes_or_for_each() {
+        let policy = |affinity: &str| {
+            let text = format!("{LISTENER}{POOL}max_load = 1.25\n[pool.affinity]\n{affinity}\n");
+            let text = text.replace("max_load", "strategy = \"maglev\"\nmax_load");
+            ok(&text).plan.pools[0].policy.clone()
+        };
+        let (borrow, five) = (Remedy::Borrow, Remedy::Wait(Duration::from_secs(5)));
+        assert_eq!(policy("").on_lost, OnLost::default());
+        assert_eq!(policy("on_lost = \"borrow\"").on_lost, OnLost::all(borrow));
+        assert_eq!(policy("on_lost = { wait = \"5s\" }"), policy("on_lost = \"wait\""));
+        assert_eq!(policy("on_lost = { strict = 503 }"), policy("on_lost = \"strict\""));
+        let (refuse, to) = (Remedy::Refuse(404), Remedy::Redirect("https://example.com/sorry".into()));
+        let each = "on_lost = { down = { wait = \"5s\" }, removed = { strict = 404 }, full = { redirect = \"https://example.com/sorry\" } }";
+        let expected = OnLost { down: five, removed: refuse, full: to, drained: Remedy::Rebind };
+        assert_eq!(policy(each).on_lost, expected);
+        assert_eq!(policy("").return_home, ReturnHome::Never);
+        assert_eq!(policy("return_home = \"now\"").return_home, ReturnHome::Now);
+        assert_eq!(policy("return_home = \"idle\"").return_home, ReturnHome::Idle(300));
+        assert_eq!(
+            policy("return_home = \"idle\"\nreturn_after = \"1500ms\"").return_home,
+            ReturnHome::Idle(2)
+        );
+        assert_eq!(policy("").max_load, 1250);
     }
 
     #[test]
@@ -373,6 +416,27 @@ conect = "1s"
     }
 
     #[test]
+    fn skews() {
+        let with = |s: &str| format!("{LISTENER}{POOL}strategy = \"ip_hash\"\nskew = {s}\n");
+        for wrong in ["1", "1.5", "-0.5", "0.01", "nan", "\"half\""] {
+            check(&with(wrong), "must be a share from 0.1 to below 1, or 0 for no warning");
+        }
+        for (right, is_watched) in [("0", false), ("0.0", false), ("0.1", true), ("0.9", true)] {
+            assert_eq!(ok(&with(right)).plan.pools[0].skew.is_some(), is_watched, "{right}");
+        }
+        let keyless = with("0.5").replace("ip_hash", "round_robin");
+        assert!(ok(&keyless).plan.pools[0].skew.is_none(), "no key places there");
+    }
+
+    #[test]
+    fn bounds_on_the_load() {
+        let with = |load: &str| format!("{LISTENER}{POOL}strategy = \"rendezvous\"\nmax_load = {load}\n");
+        for load in ["0.5", "-1", "1001", "nan", "\"1.25\"", "0.999"] {
+            check(&with(load), "must be 0 or a number from 1 to 1000, as in 1.25");
+        }
+    }
+
+    #[test]
     fn routes() {
         let with = |r: &str| format!("{LISTENER}{POOL}[[route]]\n{r}\n");
         let table = [
@@ -420,13 +484,35 @@ conect = "1s"
             assert!(said.len() == 1 && said[0].contains(part), "{text}\nexpected {part}\nsaid {said:#?}");
         };
         let table = [
-            ("mode = \"cokie\"", "must be one of none, cookie; did you mean \"cookie\"?"),
+            (
+                "mode = \"cokie\"",
+                "must be one of none, cookie, header, learn, route; did you mean \"cookie\"?",
+            ),
             ("mode = \"cookie\"\nname = \"a b\"", "9:8: error: cookie name \"a b\": must be"),
             ("mode = \"cookie\"\nname = \"__Host-a\"", "needs secure = true"),
-            ("on_lost = \"wait\"", "must be \"rebind\", \"strict\" or { wait = \"5s\" }"),
-            ("on_lost = 5", "must be \"rebind\", \"strict\" or { wait = \"5s\" }"),
+            (
+                "on_lost = \"move\"",
+                "must be \"rebind\", \"borrow\", \"wait\", \"strict\", { wait = \"5s\" },",
+            ),
+            ("on_lost = 5", "on_lost = 5: must be \"rebind\", \"borrow\""),
             ("on_lost = { wait = 5 }", "wait = 5: needs a unit, as in \"5s\""),
-            ("on_lost = {}", "on_lost has no wait: how long"),
+            ("on_lost = {}", "on_lost = {..}: must be \"rebind\""),
+            ("on_lost = { strict = 404, wait = \"5s\" }", "on_lost = {..}: must be \"rebind\""),
+            ("on_lost = { strict = 200 }", "strict = 200: must be a whole number between 400 and 599"),
+            ("on_lost = { strickt = 404 }", "unknown key \"strickt\" in on_lost; did you mean \"strict\"?"),
+            ("on_lost = { down = \"rebind\", fill = \"borrow\" }", "did you mean \"full\"?"),
+            ("on_lost = { down = \"move\" }", "down = \"move\": must be \"rebind\""),
+            ("on_lost = { removed = \"wait\" }", "removed = \"wait\": a backend that is gone from the pool"),
+            (
+                "on_lost = { full = { wait = \"5s\" } }",
+                "full = {..}: a full backend is waited for in its queue",
+            ),
+            ("on_lost = { redirect = \"sorry\" }", "redirect = \"sorry\": must be an absolute URL or a path"),
+            ("on_lost = { redirect = \"https:///x\" }", "must be an absolute URL or a path"),
+            ("on_lost = { redirect = \"/a\\r\\nSet-Cookie: x\" }", "must be printable ASCII without blanks"),
+            ("return_home = \"soon\"", "must be one of never, idle, now"),
+            ("return_home = \"idle\"\nreturn_after = 5", "return_after = 5: needs a unit"),
+            ("return_after = \"1m\"", "warning: return_after = \"1m\": only with return_home = \"idle\""),
             ("mode = \"cookie\"\nsame_site = \"none\"", "without secure"),
             ("mode = \"cookie\"\nsame_site = \"off\"", "must be one of lax, strict, none"),
             ("mode = \"cookie\"\npartitioned = true", "9:15: error: partitioned without secure"),
@@ -436,10 +522,45 @@ conect = "1s"
             ("mode = \"cookie\"\nidle = \"500ms\"", "9:8: error: idle below 1 s"),
             ("mode = \"cookie\"\nlifetime = \"1ms\"", "lifetime below 1 s"),
             ("mode = \"cookie\"\ncacheable = \"never\"", "must be one of private, skip, always"),
+            ("mode = [\"cookie\", \"cookie\"]", "stands in the list already"),
+            ("mode = [\"cookie\", \"none\"]", "must be one of cookie, header, learn, route"),
+            ("mode = []", "must have at least one mode"),
+            ("mode = \"learn\"", "has no create"),
+            ("mode = \"learn\"\ncreate = \"json:/sid\"", "create in a body alone has no lookup"),
+            ("mode = \"learn\"\ncreate = \"query:sid\"", "must be cookie:NAME, header:NAME or json:/POINTER"),
+            ("mode = \"route\"", "mode = \"route\" has no lookup"),
+            ("mode = \"route\"\nlookup = [\"cookie:\"]", "must have a name"),
+            (
+                "mode = \"route\"\nlookup = \"cookie:a\"\nseparators = \"x\"",
+                "separators = \"x\": must be the",
+            ),
+            ("mode = \"header\"\nheader = \"cookie\"", "must be the name of a field of its own"),
+            ("mode = \"header\"\nheader = \"x_pin\"", "must be the name of a field of its own"),
+            ("mode = \"cookie\"\nstyle = \"suffix\"", "must be one of insert, rewrite, prefix"),
+            (
+                "preset = \"tomcat\"\nmode = [\"cookie\", \"route\"]\nstyle = \"prefix\"",
+                "must be \"insert\" beside",
+            ),
+            ("preset = \"tomkat\"", "did you mean \"tomcat\"?"),
+            ("preset = \"php\"\ntable = { entries = 0 }", "must be a whole number between 1"),
+            ("preset = \"php\"\ntable = { bytes = \"1KiB\" }", "must be between 32KiB"),
         ];
         for (lines, part) in table {
             check(&with(lines), part);
         }
+    }
+
+    #[test]
+    fn routes_that_name_two() {
+        let check = |backends: &str, part: &str| {
+            super::check(&format!("{LISTENER}[[pool]]\nname = \"app\"\nbackends = [{backends}]\n"), part);
+        };
+        let backend = |port: u16, more: &str| format!("{{ address = \"127.0.0.1:{port}\", {more} }}");
+        let [a, b] = [1, 2].map(|port| backend(port, "route = \"n\""));
+        check(&format!("{a}, {b}"), "the route \"n\" is both \"127.0.0.1:1\"'s and \"127.0.0.1:2\"'s");
+        let [a, b] = [backend(1, "name = \"n\""), backend(2, "route = \"n\"")];
+        check(&format!("{a}, {b}"), "the route \"n\" is both \"n\"'s and \"127.0.0.1:2\"'s");
+        check(&backend(1, "route = \"a b\""), "must be 1 to 128 printable ASCII characters");
     }
 
     #[test]
@@ -515,6 +636,8 @@ conect = "1s"
             ("path = \"/\"\nhost = \"a/b\"", "must be a host alone"),
             ("path = \"/\"\nheaders = { \"a:\" = \"b\" }", "must be a field name"),
             ("rise = 0", "between 1 and 1000"),
+            ("fall_pinned = 2", "fall_pinned = 2: must be at least fall, which is 3"),
+            ("fall = 5\nfall_pinned = 1001", "between 1 and 1000"),
             ("jitter = 101", "between 0 and 100"),
             ("interval = \"0ms\"", "must be above 0"),
         ];
@@ -535,8 +658,12 @@ mod warned_of {
         let alone = "[[pool]]\nname = \"app\"\nbackends = [\"a:1\"]\n";
         let table = [
             (
+                format!("{base}max_load = 1.25\n"),
+                "warning: max_load = 1.25: round_robin does not place by a hash: it is not bounded",
+            ),
+            (
                 format!("{base}[pool.affinity]\nmode = \"cookie\"\n"),
-                "7:8: warning: cookie affinity without a secret: restarts forget pins",
+                "7:8: warning: affinity by pins without a secret: restarts forget pins",
             ),
             (format!("{LISTENER}{alone}{cookie}"), "one backend: there is nothing to choose"),
             (

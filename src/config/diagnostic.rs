@@ -4,13 +4,14 @@
 //! columns once, at the end. Columns count characters from 1, as editors do.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::reader::Title;
+use super::record::Record;
 use crate::base::options::Problem;
 
 /// Diagnostics that are shown; the rest are counted.
@@ -70,13 +71,27 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
 }
 
-/// Findings while one text is read.
-#[derive(Debug)]
-pub(super) struct Report<'t> {
-    text: &'t str,
+/// Findings while the texts of one configuration are read. Their offsets count through all texts, one after the other:
+/// [`Report::add`] says where each begins.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    texts: RefCell<Vec<Source>>,
     findings: RefCell<Vec<Finding>>,
     /// Every key that a table was asked for: what `config.toml` must show.
     pub(super) asked: RefCell<BTreeSet<(Title, &'static str)>>,
+    /// What was read.
+    pub(super) record: Record,
+    /// Strings that came from the environment: where they stand, and as what they are written.
+    pub(super) expanded: RefCell<BTreeMap<usize, Box<str>>>,
+}
+
+/// One text.
+#[derive(Debug)]
+struct Source {
+    name: Arc<str>,
+    text: Arc<str>,
+    /// Where it begins.
+    base: usize,
 }
 
 #[derive(Debug)]
@@ -164,9 +179,13 @@ impl Diagnostic {
     }
 }
 
-impl<'t> Report<'t> {
-    pub(super) const fn new(text: &'t str) -> Self {
-        Self { text, findings: RefCell::new(Vec::new()), asked: RefCell::new(BTreeSet::new()) }
+impl Report {
+    /// Adds a text under its name in messages; returns the offset at which it begins.
+    pub(super) fn add(&self, name: &Path, text: &Arc<str>) -> usize {
+        let mut texts = self.texts.borrow_mut();
+        let base = texts.last().map_or(0, |last| last.base + last.text.len() + 1);
+        texts.push(Source { name: name.display().to_string().into(), text: Arc::clone(text), base });
+        base
     }
 
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) {
@@ -188,6 +207,10 @@ impl<'t> Report<'t> {
         self.findings.borrow_mut().push(Finding { severity: Severity::Error, problem, is_secret: true });
     }
 
+    pub(super) fn has(&self, problem: &Problem) -> bool {
+        self.findings.borrow().iter().any(|f| f.problem == *problem)
+    }
+
     pub(super) fn problem(&self, problem: Problem) {
         self.findings.borrow_mut().push(Finding { severity: Severity::Error, problem, is_secret: false });
     }
@@ -197,26 +220,48 @@ impl<'t> Report<'t> {
         self.findings.borrow_mut().push(Finding { severity: Severity::Warning, problem, is_secret: false });
     }
 
-    /// The line of an offset, from 1.
-    pub(super) fn line(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-        1 + before.iter().filter(|b| **b == b'\n').count()
+    /// Where `offset` is, for a message at `from`: `in line 3`, or `in pools/a.toml:3`.
+    pub(super) fn place_of(&self, offset: usize, from: usize) -> String {
+        let texts = self.texts.borrow();
+        let [there, here] = [offset, from].map(|at| find(&texts, at));
+        let Some((text, line)) = there else { return "in line 1".to_owned() };
+        match here {
+            Some((here, _)) if here.base != text.base => format!("in {}:{line}", text.name),
+            Some(_) | None => format!("in line {line}"),
+        }
     }
 
-    /// Everything found, with lines and columns, in the order of the text.
-    pub(super) fn into_diagnostics(self, origin: &Path) -> Diagnostics {
-        let file: Arc<str> = origin.display().to_string().into();
-        let mut findings = self.findings.take();
+    /// Every text: its name, itself, and where it begins.
+    pub(super) fn texts(&self) -> Vec<(Arc<str>, Arc<str>, usize)> {
+        let texts = self.texts.borrow();
+        texts.iter().map(|t| (Arc::clone(&t.name), Arc::clone(&t.text), t.base)).collect()
+    }
+
+    /// Everything found, with lines and columns, in the order of the texts.
+    pub(super) fn into_diagnostics(self) -> Diagnostics {
+        let (texts, mut findings) = (self.texts.take(), self.findings.take());
         findings.sort_by_key(|f| (f.problem.span.start, f.severity));
-        let diagnostic = |f: Finding| Diagnostic {
-            severity: f.severity,
-            file: file.clone(),
-            place: Some(Place::of(self.text, &f.problem.span, f.is_secret)),
-            message: f.problem.message,
-            help: f.problem.help,
+        let diagnostic = |f: Finding| {
+            let text = find(&texts, f.problem.span.start).map(|(text, _)| text);
+            let span = |base| f.problem.span.start - base..f.problem.span.end.saturating_sub(base);
+            Diagnostic {
+                severity: f.severity,
+                file: text.map_or_else(|| "".into(), |t| Arc::clone(&t.name)),
+                place: text.map(|t| Place::of(&t.text, &span(t.base), f.is_secret)),
+                message: f.problem.message,
+                help: f.problem.help,
+            }
         };
         Diagnostics { list: findings.into_iter().map(diagnostic).collect() }
     }
+}
+
+/// The text that an offset is in, and the line there, from 1.
+fn find(texts: &[Source], offset: usize) -> Option<(&Source, usize)> {
+    let text = texts.iter().rev().find(|t| t.base <= offset)?;
+    let bytes = text.text.as_bytes();
+    let before = bytes.get(..offset - text.base).unwrap_or(bytes);
+    Some((text, 1 + before.iter().filter(|b| **b == b'\n').count()))
 }
 
 impl Place {
@@ -255,10 +300,16 @@ mod tests {
 
     use super::*;
 
+    fn of(text: &str) -> Report {
+        let report = Report::default();
+        report.add(Path::new("a.toml"), &text.into());
+        report
+    }
+
     fn report(text: &str, span: Range<usize>) -> Diagnostics {
-        let report = Report::new(text);
+        let report = of(text);
         report.error_with_help(span, "wrong", "do right");
-        report.into_diagnostics(Path::new("a.toml"))
+        report.into_diagnostics()
     }
 
     #[test]
@@ -280,17 +331,17 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        let report = Report::new("secret = \"hunter2\"");
+        let report = of("secret = \"hunter2\"");
         report.error_at_secret(9..18, "secret must be a file", "");
-        let shown = report.into_diagnostics(Path::new("a.toml")).to_string();
+        let shown = report.into_diagnostics().to_string();
         assert!(!shown.contains("hunter2") && shown.contains("*********"), "{shown}");
     }
 
     #[test]
     fn more_than_twenty_are_counted() {
-        let report = Report::new("x");
+        let report = of("x");
         (0..23).for_each(|n| report.error(0..1, format!("number {n}")));
-        let shown = report.into_diagnostics(Path::new("a.toml")).to_string();
+        let shown = report.into_diagnostics().to_string();
         assert!(shown.contains("number 19") && !shown.contains("number 20") && shown.ends_with("and 3 more"));
     }
 
@@ -303,12 +354,32 @@ mod tests {
 
     #[test]
     fn the_order_is_that_of_the_text() {
-        let report = Report::new("a\nb\n");
+        let report = of("a\nb\n");
         report.warning(2..3, "second", "");
         report.error(0..1, "first");
-        let list = report.into_diagnostics(Path::new("a.toml"));
+        let list = report.into_diagnostics();
         let lines: Vec<_> = list.iter().map(|d| d.place.as_ref().unwrap().line).collect();
         assert_eq!(lines, [1, 2]);
+    }
+
+    #[test]
+    fn each_text_has_its_own_lines() {
+        let report = of("a\nb\n");
+        let base = report.add(Path::new("pools/b.toml"), &"c\nd\n".into());
+        report.error(base + 2..base + 3, format!("as {}", report.place_of(2, base + 2)));
+        report.error(2..3, format!("as {} and {}", report.place_of(0, 2), report.place_of(base + 2, 2)));
+        report.error(base..base + 1, "first");
+        let list = report.into_diagnostics();
+        let said: Vec<_> = list
+            .iter()
+            .map(|d| format!("{}:{}: {}", d.file, d.place.as_ref().unwrap().line, d.message))
+            .collect();
+        let expected = [
+            "a.toml:2: as in line 1 and in pools/b.toml:2",
+            "pools/b.toml:1: first",
+            "pools/b.toml:2: as in a.toml:2",
+        ];
+        assert_eq!(said, expected);
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::Report;
 use super::reader::{Table, Title};
+use super::record::{Slot, Value};
 use super::{defaults, reader};
 use crate::base::options::nearest;
 use crate::base::units::{ByteSize, Span};
@@ -18,23 +19,27 @@ use crate::base::units::{ByteSize, Span};
 /// One value with its place, and what messages call it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item<'a> {
-    pub(super) report: &'a Report<'a>,
+    pub(super) report: &'a Report,
     /// The key it stands under; `None` in a list.
     pub(super) key: Option<&'a str>,
     pub(super) value: &'a DeValue<'a>,
     pub(super) place: Place,
+    /// Where what is read of it is noted.
+    pub(super) slot: Slot<'a>,
 }
 
-/// Bytes of the text; `Range` is not `Copy`.
+/// Bytes of the texts; `Range` is not `Copy`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     start: usize,
     end: usize,
+    /// Where its text begins.
+    pub(super) base: usize,
 }
 
 impl<'a> Item<'a> {
     pub(super) fn span(&self) -> Range<usize> {
-        self.place.start..self.place.end
+        self.place.span()
     }
 
     /// Reports that this value is wrong: `must` is the rest of the sentence.
@@ -69,21 +74,35 @@ impl<'a> Item<'a> {
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
-        let value = self.value.as_bool();
-        if value.is_none() {
-            self.refuse("must be true or false");
+        let value = self.value.as_bool().or_else(|| self.expanded()?.parse().ok());
+        match value {
+            Some(value) => self.note(Value::plain(&value)),
+            None => self.refuse("must be true or false"),
         }
         value
     }
 
+    /// The text, if it is a string that came from the environment: that may stand for a number or a switch.
+    fn expanded(&self) -> Option<&'a str> {
+        let is_expanded = self.report.expanded.borrow().contains_key(&self.place.start);
+        self.value.as_str().filter(|_| is_expanded)
+    }
+
+    /// Notes the form in which the value is in effect.
+    fn note(&self, value: Value) {
+        self.report.record.set(self.slot, value);
+    }
+
     pub(super) fn integer(&self, bounds: &RangeInclusive<u32>) -> Option<u32> {
-        let number = whole(self.value).and_then(|n| u32::try_from(n).ok()).filter(|n| bounds.contains(n));
-        if number.is_none() {
-            self.refuse(format_args!(
+        let number = whole(self.value).or_else(|| self.expanded()?.parse().ok());
+        let number = number.and_then(|n| u32::try_from(n).ok()).filter(|n| bounds.contains(n));
+        match number {
+            Some(number) => self.note(Value::plain(&number)),
+            None => self.refuse(format_args!(
                 "must be a whole number between {} and {}",
                 bounds.start(),
                 bounds.end()
-            ));
+            )),
         }
         number
     }
@@ -108,6 +127,7 @@ impl<'a> Item<'a> {
             self.refuse(format_args!("must be at most {}", Span(defaults::LONGEST)));
             return None;
         }
+        self.note(Value::text(&Span(span)));
         Some(span)
     }
 
@@ -119,7 +139,9 @@ impl<'a> Item<'a> {
         }
         let size = self.parse(str::parse::<ByteSize>)?;
         let size = usize::try_from(size.0).ok().filter(|n| bounds.contains(n));
-        if size.is_none() {
+        if let Some(size) = size {
+            self.note(Value::text(&ByteSize(size as u64)));
+        } else {
             let (least, most) = (ByteSize(*bounds.start() as u64), ByteSize(*bounds.end() as u64));
             self.refuse(format_args!("must be between {least} and {most}"));
         }
@@ -144,13 +166,14 @@ impl<'a> Item<'a> {
             self.refuse(format_args!("must be a list of {of}, in [ ]"));
             return None;
         };
-        let item = |v: &'a toml::Spanned<DeValue<'a>>| Item {
+        let item = |(i, v): (usize, &'a toml::Spanned<DeValue<'a>>)| Item {
             key: None,
             value: v.get_ref(),
-            place: v.span().into(),
+            place: self.place.inside(v.span()),
+            slot: Slot { element: Some(i), ..self.slot },
             ..*self
         };
-        Some(list.iter().map(item).collect())
+        Some(list.iter().enumerate().map(item).collect())
     }
 
     /// The table that this value is.
@@ -159,13 +182,27 @@ impl<'a> Item<'a> {
             self.refuse(format_args!("must be a table, {}", title.example()));
             return None;
         };
-        Some(Table::new(self.report, title, self.span(), table))
+        Some(Table::new(self, title, table))
     }
 }
 
-impl From<Range<usize>> for Place {
-    fn from(range: Range<usize>) -> Self {
-        Self { start: range.start, end: range.end }
+impl Place {
+    /// A span of the text that begins at `base`.
+    pub(super) const fn new(base: usize, span: &Range<usize>) -> Self {
+        Self { start: base + span.start, end: base + span.end, base }
+    }
+
+    pub(super) const fn start(self) -> usize {
+        self.start
+    }
+
+    pub(super) const fn span(self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// A span of the text that this place is in.
+    pub(super) const fn inside(self, span: Range<usize>) -> Self {
+        Self::new(self.base, &span)
     }
 }
 

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use super::affinity::warn_of_readers;
 use super::item::Item;
 use super::reader::{Table, Title};
+use super::record::Value;
 use super::{Scope, address, defaults, named};
 use crate::base::cidr::{Prefix, PrefixSet};
+use crate::base::hash::hash64;
+use crate::base::settings::Settings;
 use crate::message::field::Underscores;
 use crate::net::listen::ListenAddress;
 use crate::snapshot::admin::{Admin, Peer, Token};
@@ -31,17 +34,18 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
         Some(item) => named::Name::read(&item),
         None => named::Name::implied(listen.as_ref().map(|(l, _)| l.to_string()), span.clone()),
     };
+    table.default("name", Value::text(name.text.as_deref().unwrap_or_default()));
     let trusted_proxies = trusted(&table);
     let proxy_protocol = proxy_protocol(&table, &trusted_proxies, listen.as_ref().map(|(l, _)| l));
-    let listener = Listener {
+    let mut listener = Listener {
         name: name.text.as_deref().unwrap_or_default().into(),
         listen: listen.as_ref().map_or_else(|| ListenAddress::Unix(PathBuf::new()), |(l, _)| l.clone()),
         trusted_proxies,
         proxy_protocol,
         forwarded: table.bool("forwarded", defaults::FORWARDED),
         request_id: table.bool("request_id", defaults::REQUEST_ID),
-        limits: limits(table.table("limits", Title::Section("listener.limits"))),
-        timeouts: timeouts(table.table("timeouts", Title::Section("listener.timeouts"))),
+        limits: limits(table.section("limits", Title::Section("listener.limits"))),
+        timeouts: timeouts(table.section("timeouts", Title::Section("listener.timeouts"))),
         half_close: table.choice(
             "half_close",
             &[("auto", HalfClose::Auto), ("never", HalfClose::Never), ("always", HalfClose::Always)],
@@ -56,7 +60,9 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
         affinity_header: table.bool("affinity_header", false),
         max_connections: table.integer("max_connections", 0..=u32::MAX, 0),
         max_connections_per_address: table.integer("max_connections_per_address", 0..=u32::MAX, 0),
+        settings: Settings::default(),
     };
+    listener.settings = table.report.record.settings(table.node(), &[]);
     table.finish();
     ListenerRead { listener: listen.is_some().then_some(listener), name, listen, span }
 }
@@ -68,6 +74,7 @@ pub(super) fn admin(table: Table<'_>, scope: &Scope<'_>) -> (Admin, Range<usize>
     let address = item.and_then(|i| i.parse(address::listen));
     let default = ListenAddress::Tcp { address: defaults::ADMIN, both_families: false };
     let listen = address.unwrap_or(default);
+    table.default("listen", Value::text(&listen));
     let token = table.get("token").map(|item| token(&item, scope));
     if let ListenAddress::Tcp { address, .. } = &listen
         && !address.ip().to_canonical().is_loopback()
@@ -100,30 +107,40 @@ fn token(item: &Item<'_>, scope: &Scope<'_>) -> Option<Token> {
     }
     let table = item.table(Title::Inline("token"))?;
     let file = table.required("file", "where the token is, as in { file = \"admin.token\" }");
+    let node = table.node();
     table.finish();
     let file = file?;
     let path = file.parse(|text| scope.path(text))?;
-    warn_of_readers(&file, &path, "change everything through the admin listener", scope);
     let help = || {
         format!(
             "openssl rand -hex 32 > {0}; chmod 600 {0} makes one; relative to the folder of this file",
             path.display()
         )
     };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Token::parse(&text)
-            .map_err(|must| file.refuse_with_help(format_args!("{} {must}", path.display()), help()))
-            .ok(),
+    let read = match scope.sources.file(&path) {
+        Ok(read) => read,
         Err(error) => {
             file.refuse_with_help(format_args!("read {}: {error}", path.display()), help());
+            return None;
+        }
+    };
+    warn_of_readers(&file, &path, read.mode, "change everything through the admin listener", scope);
+    match Token::parse(&read.text) {
+        Ok(token) => {
+            // Tells one from another within this process, and says nothing outside of it.
+            let seeded = format!("{} {}", scope.environment.boot, token.expose());
+            scope.report.record.hide(node, format!("token {:x}", hash64(seeded.as_bytes())));
+            Some(token)
+        }
+        Err(must) => {
+            file.refuse_with_help(format_args!("{} {must}", path.display()), help());
             None
         }
     }
 }
 
 /// Reads `[access_log]`.
-pub(super) fn access_log(table: Option<Table<'_>>, scope: &Scope<'_>) -> AccessLog {
-    let Some(table) = table else { return AccessLog::default() };
+pub(super) fn access_log(table: Table<'_>, scope: &Scope<'_>) -> AccessLog {
     let words = [("json", LogFormat::Json), ("combined", LogFormat::Combined), ("off", LogFormat::Off)];
     let format = table.choice("format", &words, LogFormat::default());
     let path = table.get("path").and_then(|item| item.parse(|text| scope.path(text)));
@@ -132,8 +149,7 @@ pub(super) fn access_log(table: Option<Table<'_>>, scope: &Scope<'_>) -> AccessL
 }
 
 /// Reads `[shutdown]`.
-pub(super) fn shutdown(table: Option<Table<'_>>) -> Shutdown {
-    let Some(table) = table else { return defaults::SHUTDOWN };
+pub(super) fn shutdown(table: Table<'_>) -> Shutdown {
     let notice = table.duration("notice", defaults::SHUTDOWN.notice);
     let drain = table.duration("drain", defaults::SHUTDOWN.drain);
     table.finish();
@@ -142,12 +158,15 @@ pub(super) fn shutdown(table: Option<Table<'_>>) -> Shutdown {
 
 fn trusted(table: &Table<'_>) -> PrefixSet {
     let list = table.get("trusted_proxies").and_then(|item| item.list("prefixes")).unwrap_or_default();
+    table.default("trusted_proxies", Value::List(Vec::new()));
     list.iter().filter_map(|item| item.parse(str::parse::<Prefix>)).collect()
 }
 
 /// Whoever may send a PROXY header may pass for anybody: so it must be said who that is.
 fn proxy_protocol(table: &Table<'_>, trusted: &PrefixSet, listen: Option<&ListenAddress>) -> bool {
-    let Some(item) = table.get("proxy_protocol") else { return false };
+    let item = table.get("proxy_protocol");
+    table.default("proxy_protocol", Value::plain(&false));
+    let Some(item) = item else { return false };
     let is_on = item.boolean().unwrap_or_default();
     let is_tcp = matches!(listen, Some(ListenAddress::Tcp { .. }));
     if is_on && is_tcp && trusted.is_empty() {
@@ -159,9 +178,8 @@ fn proxy_protocol(table: &Table<'_>, trusted: &PrefixSet, listen: Option<&Listen
     is_on
 }
 
-fn limits(table: Option<Table<'_>>) -> Limits {
+fn limits(table: Table<'_>) -> Limits {
     let default = defaults::LIMITS;
-    let Some(table) = table else { return default };
     let bounds = defaults::LEAST_SIZE..=defaults::LARGEST_HEAD;
     let head = table.size("head", bounds.clone(), default.head);
     let fields = table.integer("fields", 1..=defaults::MOST_FIELDS, default.fields as u32);
@@ -184,9 +202,8 @@ fn limits(table: Option<Table<'_>>) -> Limits {
     limits
 }
 
-fn timeouts(table: Option<Table<'_>>) -> ClientTimeouts {
+fn timeouts(table: Table<'_>) -> ClientTimeouts {
     let default = defaults::CLIENT;
-    let Some(table) = table else { return default };
     let timeouts = ClientTimeouts {
         proxy_header: table.duration("proxy_header", default.proxy_header),
         head: table.duration("head", default.head),

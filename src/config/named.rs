@@ -29,15 +29,15 @@ impl Name {
 }
 
 /// Reports names that stand twice; `what` is what they name.
-pub(super) fn check_unique<'n>(report: &Report<'_>, what: &str, names: impl Iterator<Item = &'n Name>) {
+pub(super) fn check_unique<'n>(report: &Report, what: &str, names: impl Iterator<Item = &'n Name>) {
     let mut seen: AHashMap<&str, usize> = AHashMap::new();
     for name in names {
         let Some(text) = &name.text else { continue };
-        let line = report.line(name.span.start);
         if let Some(first) = seen.get(text.as_str()) {
-            report.error(name.span.clone(), format!("{what} {text:?} is there already, in line {first}"));
+            let place = report.place_of(*first, name.span.start);
+            report.error(name.span.clone(), format!("{what} {text:?} is there already, {place}"));
         } else {
-            seen.insert(text, line);
+            seen.insert(text, name.span.start);
         }
     }
 }

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::Sources;
 use super::diagnostic::Report;
 use super::tests::{SHIPPED, dump, environment, folder, ok, parsed, said};
+use crate::snapshot::carried::Carried;
 use crate::strategy::Registry;
 
 /// A key that config.toml shows commented.
@@ -64,6 +66,17 @@ fn with(keys: &[Shown]) -> String {
     SHIPPED.lines().enumerate().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// config.toml with every example in force.
+pub(super) fn with_examples() -> String {
+    with(&examples())
+}
+
+/// (section's header, key) of every default that config.toml shows.
+pub(super) fn defaults_shown() -> Vec<(String, &'static str)> {
+    let shown = shown().into_iter().filter(|key| !key.is_example);
+    shown.map(|key| (key.section.to_owned(), key.name)).collect()
+}
+
 fn dumped(keys: &[Shown], folder: &Path) -> String {
     dump(&parsed(&with(keys), folder).unwrap_or_else(|e| panic!("{e}")).plan)
 }
@@ -106,8 +119,9 @@ fn it_shows_every_key_and_no_other() {
     let (folder, examples) = (folder(), examples());
     let others = shown().into_iter().filter(|key| !examples.iter().any(|other| other.is_same_key(key)));
     let text = with(&others.chain(examples.iter().copied()).collect::<Vec<_>>());
-    let (report, registry) = (Report::new(&text), Registry::built_in());
-    let plan = super::read(&report, &text, &folder.path().join("config.toml"), &registry, &environment());
+    let (report, registry) = (Report::default(), Registry::built_in());
+    let sources = Sources::text(&text, &folder.path().join("config.toml"));
+    let plan = super::read(&report, &sources, &registry, &environment(), &Carried::default());
     assert!(plan.is_some());
     let asked: BTreeSet<_> = report.asked.take().into_iter().map(|(t, key)| format!("{t} {key}")).collect();
     let mut shown = BTreeSet::new();

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use super::item::{Item, did_you_mean, whole};
 use super::reader::{Table, Title};
+use super::record;
 use super::{Scope, defaults};
 use crate::affinity::key::{KeyPlan, KeySource};
 use crate::backend::members::{Group, Members};
@@ -25,38 +26,51 @@ pub(super) struct StrategyRead {
 
 /// Reads `strategy` of a pool; `None` if the kind is not known.
 pub(super) fn read(pool: &Table<'_>, scope: &Scope<'_>) -> Option<StrategyRead> {
-    let Some(item) = pool.get("strategy") else {
-        let kind = scope.registry.find(defaults::STRATEGY)?;
-        return Some(StrategyRead { kind, key: KeyPlan::client_ip(), options: Vec::new() });
+    let title = Title::Inline("strategy");
+    let written = pool.get("strategy");
+    let table = match written {
+        None => pool.section("strategy", title),
+        Some(item) if item.value.is_str() => Table::of_one(&item, title, "kind"),
+        Some(item) if item.value.is_table() => item.table(title)?,
+        Some(item) => {
+            item.refuse("must be a name, as in \"ip_hash\", or { kind = \"hash\", key = \"header:x-user\" }");
+            return None;
+        }
     };
-    if let DeValue::String(_) = item.value {
-        return Some(StrategyRead {
-            kind: kind(&item, scope)?,
-            key: KeyPlan::client_ip(),
-            options: Vec::new(),
-        });
-    }
-    if !item.value.is_table() {
-        item.refuse("must be a name, as in \"ip_hash\", or { kind = \"hash\", key = \"header:x-user\" }");
-        return None;
-    }
-    let table = item.table(Title::Inline("strategy"))?;
     let kind = match table.get("kind") {
         Some(item) => kind(&item, scope),
+        None if written.is_none() => scope.registry.find(defaults::STRATEGY),
         None => {
-            item.report.error(item.span(), "strategy has no kind: must be named, as in kind = \"hash\"");
+            table.report.error(table.span(), "strategy has no kind: must be named, as in kind = \"hash\"");
             None
         }
     };
+    table.default("kind", record::Value::text(defaults::STRATEGY));
     let key = key_plan(&table, kind);
     let others = table.entries().filter(|(name, ..)| !OWN.contains(name));
     let options = others.map(|(name, span, item)| (name.to_owned(), option(item.value), span)).collect();
+    let read = kind.map(|kind| StrategyRead { kind, key, options });
+    if let Some(read) = &read {
+        read.check(&table);
+    }
     table.leave();
-    Some(StrategyRead { kind: kind?, key, options })
+    read
 }
 
 impl StrategyRead {
-    /// Builds the tables over the primaries and, if there are any, the backups; reports options that are wrong.
+    /// Reports options that are wrong whatever the members are, and notes those that are in effect.
+    fn check(&self, table: &Table<'_>) {
+        let mut options = Options::new(self.options.clone());
+        // Nobody's tables are small: what the options are is known before it is known whether tables are needed.
+        drop((self.kind.build)(&mut options, Members::new(Vec::new()).primaries()));
+        for (name, value) in options.in_effect() {
+            table.default(name, record::Value::plain(value));
+        }
+        options.finish().into_iter().for_each(|p| table.report.problem(self.explain(p)));
+    }
+
+    /// Builds the tables over the primaries and, if there are any, the backups; reports options that are wrong for so
+    /// many.
     pub(super) fn build(
         &self,
         members: &Members,
@@ -67,7 +81,8 @@ impl StrategyRead {
             ((self.kind.build)(&mut options, group), options.finish())
         };
         let (primary, problems) = build(members.primaries());
-        problems.into_iter().for_each(|p| scope.report.problem(self.explain(p)));
+        let problems = problems.into_iter().map(|p| self.explain(p));
+        problems.filter(|p| !scope.report.has(p)).for_each(|p| scope.report.problem(p));
         let backup = (members.backups().iter().len() > 0).then(|| build(members.backups()).0);
         (primary, backup)
     }
@@ -109,7 +124,14 @@ fn key_plan(table: &Table<'_>, kind: Option<&Kind>) -> KeyPlan {
         ));
     }
     let sources = item.map(|i| sources(&i)).unwrap_or_default();
+    let by_key = kind.is_some_and(|k| k.needs == Needs::Key);
+    if by_key {
+        table.default("key", record::Value::text(&KeySource::ClientIp.to_text()));
+    }
     let prefix = |key, most: u8| {
+        if !by_key && table.get(key).is_none() {
+            return most;
+        }
         u8::try_from(table.integer(key, 0..=u32::from(most), u32::from(most))).unwrap_or(most)
     };
     KeyPlan {

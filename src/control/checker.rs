@@ -22,13 +22,17 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::backend::availability::AdminState;
 use crate::backend::{Backend, BackendId};
 use crate::base::address::Address;
+use crate::health::asked::Asked;
 use crate::health::{Check, HttpProbe, Probe};
 use crate::snapshot::Plan;
 
 /// A body is searched this far, bytes.
 const SEARCHED: usize = 64 * 1024;
+/// The field by which a backend asks for a state and a weight.
+const STATE: &str = "x-homing-state";
 const USER_AGENT: &str = concat!("homing/", env!("CARGO_PKG_VERSION"), " (check)");
 
 /// What came of one probe.
@@ -47,10 +51,10 @@ pub struct Probed {
 pub enum Good {
     /// The connection was accepted.
     Connected,
-    /// The answer had this status.
-    Answered(StatusCode),
-    /// The answer had this status, by which it asks for no new sessions.
-    Drain(StatusCode),
+    /// The answer had this status, and asked for this weight.
+    Answered(StatusCode, Option<u16>),
+    /// The same; by its status or its words it asks for no new sessions.
+    Drain(StatusCode, Option<u16>),
 }
 
 /// Why a probe failed. The text is whole: it is shown to people as it is.
@@ -74,6 +78,9 @@ pub enum Bad {
     /// A status that is not expected.
     #[error("status {0}")]
     Status(StatusCode),
+    /// The backend says that it is in maintenance.
+    #[error("asks for maintenance")]
+    Maint,
     /// The text is not in the body.
     #[error("body does not have the expected text")]
     Body,
@@ -235,16 +242,22 @@ fn request(probe: &HttpProbe, address: &Address) -> Result<Request<Empty<Bytes>>
 
 async fn judge(response: Response<Incoming>, probe: &HttpProbe) -> Result<Good, Bad> {
     let status = response.status();
-    if probe.drain.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
-        return Ok(Good::Drain(status));
+    let asked = response.headers().get(STATE).and_then(|value| value.to_str().ok());
+    let asked = asked.map(Asked::parse).unwrap_or_default();
+    if asked.state == Some(AdminState::Maint) {
+        return Err(Bad::Maint);
     }
+    if probe.drain.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
+        return Ok(Good::Drain(status, asked.weight));
+    }
+    let good = if asked.state == Some(AdminState::Drain) { Good::Drain } else { Good::Answered };
     if !probe.expect.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
         return Err(Bad::Status(status));
     }
     match &probe.body {
-        None => Ok(Good::Answered(status)),
+        None => Ok(good(status, asked.weight)),
         Some(text) if has(response.into_body(), text.as_bytes()).await.map_err(Bad::Broken)? => {
-            Ok(Good::Answered(status))
+            Ok(good(status, asked.weight))
         }
         Some(_) => Err(Bad::Body),
     }
@@ -272,8 +285,8 @@ impl fmt::Display for Good {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected => f.write_str("connected"),
-            Self::Answered(status) => write!(f, "status {}", status.as_u16()),
-            Self::Drain(status) => write!(f, "status {}, drain", status.as_u16()),
+            Self::Answered(status, _) => write!(f, "status {}", status.as_u16()),
+            Self::Drain(status, _) => write!(f, "status {}, drain", status.as_u16()),
         }
     }
 }

@@ -9,6 +9,11 @@ use super::super::testing;
 use super::*;
 
 /// `GET /health`, 200 to 399.
+/// An answer with this `X-Homing-State`.
+fn said(state: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nX-Homing-State: {state}\r\nContent-Length: 0\r\n\r\n")
+}
+
 fn get() -> HttpProbe {
     HttpProbe {
         method: "GET".into(),
@@ -95,6 +100,9 @@ async fn http_probes_judge_status_and_body() {
         ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".into(), get(), "good: status 302"),
         ("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".into(), get(), "bad: status 503 Service Unavailable"),
         ("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".into(), get(), "good: status 404, drain"),
+        (said("drain"), get(), "good: status 200, drain"),
+        (said("ready, weight=3"), get(), "good: status 200"),
+        (said("maint"), get(), "bad: asks for maintenance"),
         (ok(""), HttpProbe { expect: vec![(204, 204), (300, 301)], ..get() }, "bad: status 200 OK"),
         (ok("all ready"), containing("ready"), "good: status 200"),
         (ok("rea"), containing("ready"), "bad: body does not have the expected text"),

@@ -13,6 +13,7 @@ use super::drain::{Drain, Left, Mode};
 use super::recent::Recent;
 use super::state::left_on;
 use crate::affinity::Why;
+use crate::affinity::carriers::Affinity;
 use crate::backend::availability::{AdminState, Availability, Health};
 use crate::backend::{Backend, BackendIx};
 use crate::base::time::UnixSeconds;
@@ -85,10 +86,16 @@ impl<'a> Figures<'a> {
             json!({
                 "name": *pool.name,
                 "strategy": pool.kind.name,
-                "affinity": if pool.cookie.is_some() { "cookie" } else { "none" },
+                "affinity": pool.affinity.as_ref().map_or_else(|| "none".to_owned(), Affinity::to_text),
+                "preset": pool.affinity.as_ref().and_then(Affinity::preset),
                 "panic": self.snapshot.standings.get(p).is_some_and(|s| s.panics),
                 "sessions": sessions,
-                "skew": Value::Null,
+                "skew": pool.skew.as_ref().and_then(|s| s.now(self.now)).map(|alarm| json!({
+                    "share": (alarm.share * 100.0).round() / 100.0,
+                    "key": alarm.seen.to_string(),
+                    "since": alarm.since.0,
+                    "cause": alarm.cause(&pool.key.sources),
+                })),
                 "backends": backends.collect::<Vec<_>>(),
             })
         });

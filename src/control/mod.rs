@@ -157,7 +157,7 @@ pub async fn run(control: Control, signals: Option<stopping::Streams>) {
         let due = owner.next_due().map_or_else(|| Instant::now() + IDLE, |due| started + due);
         tokio::select! {
             // `probed` and `desk` are held here, so these never end.
-            Some(verdict) = verdicts.recv() => owner.state.probed(verdict),
+            Some(verdict) = verdicts.recv() => owner.probed(verdict).await,
             Some(report) = reports.next() => owner.state.reported(report, started.elapsed()),
             Some(ask) = asked.recv() => owner.obey(ask).await,
             () = tokio::time::sleep_until(due) => owner.tick(started.elapsed()).await,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::board::{Board, Level};
-use super::checker::{Checkers, Probed};
+use super::checker::{Checkers, Good, Probed};
 use super::reload::Reloader;
 use super::state::{State, Wish};
 use crate::snapshot::published::Published;
@@ -90,6 +90,19 @@ impl Owner {
         }
         // Who asked may have gone.
         let _ = reply.send(done);
+    }
+
+    /// A probe ended.
+    pub(super) async fn probed(&mut self, probed: Probed) {
+        let (pool, backend) = (Arc::clone(&probed.pool), probed.backend.clone());
+        let weight = match &probed.result {
+            Ok(Good::Answered(_, weight) | Good::Drain(_, weight)) => Some(*weight),
+            Ok(Good::Connected) | Err(_) => None,
+        };
+        self.state.probed(probed);
+        if let Some(weight) = weight {
+            self.weight_asked(&pool, &backend, weight).await;
+        }
     }
 
     /// Time passed.

@@ -169,6 +169,19 @@ impl State {
         Some((at, self.pools.get(at)?.pool.members.find(backend)?))
     }
 
+    /// Backends that may stay for a while when the configuration does not name them any more: something is left on them.
+    pub(super) fn may_leave(&self) -> Vec<Key> {
+        let now = UnixSeconds::now();
+        let all = self.pools.iter().flat_map(|p| {
+            p.members.iter().zip(p.pool.members.iter()).map(move |(member, (_, it))| (p, member, it))
+        });
+        let may = all.filter(|(p, member, it)| {
+            let has_time = !it.leaving || member.drain.is_none_or(|d| !d.is_overdue(now));
+            !p.pool.policy.leave.is_zero() && has_time && !left_on(it, now).is_nothing()
+        });
+        may.map(|(p, _, it)| (Arc::clone(&p.pool.name), it.id.clone())).collect()
+    }
+
     /// Backends that left the configuration and are empty, or whose time is over: they can be left out of the plan.
     pub(super) fn emptied(&self) -> Vec<Key> {
         let now = UnixSeconds::now();
@@ -187,7 +200,7 @@ impl State {
         let Some(state) = self.pools.get_mut(pool) else { return };
         let Some(member) = state.members.get_mut(backend.index()) else { return };
         let (found, text) = match result {
-            Ok(good @ Good::Drain(_)) => (Finding::Drain, good.to_string()),
+            Ok(good @ Good::Drain(..)) => (Finding::Drain, good.to_string()),
             Ok(good) => (Finding::Good, good.to_string()),
             Err(bad) => (Finding::Bad, bad.to_string()),
         };

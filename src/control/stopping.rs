@@ -2,7 +2,7 @@
 //!
 //! | signal | does |
 //! |---|---|
-//! | SIGTERM, SIGQUIT | not ready for `notice`, then listeners close and requests may end for `drain`, then all is cut |
+//! | SIGTERM, SIGQUIT | not ready for `notice`, then listeners close and requests may end for `drain`, then all is cut, tunnels with a last word |
 //! | SIGINT | the same; without the notice if standard input is a terminal, for nobody sends clients to a developer |
 //! | a second of those | cuts at once |
 //! | SIGUSR1 | opens the access log anew |

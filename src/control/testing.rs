@@ -9,6 +9,7 @@ use crate::backend::members::Members;
 use crate::backend::sessions::LiveSessions;
 use crate::base::address::Address;
 use crate::base::options::Options;
+use crate::base::settings::Settings;
 use crate::health::{Check, Probe};
 use crate::pool::policy::Policy;
 use crate::pool::{Pool, Timeouts};
@@ -22,6 +23,7 @@ use crate::telemetry::metrics::{Layout, Metrics};
 pub(super) fn backend(id: &str, address: Address) -> Backend {
     Backend {
         id: id.into(),
+        route: None,
         address_text: address.to_string().into(),
         address,
         weight: 1,
@@ -65,9 +67,13 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         primary,
         backup: None,
         key: crate::affinity::key::KeyPlan::client_ip(),
-        cookie: None,
+        affinity: None,
+        table_file: None,
         check,
+        skew: None,
         policy: Policy::default(),
+        settings: Settings::default(),
+        digest: 0,
         timeouts,
     };
     Arc::new(Plan {
@@ -78,6 +84,7 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         listeners: Vec::new(),
         routes: Routes::default(),
         pools: vec![Arc::new(pool)],
+        settings: Settings::default(),
         shutdown: Shutdown { notice: 5 * second, drain: 30 * second },
     })
 }

@@ -1,8 +1,10 @@
 //! Verdicts from checks and from real requests: pure counting, no sockets and no clock.
 //!
-//! [`streak`] turns probe results into up and down; [`outlier`] turns failures of real requests into ejections.
+//! [`streak`] turns probe results into up and down; [`outlier`] turns failures of real requests into ejections;
+//! [`asked`] is what a backend asks for in its answer to a probe.
 //! Who probes is [`crate::control`].
 
+pub mod asked;
 pub mod outlier;
 pub mod streak;
 

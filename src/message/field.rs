@@ -64,6 +64,8 @@ pub enum Name {
     Accept,
     /// `X-Homing-Affinity`: homing's own
     HomingAffinity,
+    /// `Homing-Session`: between homing and its backends
+    HomingSession,
     /// Any other name
     Other,
 }
@@ -121,7 +123,8 @@ impl Name {
             },
             14 => match n[0] | 0x20 {
                 b'c' => is(n, b"content-length", Self::ContentLength),
-                b'h' => is(n, b"http2-settings", Self::Http2Settings),
+                b'h' if n[1] | 0x20 == b't' => is(n, b"http2-settings", Self::Http2Settings),
+                b'h' => is(n, b"homing-session", Self::HomingSession),
                 _ => Self::Other,
             },
             16 => is(n, b"proxy-connection", Self::ProxyConnection),
@@ -155,6 +158,7 @@ impl Name {
                 | Self::Via
                 | Self::RequestId
                 | Self::HomingAffinity
+                | Self::HomingSession
         )
     }
 }
@@ -303,6 +307,8 @@ mod tests {
             ("Proxy-Connection", Name::ProxyConnection),
             ("Proxy-Authenticate", Name::ProxyAuthenticate),
             ("X-Homing-Affinity", Name::HomingAffinity),
+            ("Homing-Session", Name::HomingSession),
+            ("Homing-Sessiom", Name::Other),
             ("X-Forwarded-Prefix", Name::ForwardedOther),
             ("X-Forwarded-", Name::ForwardedOther),
             ("X-Forwarded", Name::Other),

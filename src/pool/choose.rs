@@ -3,15 +3,16 @@
 //! | pin     | its backend              | by `on_lost` | goes to                                      | the pin is     |
 //! |---------|--------------------------|--------------|----------------------------------------------|----------------|
 //! | none    |                          |              | the strategy's choice among the open members | written        |
-//! | to b    | serving, not tried       |              | b, draining and ejected included             | renewed if due |
 //! | to b    | any, and its first home  |              |                                              |                |
 //! |         | o is open again          |              | o, when `return_home` says so                | written        |
+//! | to b    | serving, not tried       |              | b, draining and ejected included             | renewed if due |
 //! | to b    | draining, and b's        | `rebind`     | the open member of highest rank of           |                |
 //! |         | sessions are to go;      |              | (session key, b's id)                        | written        |
 //! |         | down, maint, unreachable | `borrow`     | the same                                     | kept           |
 //! |         | or full                  | `wait`       | b, if it is back in time; else as `rebind`   |                |
 //! |         |                          | `strict`     | nobody: a status or a redirect               | kept           |
 //! | removed | gone from the pool       |              | as where b is down                           |                |
+//! | unknown | an id not seen made      |              | the open member of highest rank of the id    |                |
 //! | void    | expired or invalid       |              | the strategy's choice among the open members | written        |
 //!
 //! The second choice is the same on every node, and spreads the lost sessions of one backend over all others. Whatever
@@ -129,6 +130,7 @@ impl Pickers {
                 }
             }
             Pin::Void(Why::Removed) => ask.without(None, Why::Removed, session),
+            Pin::Void(Why::Unknown) => ask.second(session.key, 0, Why::Unknown),
             Pin::Void(why) => self.begin(ask, facts, why),
             Pin::Free => {
                 let follow = ask.follow.filter(|&ix| {
@@ -154,14 +156,17 @@ impl Pickers {
         full.map_or(Decision::Nobody, |backend| Decision::Queue(Choice { backend, why }))
     }
 
-    /// The strategy's choice; members in their slow start are left out as often as they must, if there are others.
+    /// The strategy's choice; members in their slow start are left out as often as they must, and those with too large
+    /// a part of the load always, if there are others.
     fn warm(&mut self, ask: &Question<'_>, facts: &RequestFacts<'_>) -> Option<BackendIx> {
+        let crowded = if ask.pool.policy.max_load > 0 { Some(ask.crowded()) } else { None };
+        let closed = crowded.as_ref().unwrap_or(ask.tried);
         if !ask.standing.ramps.is_empty() {
             let draw = match (ask.pool.kind.needs, facts.client) {
                 (Needs::Address, Some(client)) => hash64(client.to_string().as_bytes()),
                 (Needs::Address, None) | (Needs::Nothing | Needs::Key, _) => facts.hash,
             };
-            let mut closed = ask.tried.clone();
+            let mut closed = closed.clone();
             for ramp in &ask.standing.ramps {
                 let id = ask.pool.members.get(ramp.backend).id.as_str();
                 if ramp.holds_back(draw, id, facts.now) {
@@ -172,7 +177,11 @@ impl Pickers {
                 return Some(backend);
             }
         }
-        self.place(ask, facts, ask.tried, Room::Needed)
+        let found = self.place(ask, facts, closed, Room::Needed);
+        if found.is_none() && crowded.is_some() {
+            return self.place(ask, facts, ask.tried, Room::Needed);
+        }
+        found
     }
 
     /// The strategy's choice among the open primaries, or else among the open backups.
@@ -254,6 +263,31 @@ impl Question<'_> {
             (_, Remedy::Borrow) => self.second(session.key, lost, why.borrowed()),
             (_, Remedy::Rebind | Remedy::Wait(_)) => self.second(session.key, lost, why),
         }
+    }
+
+    /// The members that were tried, and those with so many requests in flight that one more would be above `max_load`
+    /// times their share by weight, rounded up; all open ones together always have room for it.
+    /// (Mirrokni, Thorup and Zadimoghaddam, Consistent Hashing with Bounded Loads, SODA 2018)
+    fn crowded(&self) -> BackendSet {
+        let (members, standing) = (&self.pool.members, self.standing);
+        let group = if standing.has_open_primary { members.primaries() } else { members.backups() };
+        let open = || group.iter().filter(|(ix, _)| standing.open.contains(*ix));
+        let (weights, requests) = open().fold((0, 1), |(weights, requests), (_, b)| {
+            (weights + u128::from(b.weight), requests + u128::from(b.load.in_flight()))
+        });
+        let whole = requests * u128::from(self.pool.policy.max_load);
+        let mut crowded = self.tried.clone();
+        if standing.has_open_primary {
+            // A primary above its bound is better than a backup.
+            members.backups().iter().for_each(|(ix, _)| crowded.insert(ix));
+        }
+        for (ix, backend) in open() {
+            let most = (whole * u128::from(backend.weight)).div_ceil(weights * 1000);
+            if u128::from(backend.load.in_flight()) >= most {
+                crowded.insert(ix);
+            }
+        }
+        crowded
     }
 
     /// The second choice among those with room; where all are full, a place in the queue of whom it would have been.

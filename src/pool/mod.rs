@@ -7,12 +7,15 @@ pub mod choose;
 pub mod policy;
 pub mod standing;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::affinity::cookie::CookieAffinity;
+use crate::affinity::carriers::Affinity;
 use crate::affinity::key::KeyPlan;
+use crate::affinity::skew::Skew;
 use crate::backend::members::Members;
+use crate::base::settings::Settings;
 use crate::health::Check;
 use crate::strategy::{Kind, Strategy};
 
@@ -33,14 +36,32 @@ pub struct Pool {
     pub backup: Option<Arc<dyn Strategy>>,
     /// What hash strategies place by.
     pub key: KeyPlan,
-    /// Cookie affinity, if the pool has it.
-    pub cookie: Option<CookieAffinity>,
+    /// What keeps clients with their backends, if the pool has it.
+    pub affinity: Option<Affinity>,
+    /// Where the table of its sessions outlives the process, if that is wanted.
+    pub table_file: Option<TableFile>,
     /// Active checks, if the pool has them.
     pub check: Option<Check>,
+    /// Whether one key is too heavy, where a key places; `None` where none does, or nobody wants to know.
+    pub skew: Option<Skew>,
     /// What is done when a backend cannot serve.
     pub policy: Policy,
     /// How long a backend may take.
     pub timeouts: Timeouts,
+    /// Its section of the configuration as it is in effect, without the backends.
+    pub settings: Settings,
+    /// Equal exactly when everything about the pool is: its section, its backends, who is leaving, its key files, what
+    /// operators changed, and how many workers count for it.
+    pub digest: u64,
+}
+
+/// A copy of a table on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFile {
+    /// The file.
+    pub path: PathBuf,
+    /// From one copy to the next. Default 1 min.
+    pub interval: Duration,
 }
 
 /// How long a backend may take. Every one is above zero.

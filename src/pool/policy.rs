@@ -13,6 +13,9 @@ pub struct Policy {
     pub on_lost: OnLost,
     /// Whether a session that moved goes back to its first home.
     pub return_home: ReturnHome,
+    /// How much more than its share of the requests in flight a member may have before new placements pass it over, in
+    /// thousandths of that share; 0 is no bound. (HAProxy: hash-balance-factor)
+    pub max_load: u32,
     /// How requests wait for a backend that is full.
     pub queue: Queue,
     /// What happens when checks have closed every backend.

@@ -103,13 +103,17 @@ pub(super) struct Exchange<'a> {
 impl Exchange<'_> {
     /// From the choice to the last byte of the answer.
     async fn run(&mut self, upload: &mut Pump) -> Result<Next, Stop> {
-        let mut tries = Tries::new(self.request.is_idempotent);
+        let mut tries = Tries::new(self.request.is_idempotent, upload.head().len());
         self.request.pool.budget.earn();
         let mut kept = None;
         loop {
             let Place { choice, member, seat } = match kept.take() {
                 Some(place) => place,
-                None => self.place(&mut tries).await?,
+                None => {
+                    let place = self.place(&mut tries).await?;
+                    self.tell(place.choice, &mut tries, upload);
+                    place
+                }
             };
             let visit = self.begin_visit(choice);
             self.story.tries += 1;

@@ -4,6 +4,7 @@
 //! larger pieces go out as they were read, uncopied. A body in the chunked coding is decoded and encoded anew.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -158,6 +159,13 @@ impl Pump {
     #[must_use]
     pub fn head(&self) -> &[u8] {
         if self.head.is_empty() { &self.pending } else { &self.head }
+    }
+
+    /// Puts `text` in the place of these bytes of the head. Only before the head is written.
+    pub fn amend(&mut self, place: Range<usize>, text: &[u8]) {
+        if self.written == 0 && place.start <= place.end && place.end <= self.pending.len() {
+            self.pending.splice(place, text.iter().copied());
+        }
     }
 
     /// Starts over with the same head, for another try. Only while nothing was taken from the sender.

@@ -1,6 +1,7 @@
 //! Whom a request goes to now: the decision, the wait for room or for a session's home, and the seat there.
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,6 +29,8 @@ pub(super) struct Tries {
     pub(super) resent: u32,
     /// Whether its session's home was tried.
     pub(super) was_home: bool,
+    /// Where in the head the line stands that tells a backend of a session that comes from elsewhere; empty without.
+    pub(super) told: Range<usize>,
     patience: Patience,
     /// Until when it may wait for its session's home.
     home_by: Option<Instant>,
@@ -42,8 +45,11 @@ pub(super) struct Place {
 }
 
 impl Tries {
-    pub(super) fn new(is_idempotent: bool) -> Self {
+    /// Nothing tried; the request's head is `head` bytes long.
+    pub(super) fn new(is_idempotent: bool, head: usize) -> Self {
+        let end = head.saturating_sub(2); // Before the empty line.
         Self {
+            told: end..end,
             failed: BackendSet::new(),
             reuse: if is_idempotent { Reuse::Likely } else { Reuse::Sure },
             resent: 0,

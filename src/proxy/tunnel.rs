@@ -198,6 +198,8 @@ impl Way {
                     self.state = State::Over;
                     let _ = Pin::new(&mut *to.stream).poll_shutdown(cx);
                 }
+                // Whoever breaks after the last word has no more to say; the other side may still close.
+                Err(_) if self.state == State::Hears => self.state = State::Over,
                 Err(_) => return Poll::Ready(Err(Broken)),
             }
         }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use super::connection::Client;
 use super::retry::Budget;
+use super::sampler::Sampler;
 use super::worker::Worker;
 use crate::backend::{Backend, BackendIx};
 use crate::message::head::{self, Fault, ResponseHead, Search};
@@ -49,6 +50,8 @@ pub struct PoolView {
     pub owed: Rc<Owed>,
     /// What may be sent again.
     pub budget: Rc<Budget>,
+    /// This worker's look at its keys, if they are watched.
+    pub skew: Option<Rc<Sampler>>,
     /// Whether the application was seen to set a cookie of our name: it is told once per worker.
     pub collided: Rc<Cell<bool>>,
 }

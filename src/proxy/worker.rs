@@ -230,6 +230,9 @@ impl Worker {
         self.tell_tunnels(self.shared.published.cuts());
         let view = Rc::clone(&self.view.borrow());
         for pool in &view.pools {
+            if let Some(skew) = &pool.skew {
+                skew.tick(&pool.pool, unix);
+            }
             let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
             for member in pool.members.iter() {
                 member.sweep(self.clock.now(), idle);
@@ -420,6 +423,7 @@ impl View {
                     members: members(pool, before.map(|b| &**b)),
                     owed: Rc::new(Owed::new(pool.members.len())),
                     budget: before.map_or_else(Rc::default, |b| Rc::clone(&b.budget)),
+                    skew: pool.skew.is_some().then(Rc::default),
                     collided: before.map_or_else(Rc::default, |b| Rc::clone(&b.collided)),
                 },
             };

@@ -1,7 +1,10 @@
 //! What crosses between the planes: one immutable snapshot one way, reports the other.
 
 pub mod admin;
+pub mod carried;
+pub mod difference;
 pub mod phases;
+pub mod placement;
 pub mod published;
 pub mod reports;
 
@@ -11,7 +14,9 @@ use std::time::Duration;
 
 use self::admin::Admin;
 use crate::base::cidr::PrefixSet;
+use crate::base::settings::Settings;
 use crate::message::field::Underscores;
+use crate::net::descriptors;
 use crate::net::listen::{Bound, ListenAddress};
 use crate::pool::Pool;
 use crate::pool::standing::Standing;
@@ -51,10 +56,12 @@ pub struct Plan {
     pub pools: Vec<Arc<Pool>>,
     /// How homing stops.
     pub shutdown: Shutdown,
+    /// What stands outside of listeners, routes and pools, as it is in effect.
+    pub settings: Settings,
 }
 
 /// An address that we accept on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its name in configuration, logs and metrics.
     pub name: Arc<str>,
@@ -84,6 +91,8 @@ pub struct Listener {
     pub max_connections: u32,
     /// Connections at once of one client address (IPv6: of one /64) on this listener; 0 is no limit.
     pub max_connections_per_address: u32,
+    /// Its section of the configuration as it is in effect.
+    pub settings: Settings,
 }
 
 /// Bounds on what a client may send, and a backend may answer.
@@ -156,6 +165,29 @@ pub struct Shutdown {
     pub notice: Duration,
     /// Listeners are closed and requests in flight may end. Default 30 s.
     pub drain: Duration,
+}
+
+impl Plan {
+    /// Connections that may be open with so many descriptors: what is configured, if there are descriptors for it.
+    ///
+    /// # Errors
+    /// They do not suffice; what would.
+    pub fn max_open(&self, descriptors: u64) -> Result<u32, String> {
+        let fit = descriptors::connections(descriptors);
+        let own = self.max_connections.map(|n| (n, String::new()));
+        let of_listeners =
+            self.listeners.iter().map(|l| (l.max_connections, format!(" of listener \"{}\"", l.name)));
+        match own.into_iter().chain(of_listeners).find(|(n, _)| *n > fit) {
+            None => Ok(self.max_connections.unwrap_or(fit)),
+            Some((n, whose)) => {
+                let needed = descriptors::needed(n);
+                Err(format!(
+                    "max_connections = {n}{whose} needs {needed} descriptors and this process may have {descriptors}; \
+                     allow more (ulimit -n {needed}, or LimitNOFILE={needed} in a systemd unit), or set at most {fit}"
+                ))
+            }
+        }
+    }
 }
 
 impl Snapshot {

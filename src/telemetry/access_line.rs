@@ -5,6 +5,7 @@
 
 use super::access_log::Format;
 use super::line_sink::{Combined, Json, Scratch, Sink};
+use crate::base::time::civil;
 
 /// What is logged of one request. Text that clients send may be any bytes; it is escaped. Addresses, the version and
 /// the words of ours are not looked at: they need no escape.
@@ -238,18 +239,6 @@ fn combined(stamp: &[u8], e: &Entry<'_>, out: &mut impl Sink) {
     out.text(b" \"", or_dash(e.referer));
     out.text(b"\" \"", or_dash(e.ua));
     out.fixed(b"\"\n");
-}
-
-/// Year, month 1 to 12 and day 1 to 31 of a day since 1970, Gregorian.
-/// (Hinnant: `civil_from_days`, <https://howardhinnant.github.io/date_algorithms.html>)
-const fn civil(days: u64) -> (u64, u64, u64) {
-    let z = days + 719_468;
-    let (era, doe) = (z / 146_097, z % 146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
-    (yoe + era * 400 + (month <= 2) as u64, month, day)
 }
 
 const fn two_digits(n: u64) -> [u8; 2] {

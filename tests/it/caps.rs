@@ -99,7 +99,7 @@ fn a_cap_for_which_the_descriptors_do_not_suffice_is_refused_at_start() {
     {
         let environment = Environment::detect().unwrap();
         let plan = config::parse(&text, Path::new("t"), &Registry::built_in(), &environment).unwrap().plan;
-        let error = homing::app::start(plan, Signals::Leave).unwrap_err().to_string();
+        let error = homing::app::start(plan, None, Signals::Leave).unwrap_err().to_string();
         for part in ["max_connections = 4000000000", "8000000064", "ulimit", "LimitNOFILE=8000000064", whose]
         {
             assert!(error.contains(part), "{error}");

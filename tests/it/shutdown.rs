@@ -50,6 +50,6 @@ fn a_port_that_is_taken_is_said_with_the_port() {
     let environment = homing::config::Environment::detect().unwrap();
     let registry = homing::strategy::Registry::built_in();
     let plan = homing::config::parse(&text, std::path::Path::new("t"), &registry, &environment).unwrap().plan;
-    let error = homing::app::start(plan, homing::control::Signals::Leave).unwrap_err().to_string();
+    let error = homing::app::start(plan, None, homing::control::Signals::Leave).unwrap_err().to_string();
     assert!(error.contains(&format!("127.0.0.1:{port} is taken")) && error.contains("--listen"), "{error}");
 }

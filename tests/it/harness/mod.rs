@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 use homing::app::{self, Running};
 use homing::backend::BackendIx;
-use homing::config::{self, Environment};
+use homing::config::{Environment, Loaded, Sources};
 use homing::control::Signals;
+use homing::control::reload::Origin;
+use homing::snapshot::carried::Carried;
 use homing::snapshot::phases::Phase;
 use homing::strategy::Registry;
 
@@ -94,7 +96,21 @@ impl Setup {
 
     /// Starts it with its text changed.
     pub(crate) fn run_edited(&self, edit: impl FnOnce(&str) -> String) -> Homing {
-        start(&edit(&self.toml()), &Environment::detect().unwrap())
+        self.run_edited_with(&Environment::detect().unwrap(), edit)
+    }
+
+    /// The same with the keys of `environment`.
+    pub(crate) fn run_edited_with(
+        &self,
+        environment: &Environment,
+        edit: impl FnOnce(&str) -> String,
+    ) -> Homing {
+        start(&edit(&self.toml()), environment)
+    }
+
+    /// Starts what another text says, with the keys of `environment`.
+    pub(crate) fn run_text(&self, text: &str, environment: &Environment) -> Homing {
+        start(text, environment)
     }
 
     /// Starts it with the keys of `environment`, which two nodes may share.
@@ -104,9 +120,11 @@ impl Setup {
 }
 
 fn start(text: &str, environment: &Environment) -> Homing {
-    let loaded = config::parse(text, Path::new("test"), &Registry::built_in(), environment);
-    let plan = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}")).plan;
-    let running = app::start(plan, Signals::Leave).unwrap();
+    let (sources, registry) = (Sources::text(text, Path::new("test")), Registry::built_in());
+    let loaded = sources.build(&registry, environment, &Carried::default());
+    let Loaded { plan, warnings } = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+    let origin = Origin { sources, registry, environment: environment.clone(), warnings };
+    let running = app::start(plan, Some(origin), Signals::Leave).unwrap();
     let address = running.listeners[0].2.unwrap();
     Homing { address, admin: running.admin.unwrap(), running: Some(running) }
 }

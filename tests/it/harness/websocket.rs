@@ -102,9 +102,7 @@ impl Peer {
 
     /// The next frame, or nothing if the connection ends at a border.
     pub(crate) fn receive(&mut self) -> Option<Frame> {
-        let Some(first) = self.take(1) else {
-            return None;
-        };
+        let first = self.take(1)?;
         let length = self.take(1).unwrap()[0];
         let size = match length & 0x7f {
             126 => self.number(2),

@@ -1,7 +1,15 @@
-//! `homing explain`: which backend a request would get, and why, offline.
+//! `homing explain`: which backend a request would get, and why, offline; and what its cookies say.
 //!
 //! The request is written out as bytes and goes through the proxy's own admission and choice, so the answer cannot
-//! differ from what a running homing with the same configuration and no failures would do.
+//! differ from what a running homing with the same configuration and no failures would do. [`pins`] reads what the
+//! request presents, `story` puts the way to the answer into words, `tell` prints.
+
+pub mod pins;
+
+mod story;
+mod tell;
+
+pub use tell::pins_to_json;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -9,11 +17,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use anyhow::Context as _;
-use serde_json::json;
 
+use crate::affinity::foreign::Secrets;
+use crate::affinity::pairs::{pair, segments};
+use crate::affinity::seal::SealKeys;
 use crate::affinity::{Pin, Why};
 use crate::backend::members::BackendSet;
-use crate::pool::choose::{Patience, Question};
+use crate::config::Environment;
+use crate::pool::Pool;
+use crate::pool::choose::{Decision, Patience, Question};
 use crate::proxy::request::{self, Asker, Refusal, Request};
 use crate::proxy::visits::Visits;
 use crate::proxy::vouched::Vouched;
@@ -23,6 +35,9 @@ use crate::snapshot::published::Published;
 use crate::snapshot::{Plan, Snapshot, reports};
 use crate::strategy::{Needs, RequestFacts};
 use crate::telemetry::metrics::{Layout, Metrics};
+
+use pins::{Decoder, PinReport};
+use story::Decided;
 
 /// The request that is asked about.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +71,10 @@ pub struct Answer {
     pub chain: Vec<String>,
     /// What a running homing knows and this command does not.
     pub depends_on: Vec<String>,
+    /// The way to the answer, a sentence each.
+    pub steps: Vec<String>,
+    /// What the request's cookies and fields say, as far as they say anything.
+    pub pins: Vec<PinReport>,
 }
 
 /// Answers questions about one plan.
@@ -63,12 +82,29 @@ pub struct Answer {
 pub struct Explainer {
     worker: Rc<Worker>,
     view: Rc<View>,
+    secrets: Secrets,
+    /// What pools without a secret seal with in this process, and so in no other.
+    unsaved: Arc<SealKeys>,
+}
+
+impl Ask {
+    /// Whether it is about nothing but cookies, and so about what they say.
+    #[must_use]
+    pub const fn is_about_cookies(&self) -> bool {
+        let Self { listener, ip, host, path, headers, cookies } = self;
+        listener.is_none()
+            && ip.is_none()
+            && host.is_none()
+            && path.is_none()
+            && headers.is_empty()
+            && !cookies.is_empty()
+    }
 }
 
 impl Explainer {
-    /// An explainer for `plan`.
+    /// An explainer for `plan`, which was read with `environment`. `secrets` are those of other balancers.
     #[must_use]
-    pub fn new(plan: Plan) -> Self {
+    pub fn new(plan: Plan, environment: &Environment, secrets: Secrets) -> Self {
         let (reporter, _reports) = reports::channel();
         let shared = Shared {
             published: Arc::new(Published::new(Snapshot::new(Arc::new(plan)))),
@@ -81,7 +117,7 @@ impl Explainer {
         };
         let worker = Worker::new(0, shared, None);
         let view = worker.view();
-        Self { worker, view }
+        Self { worker, view, secrets, unsaved: Arc::clone(&environment.keys) }
     }
 
     /// Explains one request.
@@ -90,16 +126,56 @@ impl Explainer {
     /// The listener is not known, or a header or cookie is not one.
     pub fn explain(&self, ask: &Ask) -> anyhow::Result<Answer> {
         match self.admit(ask)? {
-            Ok(request) => Ok(self.answer(&request, None)),
-            Err(refusal) => Ok(Answer {
-                route: None,
-                pool: None,
-                backend: None,
-                reason: refusal.answer().reason.to_owned(),
-                chain: Vec::new(),
-                depends_on: Vec::new(),
-            }),
+            Ok(request) => {
+                let mut pins = self.pins(ask, Some(&request.pool.pool))?;
+                pins.retain(PinReport::tells);
+                Ok(self.answer(&request, None, pins))
+            }
+            Err(refusal) => {
+                let own = refusal.answer();
+                Ok(Answer {
+                    route: None,
+                    pool: None,
+                    backend: None,
+                    reason: own.reason.to_owned(),
+                    chain: Vec::new(),
+                    depends_on: Vec::new(),
+                    steps: vec![format!("homing answers {} itself: {}", own.status, own.text)],
+                    pins: self.pins(ask, None)?.into_iter().filter(PinReport::tells).collect(),
+                })
+            }
         }
+    }
+
+    /// What the cookies and fields say, for any pool of the plan.
+    ///
+    /// # Errors
+    /// A header or cookie is not one.
+    pub fn decode(&self, ask: &Ask) -> anyhow::Result<Vec<PinReport>> {
+        self.pins(ask, None)
+    }
+
+    fn pins(&self, ask: &Ask, here: Option<&Pool>) -> anyhow::Result<Vec<PinReport>> {
+        let (pools, now) = (&self.view.snapshot.plan.pools, self.worker.unix_now());
+        let decoder = Decoder { pools, here, unsaved: &self.unsaved, secrets: &self.secrets, now };
+        let mut pins = Vec::new();
+        let mut of_line = |line: &str| {
+            for (name, value) in segments(line.as_bytes()).filter_map(pair) {
+                let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                pins.push(decoder.cookie(&text(name), &text(value)));
+            }
+        };
+        for cookie in &ask.cookies {
+            anyhow::ensure!(cookie.contains('='), "--cookie \"{cookie}\": write 'name=value'");
+            of_line(cookie);
+        }
+        let fields: Vec<(&str, &str)> =
+            ask.headers.iter().map(|h| field(h)).collect::<anyhow::Result<_>>()?;
+        let (cookies, others): (Vec<_>, Vec<_>) =
+            fields.into_iter().partition(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        cookies.iter().for_each(|(_, line)| of_line(line));
+        pins.extend(others.iter().map(|(name, value)| decoder.header(name, value)));
+        Ok(pins)
     }
 
     /// The backend for each line: an address is a client's, anything else is the affinity key itself.
@@ -113,7 +189,7 @@ impl Explainer {
             let ask = Ask { ip: ip.or(ask.ip), ..ask.clone() };
             let backend = self.admit(&ask)?.ok().and_then(|request| {
                 let key = (ip.is_none()).then_some(line.as_bytes());
-                self.answer(&request, key).backend
+                self.answer(&request, key, Vec::new()).backend
             });
             out.push_str(line);
             out.push('\t');
@@ -137,10 +213,8 @@ impl Explainer {
         let host = ask.host.as_deref().unwrap_or("localhost");
         let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
         for header in &ask.headers {
-            let (name, value) = header
-                .split_once(':')
-                .with_context(|| format!("--header \"{header}\": write 'Name: value'"))?;
-            head.push_str(&format!("{}: {}\r\n", name.trim(), value.trim()));
+            let (name, value) = field(header)?;
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         if !ask.cookies.is_empty() {
             head.push_str(&format!("Cookie: {}\r\n", ask.cookies.join("; ")));
@@ -152,7 +226,7 @@ impl Explainer {
         Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes()))
     }
 
-    fn answer(&self, request: &Request, key: Option<&[u8]>) -> Answer {
+    fn answer(&self, request: &Request, key: Option<&[u8]>, pins: Vec<PinReport>) -> Answer {
         let pool = &request.pool;
         let mut tried = BackendSet::new();
         let (mut chain, mut why) = (Vec::new(), Why::NoBackend);
@@ -170,23 +244,48 @@ impl Explainer {
             let attempt = u8::try_from(chain.len()).unwrap_or(u8::MAX);
             let facts =
                 RequestFacts { client: request.client, key, hash, attempt, now: self.worker.unix_now() };
-            let Some(choice) = pool.pickers.borrow_mut().choose(&ask, &facts).choice() else { break };
+            let decision = pool.pickers.borrow_mut().choose(&ask, &facts);
+            if chain.is_empty() && matches!(decision, Decision::Refuse(_)) {
+                why = Why::Strict;
+            }
+            let Some(choice) = decision.choice() else { break };
             if chain.is_empty() {
                 why = choice.why;
             }
             tried.insert(choice.backend);
-            chain.push(pool.pool.members.get(choice.backend).id.to_string());
+            chain.push(choice.backend);
         }
-        let route = self.view.snapshot.plan.routes.as_slice().get(request.route);
+        let route = self.view.snapshot.plan.routes.as_slice().get(request.route).map(ToString::to_string);
+        let decided = Decided {
+            route: route.as_deref().unwrap_or_default(),
+            pool: &pool.pool,
+            standing: &pool.standing,
+            session: request.session.as_ref(),
+            key,
+            pins: &pins,
+            chosen: chain.first().copied(),
+            why,
+        };
+        let steps = decided.steps();
+        let chain: Vec<String> = chain.iter().map(|ix| pool.pool.members.get(*ix).id.to_string()).collect();
         Answer {
-            route: route.map(ToString::to_string),
             pool: Some(pool.pool.name.to_string()),
             backend: chain.first().cloned(),
             reason: why.as_str().to_owned(),
             depends_on: depends_on(request, key),
+            route,
             chain,
+            steps,
+            pins,
         }
     }
+}
+
+/// The name and the value of a field as it is asked about.
+fn field(header: &str) -> anyhow::Result<(&str, &str)> {
+    let (name, value) =
+        header.split_once(':').with_context(|| format!("--header \"{header}\": write 'Name: value'"))?;
+    Ok((name.trim(), value.trim()))
 }
 
 fn depends_on(request: &Request, key: Option<&[u8]>) -> Vec<String> {
@@ -207,38 +306,6 @@ fn depends_on(request: &Request, key: Option<&[u8]>) -> Vec<String> {
     on
 }
 
-impl Answer {
-    /// As JSON, one object.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        json!({
-            "route": self.route,
-            "pool": self.pool,
-            "backend": self.backend,
-            "reason": self.reason,
-            "chain": self.chain,
-            "depends_on": self.depends_on,
-        })
-        .to_string()
-    }
-
-    /// For people, a line each.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
-        let mut out = format!(
-            "route    {}\npool     {}\nbackend  {}\nreason   {}\n",
-            or_none(&self.route),
-            or_none(&self.pool),
-            or_none(&self.backend),
-            self.reason
-        );
-        if !self.chain.is_empty() {
-            out.push_str(&format!("chain    {}\n", self.chain.join(" > ")));
-        }
-        for what in &self.depends_on {
-            out.push_str(&format!("live     {what}\n"));
-        }
-        out
-    }
-}
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod tests;
