@@ -3,13 +3,15 @@
 //! It owns every probe, timer and decision about availability. [`checker`] probes, `state` turns probes, workers' reports
 //! and operators' wishes into verdicts and publishes them, `owner` does what is asked for ([`reload`] among it),
 //! `drain` is how a backend is emptied, [`admin`] answers questions and takes wishes, `board` is what it reads beside the
-//! snapshot, [`stopping`] ends the process in order. It never sees a client's request and never names the data plane.
+//! snapshot, [`keeper`] keeps tables on disk, [`stopping`] ends the process in order. It
+//! never sees a client's request and never names the data plane.
 
 pub mod admin;
 mod board;
 pub mod checker;
 mod drain;
 mod figures;
+pub mod keeper;
 mod owner;
 mod recent;
 pub mod reload;
@@ -141,9 +143,9 @@ pub async fn run(control: Control, signals: Option<stopping::Streams>) {
         let dropped = Arc::clone(reports.dropped());
         let view = admin::View::new(
             Arc::clone(&published),
-            metrics,
+            Arc::clone(&metrics),
             Arc::clone(&phases),
-            board,
+            Arc::clone(&board),
             dropped,
             desk.clone(),
         );
@@ -152,6 +154,7 @@ pub async fn run(control: Control, signals: Option<stopping::Streams>) {
     if let Some(streams) = signals {
         tasks.spawn(stopping::follow_signals(streams, Arc::clone(&phases), access_log, desk.clone()));
     }
+    tasks.spawn(keeper::keep(Arc::clone(&published), Arc::clone(&metrics), Arc::clone(&board)));
     tasks.spawn(stopping::follow_phases(phases, published));
     loop {
         let due = owner.next_due().map_or_else(|| Instant::now() + IDLE, |due| started + due);

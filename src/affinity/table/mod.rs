@@ -28,7 +28,8 @@ use parking_lot::Mutex;
 
 pub use self::digest::{Digest, Seeds};
 use self::names::Names;
-use self::shard::{Shard, ShardCopy};
+use self::shard::Shard;
+pub use self::shard::ShardCopy;
 use super::Why;
 use crate::backend::sessions::Slots;
 use crate::base::time::UnixSeconds;
@@ -244,6 +245,29 @@ impl Table {
         let names = Names::new((bounds.bytes.max(Bounds::LEAST_BYTES) / NAMES_PART).min(NAMES_MOST));
         let shards = (0..shards).map(shard).collect();
         Self { seeds, bounds, shards, names, sweep_at: AtomicUsize::new(0) }
+    }
+
+    /// What another table holds, within other bounds: where they are narrower, the longest idle are left out.
+    #[must_use]
+    pub fn of(other: &Self, bounds: Bounds) -> Self {
+        let (table, mut copy) = (Self::new(bounds, other.seeds), ShardCopy::default());
+        let (mut count, mut names) = (0, Vec::new());
+        for part in 0..other.parts() {
+            other.copy_part(part, &mut copy);
+            // After the copy: whatever it mentions has its name by now.
+            for name in other.names(count) {
+                names.push(table.name(&name));
+                count += 1;
+            }
+            let named = |name: NameNo| names.get(name.0 as usize).copied().flatten();
+            for (digest, held) in copy.sessions() {
+                if let Some(home) = named(held.home) {
+                    table.restore(digest, Held { home, origin: held.origin.and_then(named), ..held });
+                }
+            }
+        }
+        table.reorder();
+        table
     }
 
     /// What its digests are keyed with: as secret as the ids.

@@ -9,18 +9,15 @@ use serde_json::{Value, json};
 use super::View;
 use super::reply::Failure;
 use super::wishes::Which;
-use crate::affinity::table::{Cursor, Digest, Held, NameNo, Table, Times};
+use crate::affinity::carriers::Affinity;
+use crate::affinity::kept::Kept;
+use crate::affinity::table::{Cursor, Digest, Held, Table};
 use crate::base::time::UnixSeconds;
 use crate::control::board::Level;
 use crate::pool::Pool;
 
 /// Sessions of a list that says nothing about it, and at most.
 const LIMIT: (usize, usize) = (100, 1000);
-
-/// The table of a pool's sessions and when they end, if it keeps one.
-const fn table_of(_: &Pool) -> Option<(&Table, Times)> {
-    None
-}
 
 /// One page of a pool's sessions: `backend`, `limit` and `cursor` of the query say which.
 pub(super) fn list(
@@ -29,7 +26,8 @@ pub(super) fn list(
     query: impl Fn(&str) -> Option<String>,
 ) -> Result<Value, Failure> {
     let pool = pool_of(view, pool)?;
-    let (table, times) = table(&pool)?;
+    let kept = kept(&pool)?;
+    let (table, times) = (kept.table(), kept.times());
     let limit = query("limit").map_or(Ok(LIMIT.0), |text| {
         let limit = text.parse().ok().filter(|n| (1..=LIMIT.1).contains(n));
         limit.ok_or_else(|| Failure::wrong(format!("limit \"{text}\": must be from 1 to {}", LIMIT.1)))
@@ -39,7 +37,11 @@ pub(super) fn list(
         cursor
             .map_err(|_| Failure::wrong(format!("cursor \"{text}\": must be the `next` of the page before")))
     })?;
-    let home = query("backend").map(|backend| home(&pool, table, &backend)).transpose()?;
+    let home = query("backend").map(|backend| {
+        let known = pool.members.find(&backend).and_then(|_| table.name(&backend));
+        known.ok_or_else(|| no_backend(&pool, &backend))
+    });
+    let home = home.transpose()?;
     let now = UnixSeconds::now();
     let page = table.page(cursor, limit, home);
     let live = page.sessions.iter().filter(|(_, held)| held.expired(now, times).is_none());
@@ -53,31 +55,35 @@ pub(super) fn list(
 /// The session with this id.
 pub(super) fn find(view: &View, pool: &str, id: &str) -> Result<Value, Failure> {
     let pool = pool_of(view, pool)?;
-    let (table, times) = table(&pool)?;
-    let (digest, now) = (table.digest(id.as_bytes()), UnixSeconds::now());
-    let found = table.get(digest, now, times).filter(|found| found.expired.is_none());
-    found.map(|found| told(table, digest, &found.held, now)).ok_or_else(no_such)
+    let (kept, now) = (kept(&pool)?, UnixSeconds::now());
+    let digest = kept.digest(id.as_bytes());
+    Ok(told(kept.table(), digest, &seen(kept, digest, now)?, now))
 }
 
 /// Gives a session another backend.
 pub(super) fn move_to(view: &View, pool: &str, which: &Which, to: &str, by: &str) -> Result<Value, Failure> {
     let pool = pool_of(view, pool)?;
-    let (table, _) = table(&pool)?;
-    let (digest, home) = (digest(table, which)?, home(&pool, table, to)?);
-    let was = table.move_to(digest, home).ok_or_else(no_such)?;
-    let text = format!("session {digest} of pool {}: moved from {} to {to}", pool.name, table.text(was.home));
-    done(view, text, by);
-    Ok(told(table, digest, &Held { home, origin: None, ..was }, UnixSeconds::now()))
+    let (kept, now) = (kept(&pool)?, UnixSeconds::now());
+    let digest = digest(kept, which)?;
+    let home = pool.members.find(to).ok_or_else(|| no_backend(&pool, to))?;
+    let was = seen(kept, digest, now)?;
+    if !kept.move_session(digest, home, &pool.members, now) {
+        return Err(Failure::unavailable("full", "the table has no room for the backend's name"));
+    }
+    let from = kept.table().text(was.home);
+    done(view, format!("session {digest} of pool {}: moved from {from} to {to}", pool.name), by);
+    Ok(told(kept.table(), digest, &seen(kept, digest, now)?, now))
 }
 
 /// Ends a session.
 pub(super) fn end(view: &View, pool: &str, which: &Which, by: &str) -> Result<Value, Failure> {
     let pool = pool_of(view, pool)?;
-    let (table, _) = table(&pool)?;
-    let digest = digest(table, which)?;
-    let was = table.end(digest).ok_or_else(no_such)?;
+    let (kept, now) = (kept(&pool)?, UnixSeconds::now());
+    let digest = digest(kept, which)?;
+    let was = seen(kept, digest, now)?;
+    kept.drop_session(digest, &pool.members, now);
     done(view, format!("session {digest} of pool {}: ended", pool.name), by);
-    Ok(told(table, digest, &was, UnixSeconds::now()))
+    Ok(told(kept.table(), digest, &was, now))
 }
 
 fn done(view: &View, text: String, by: &str) {
@@ -91,27 +97,29 @@ fn pool_of(view: &View, name: &str) -> Result<Arc<Pool>, Failure> {
     pool.cloned().ok_or_else(|| Failure::unknown(format!("no pool \"{name}\"")))
 }
 
-fn table(pool: &Pool) -> Result<(&Table, Times), Failure> {
-    table_of(pool).ok_or_else(|| {
+fn kept(pool: &Pool) -> Result<&Kept, Failure> {
+    pool.affinity.as_ref().and_then(Affinity::kept).ok_or_else(|| {
         Failure::unknown(format!("pool \"{}\" keeps no table of its sessions: clients carry them", pool.name))
     })
 }
 
-fn home(pool: &Pool, table: &Table, backend: &str) -> Result<NameNo, Failure> {
-    let known = pool.members.find(backend).and_then(|_| table.name(backend));
-    known.ok_or_else(|| Failure::unknown(format!("no backend \"{backend}\" in pool \"{}\"", pool.name)))
+fn no_backend(pool: &Pool, backend: &str) -> Failure {
+    Failure::unknown(format!("no backend \"{backend}\" in pool \"{}\"", pool.name))
 }
 
-fn digest(table: &Table, which: &Which) -> Result<Digest, Failure> {
+fn digest(kept: &Kept, which: &Which) -> Result<Digest, Failure> {
     match which {
-        Which::Id(id) => Ok(table.digest(id.as_bytes())),
+        Which::Id(id) => Ok(kept.digest(id.as_bytes())),
         Which::Name(name) => Digest::parse(name)
             .ok_or_else(|| Failure::wrong(format!("name \"{name}\": must be 32 hex digits, as listed"))),
     }
 }
 
-fn no_such() -> Failure {
-    Failure::unknown("no such session: it is over, or never was here")
+/// The session, if it is there and not over.
+fn seen(kept: &Kept, digest: Digest, now: UnixSeconds) -> Result<Held, Failure> {
+    let found = kept.table().get(digest, now, kept.times()).filter(|found| found.expired.is_none());
+    let no_such = || Failure::unknown("no such session: it is over, or never was here");
+    found.map(|found| found.held).ok_or_else(no_such)
 }
 
 fn told(table: &Table, digest: Digest, held: &Held, now: UnixSeconds) -> Value {
