@@ -51,7 +51,7 @@ pub fn start(plan: Plan, origin: Option<Origin>, signals: Signals) -> anyhow::Re
     let bound = bind(&plan, workers)?;
     let admin = match &plan.admin {
         None => None,
-        Some(listen) => Some(claim_one(listen, "[admin] listen")?),
+        Some(admin) => Some(claim_one(&admin.listen, "[admin] listen")?),
     };
     let metrics = Arc::new(Metrics::new(Layout { workers, affinity: &AFFINITY, refusals: REFUSALS }));
     let log = start_log(&plan, &metrics)?;

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod admin_api;
 mod attacks;
 mod caps;
 mod cookie_affinity;
@@ -18,6 +19,8 @@ mod gep_1619;
 mod going_away;
 mod lost;
 mod modes;
+mod openapi;
+mod page;
 mod placement;
 mod proxy_protocol;
 mod queue;

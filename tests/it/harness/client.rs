@@ -45,6 +45,11 @@ impl Reply {
         self.field("x-homing-affinity").unwrap_or_default()
     }
 
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e} in {}{}", self.head, self.text()))
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
