@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::table::clean_lines;
 use crate::base::address::Address;
 use crate::base::units::{ByteSize, Span};
 use crate::net::listen::ListenAddress;
@@ -61,7 +62,7 @@ pub(super) enum Failed {
     #[error("{}", .0.text())]
     Refused(Answer),
     /// Nobody is there.
-    #[error("connect to homing at {target}: is it running there, with [admin] in its configuration?")]
+    #[error("connect to homing at {target}")]
     Unreachable { target: Target, source: io::Error },
     /// Somebody is there and says nothing, or stops in the middle.
     #[error("ask homing at {target}")]
@@ -249,22 +250,10 @@ impl Answer {
         if self.status.is_success() { Ok(self.body) } else { Err(Failed::Refused(self)) }
     }
 
-    /// The refusal in words, with what can be done about it.
+    /// The refusal in words.
     fn text(&self) -> String {
-        let text = self
-            .body
-            .get("error")
-            .and_then(Value::as_str)
-            .map_or_else(|| format!("homing answers {}", self.status), |text| text.trim_end().to_owned());
-        let help = match (self.status, self.body.get("reason").and_then(Value::as_str)) {
-            (StatusCode::UNAUTHORIZED, Some("token_wrong")) => {
-                "\n  help: --token-file must name the file that [admin] token of that homing names"
-            }
-            (StatusCode::UNAUTHORIZED, _) => "\n  help: --token-file FILE, with the token of [admin] token",
-            (StatusCode::METHOD_NOT_ALLOWED, _) => "\n  help: an older homing runs there; restart it",
-            _ => "",
-        };
-        text + help
+        let text = self.body.get("error").and_then(Value::as_str);
+        text.map_or_else(|| format!("homing answers {}", self.status), |text| clean_lines(text.trim_end()))
     }
 }
 
@@ -275,6 +264,25 @@ impl Failed {
             Self::Refused(_) => 1,
             Self::Usage(_) => 2,
             Self::Unreachable { .. } | Self::Broken { .. } | Self::Stranger { .. } => 3,
+        }
+    }
+
+    /// What can be done about it, where it does not say so itself.
+    pub(super) fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Usage(_) | Self::Broken { .. } => None,
+            Self::Unreachable { .. } => Some(
+                "is it running there, with [admin] in its configuration? -c FILE or --admin ADDRESS says where",
+            ),
+            Self::Stranger { .. } => Some("another program listens there, or an older homing"),
+            Self::Refused(answer) => match (answer.status, answer.body.get("reason")?.as_str()?) {
+                (StatusCode::UNAUTHORIZED, "token_wrong") => {
+                    Some("--token-file must name the file that [admin] token of that homing names")
+                }
+                (StatusCode::UNAUTHORIZED, _) => Some("--token-file FILE, with the token of [admin] token"),
+                (StatusCode::METHOD_NOT_ALLOWED, _) => Some("an older homing runs there: restart it"),
+                _ => None,
+            },
         }
     }
 }

@@ -166,7 +166,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             say(&format!("homing: {error:#}\n"));
-            error.downcast_ref::<Failed>().map_or(ExitCode::FAILURE, |failed| failed.code().into())
+            let failed = error.downcast_ref::<Failed>();
+            if let Some(help) = failed.and_then(Failed::help) {
+                say(&format!("  help: {help}\n"));
+            }
+            failed.map_or(ExitCode::FAILURE, |failed| failed.code().into())
         }
     }
 }

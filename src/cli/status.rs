@@ -99,7 +99,8 @@ fn head(state: &Value, paint: Paint) -> String {
         several(state.get("process").map_or(0, |p| number(p, "connections")), "connection"),
     );
     let ago = |at: u64| format!("{} ago", rough(number(state, "now").saturating_sub(at)));
-    let Some(config) = state.get("config").filter(|config| config.is_object()) else { return out };
+    let config = state.get("config").filter(|config| !text(config, "source").is_empty());
+    let Some(config) = config else { return out };
     out.push_str(&format!(
         "configuration {} ({}), in force since {}",
         clean(text(config, "source")),

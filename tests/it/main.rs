@@ -7,6 +7,7 @@ mod harness;
 
 mod attacks;
 mod caps;
+mod commands;
 mod cookie_affinity;
 mod explain;
 mod failover;
@@ -19,6 +20,7 @@ mod lost;
 mod placement;
 mod proxy_protocol;
 mod queue;
+mod rolling_deploy;
 mod routes;
 mod shutdown;
 mod skew;
