@@ -16,11 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homing::affinity::attributes::Attributes;
-use homing::affinity::caching::Cacheable;
-use homing::affinity::cookie::{CookieAffinity, CookieSettings, Stripped};
+use homing::affinity::cookie::{CookieAffinity, CookieSettings, Stripped, Style as CookieStyle};
 use homing::affinity::opened::OpenedCache;
 use homing::affinity::seal::{Aad, Scratch, SealKeys};
-use homing::affinity::table::{Bounds, Cursor, Table, Times};
+use homing::affinity::table::{Bounds, Cursor, Seeds, Table, Times};
 use homing::affinity::{Pin, Session, Why};
 use homing::backend::availability::{AdminState, Availability, Health, Leaving};
 use homing::backend::members::{BackendSet, Members};
@@ -209,10 +208,12 @@ pub fn affinity() -> CookieAffinity {
     CookieAffinity::try_new(CookieSettings {
         pool: "app".into(),
         name: "srv".into(),
+        style: CookieStyle::Insert,
+        preserve: false,
+        post_only: false,
         idle: Duration::from_secs(30 * 60),
         lifetime: Some(Duration::from_secs(8 * 3600)),
         attributes: Attributes::default(),
-        cacheable: Cacheable::Private,
         keys: Arc::new(SealKeys::parse(KEY).unwrap()),
         boot: 1,
     })
@@ -326,8 +327,13 @@ pub fn config(data: &[u8]) {
         return;
     }
     let keys = Arc::new(SealKeys::parse(KEY).unwrap());
-    let environment =
-        Environment { cores: 2, boot: 1, keys, variables: homing::config::Variables::default() };
+    let environment = Environment {
+        cores: 2,
+        boot: 1,
+        keys,
+        seeds: Seeds::new([7; 16]),
+        variables: homing::config::Variables::default(),
+    };
     match config::parse(text, Path::new("fuzz.toml"), &Registry::built_in(), &environment) {
         Ok(loaded) => {
             assert!(!loaded.plan.listeners.is_empty() && !loaded.plan.pools.is_empty());
@@ -413,8 +419,13 @@ fn pool(strategy: &str) -> Arc<Pool> {
          \"c:1\", \"d:1\", \"e:1\", {{ address = \"f:1\", backup = true }}, {{ address = \"g:1\", backup = true }}]\n"
     );
     let keys = Arc::new(SealKeys::parse(KEY).unwrap());
-    let environment =
-        Environment { cores: 1, boot: 1, keys, variables: homing::config::Variables::default() };
+    let environment = Environment {
+        cores: 1,
+        boot: 1,
+        keys,
+        seeds: Seeds::new([7; 16]),
+        variables: homing::config::Variables::default(),
+    };
     let loaded = config::parse(&text, Path::new("pool.toml"), &Registry::built_in(), &environment);
     Arc::clone(&loaded.unwrap().plan.pools[0])
 }
@@ -422,7 +433,7 @@ fn pool(strategy: &str) -> Arc<Pool> {
 fn availability(byte: u8) -> Availability {
     let admin =
         [AdminState::Ready, AdminState::Drain, AdminState::Maint, AdminState::Ready][usize::from(byte & 3)];
-    let health = [Health::Up, Health::Unknown, Health::Down, Health::Up][usize::from(byte >> 2 & 3)];
+    let health = [Health::Up, Health::Unknown, Health::Down, Health::Weak][usize::from(byte >> 2 & 3)];
     let leaving = if byte >> 5 & 1 == 1 { Leaving::Over } else { Leaving::Keep };
     Availability { admin, health, ejected: byte >> 4 & 1 == 1, leaving }
 }

@@ -1,32 +1,33 @@
 //! The cookie in which the client carries its pin: read before the choice, stripped from the request, written after.
 //!
 //! The first *valid* value wins, over every `Cookie` line: a cookie tossed in from a neighbouring host cannot unseat a
-//! session. A value that cannot be used makes a new session and a reason, never an error. Idle time and lifetime are
-//! enforced by what is sealed in the value, whatever the browser does.
+//! session. A value that cannot be used makes a new session and a reason, never an error.
+//!
+//! [`Style`] says whose cookie it is: homing's own, or one that the application sets and homing puts its pin into.
+//! (HAProxy: `cookie NAME insert|rewrite|prefix`)
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use memchr::memchr;
 use memchr::memmem::Finder;
-use memchr::memrchr;
 
 use super::attributes::{Attributes, CookieError};
-use super::caching::Cacheable;
-use super::opened::{Binding, OpenedCache};
-use super::pairs::{pair, segments, values};
-use super::seal::{Aad, MAX_TEXT, Nonces, Scratch, SealError, SealKeys, Sealed};
-use super::{Pin, Session, Why};
-use crate::backend::BackendIx;
+use super::opened::OpenedCache;
+use super::pairs::{pair, segments};
+use super::pins::{Pins, Renewal};
+use super::seal::{MIN_TEXT, Nonces, SealError, SealKeys};
+use super::set_cookie::SetCookie;
+use super::sources::cookie_values;
+use super::{By, Pin, Session, Terms, Why};
 use crate::backend::members::Members;
-use crate::backend::sessions::Slots;
-use crate::base::hash::{hash64, hash64_seeded};
 use crate::base::time::UnixSeconds;
 
 /// Values of our name that are looked at in one request; what follows them is not read.
 pub const MAX_VALUES: usize = 16;
-/// How far a pin's times may lie ahead, in seconds: clocks of nodes differ, and one that ran ahead must not cost all
-/// its clients their sessions when it is set right. What lies further ahead is `Invalid`. (HAProxy: 24 h)
-pub const MAX_AHEAD: u32 = 24 * 60 * 60;
+
+/// Between a pin and the application's value, in the style `prefix`: no letter of a pin. (HAProxy has the same)
+const DELIMITER: u8 = b'~';
 
 /// What a pool's cookie is to be.
 #[derive(Clone, Debug)]
@@ -35,18 +36,34 @@ pub struct CookieSettings {
     pub pool: String,
     /// The cookie's name.
     pub name: String,
+    /// Whose cookie it is.
+    pub style: Style,
+    /// The application may set and delete the cookie too, and then homing does not. (HAProxy: preserve)
+    pub preserve: bool,
+    /// The cookie is set on answers to POST alone. (HAProxy: postonly)
+    pub post_only: bool,
     /// How long a session lasts without a request; at least 1 s.
     pub idle: Duration,
     /// How long a session lasts at most; none: as long as it is used.
     pub lifetime: Option<Duration>,
     /// What follows the value.
     pub attributes: Attributes,
-    /// What is done on answers that shared caches may store.
-    pub cacheable: Cacheable,
     /// What pins are sealed with.
     pub keys: Arc<SealKeys>,
     /// A random number drawn by this node at its start: it takes back only what it counted itself.
     pub boot: u32,
+}
+
+/// Whose cookie it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// homing's: backends do not see it.
+    #[default]
+    Insert,
+    /// The application's, which sets it to anything: the pin takes the place of its value, and is what backends see.
+    Rewrite,
+    /// The application's: the pin and a `~` stand before its value, and are taken out of requests.
+    Prefix,
 }
 
 /// One pool's cookie.
@@ -54,15 +71,25 @@ pub struct CookieSettings {
 pub struct CookieAffinity {
     name: Box<str>,
     finder: Finder<'static>,
-    slots: Slots,
-    lifetime: u32,
+    style: Style,
+    preserve: bool,
+    post_only: bool,
     /// Everything behind the value: `; Path=/; ..`.
     suffix: Box<[u8]>,
-    cacheable: Cacheable,
-    keys: Arc<SealKeys>,
-    aad: Aad,
-    binding: Binding,
-    boot: u32,
+    /// The same for a value that is to be deleted.
+    deletion: Box<[u8]>,
+    pins: Pins,
+}
+
+/// What becomes of a `Set-Cookie` of our name that an application wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Theirs {
+    /// It goes on as it is.
+    Kept,
+    /// It is left out: it would unseat the session.
+    Dropped,
+    /// The pin is put into it.
+    Pinned,
 }
 
 /// What is left of a `Cookie` line without our pairs.
@@ -82,29 +109,23 @@ impl CookieAffinity {
     /// # Errors
     /// A setting for which browsers would drop the cookie, or a time below 1 s.
     pub fn try_new(settings: CookieSettings) -> Result<Self, CookieError> {
-        let CookieSettings { pool, name, idle, lifetime, attributes, cacheable, keys, boot } = settings;
+        let CookieSettings { pool, name, style, preserve, post_only, idle, lifetime, attributes, .. } =
+            settings;
         attributes.check(&name)?;
-        if idle.as_secs() == 0 {
-            return Err(CookieError::Idle);
-        }
-        if lifetime.is_some_and(|l| l.as_secs() == 0) {
-            return Err(CookieError::Lifetime);
-        }
-        let mut suffix = Vec::new();
+        let terms = Terms::try_new(idle, lifetime, settings.boot)?;
+        let renewal = if style == Style::Insert { Renewal::Ours } else { Renewal::Theirs };
+        let (mut suffix, mut deletion) = (Vec::new(), b"; Max-Age=0".to_vec());
         attributes.write(&mut suffix);
-        let aad = Aad::new(&pool, &name);
-        let bound = [aad.as_bytes(), &keys.fingerprint()].concat();
+        Attributes { max_age: None, ..attributes }.write(&mut deletion);
         Ok(Self {
             finder: Finder::new(&name).into_owned(),
-            slots: Slots::new(idle),
-            lifetime: lifetime.map_or(u32::MAX, |l| u32::try_from(l.as_secs()).unwrap_or(u32::MAX)),
+            style,
+            preserve,
+            post_only,
             suffix: suffix.into(),
-            binding: Binding([hash64(&bound), hash64_seeded(&bound, 1)]),
+            deletion: deletion.into(),
+            pins: Pins::new(&pool, &name, settings.keys, terms, renewal),
             name: name.into(),
-            cacheable,
-            keys,
-            aad,
-            boot,
         })
     }
 
@@ -114,28 +135,22 @@ impl CookieAffinity {
         &self.name
     }
 
-    /// What its pins are sealed with.
+    /// Its pins.
     #[must_use]
-    pub const fn keys(&self) -> &Arc<SealKeys> {
-        &self.keys
+    pub const fn pins(&self) -> &Pins {
+        &self.pins
     }
 
-    /// How idle time is told.
+    /// Whose cookie it is.
     #[must_use]
-    pub const fn slots(&self) -> Slots {
-        self.slots
+    pub const fn style(&self) -> Style {
+        self.style
     }
 
-    /// How long a session lasts at most, in seconds; `None`: as long as it is used.
+    /// Whether a pin may go out on an answer to this method.
     #[must_use]
-    pub const fn lifetime(&self) -> Option<u32> {
-        if self.lifetime == u32::MAX { None } else { Some(self.lifetime) }
-    }
-
-    /// What is done on answers that shared caches may store.
-    #[must_use]
-    pub const fn cacheable(&self) -> Cacheable {
-        self.cacheable
+    pub fn may_set(&self, method: &str) -> bool {
+        !self.post_only || method == "POST"
     }
 
     /// The session that the request's `Cookie` lines tell. `fresh` is a random number: the key of the session if it
@@ -154,7 +169,8 @@ impl CookieAffinity {
     ) -> Session {
         let mut best = Session::begin(fresh, now);
         for value in cookies.flat_map(|line| self.values(line)).take(MAX_VALUES) {
-            let session = self.open(value, members, now, cache, fresh);
+            let Some(pin) = self.pin_of(value) else { continue };
+            let session = Session { by: By::Cookie, ..self.pins.read(pin, members, now, cache, fresh) };
             match session.pin {
                 Pin::To(_) => return session,
                 Pin::Void(_) | Pin::Free => {}
@@ -167,10 +183,13 @@ impl CookieAffinity {
     }
 
     /// Appends to `out` what is left of a `Cookie` line without our pairs: every other byte as it was, less the blanks
-    /// in front if the first pair was ours.
+    /// in front if the first pair was ours. A cookie of the application's stays; a pin before its value does not.
     pub fn strip(&self, line: &[u8], out: &mut Vec<u8>) -> Stripped {
-        if self.values(line).next().is_none() {
-            return Stripped::Unchanged;
+        match self.style {
+            Style::Rewrite => return Stripped::Unchanged,
+            Style::Prefix => return self.strip_pins(line, out),
+            Style::Insert if self.values(line).next().is_none() => return Stripped::Unchanged,
+            Style::Insert => {}
         }
         let start = out.len();
         let kept = segments(line).enumerate().filter(|(_, s)| !self.is_ours(s));
@@ -204,119 +223,120 @@ impl CookieAffinity {
         nonces: &mut Nonces,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
-        let (start, issued) = (out.len(), session.issued);
-        let (session, boot) = (session.key, self.boot);
-        let sealed = Sealed { backend, origin, session, issued, last_seen: now, boot };
+        let start = out.len();
         out.extend_from_slice(self.name.as_bytes());
         out.push(b'=');
-        if let Err(error) = self.keys.seal(&self.aad, &sealed, nonces, out) {
-            out.truncate(start);
-            return Err(error);
-        }
+        self.pins.write(session, backend, origin, now, nonces, out).inspect_err(|_| out.truncate(start))?;
         out.extend_from_slice(&self.suffix);
         Ok(())
     }
 
-    /// Whether this `Set-Cookie` value, written by an application, sets a cookie of our name. Such a one is to be
-    /// dropped: it would unseat the session.
+    /// Appends the pin of `session` to `backend`, written now, for [`Self::set_theirs`].
+    ///
+    /// # Errors
+    /// As [`Self::set_cookie`].
+    pub fn pin(
+        &self,
+        session: &Session,
+        backend: &str,
+        origin: Option<&str>,
+        now: UnixSeconds,
+        nonces: &mut Nonces,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
+        self.pins.write(session, backend, origin, now, nonces, out)
+    }
+
+    /// Appends the application's own `Set-Cookie` value with `pin` in it.
+    pub fn set_theirs(&self, theirs: &SetCookie<'_>, pin: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(self.name.as_bytes());
+        out.push(b'=');
+        out.extend_from_slice(pin);
+        if self.style == Style::Prefix {
+            out.push(DELIMITER);
+            out.extend_from_slice(theirs.value);
+        }
+        out.extend_from_slice(theirs.rest);
+    }
+
+    /// Appends the value of the `Set-Cookie` that takes the pin back.
+    pub fn delete(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.name.as_bytes());
+        out.push(b'=');
+        out.extend_from_slice(&self.deletion);
+    }
+
+    /// Whether this `Set-Cookie` value, written by an application, sets a cookie of our name.
     #[must_use]
     pub fn is_own_set_cookie(&self, value: &[u8]) -> bool {
         segments(value).next().is_some_and(|s| self.is_ours(s))
     }
 
-    /// Counts a session whose pin to `chosen` is being written. To be called once per pin written; where none is due
-    /// it counts nothing. `members` must be those that the session was read with.
-    ///
-    /// A session that this node counted is moved from its old backend and slot; one that is new or was counted by
-    /// another node is added, and what that node counted dies there with its slot.
-    pub fn count(
-        &self,
-        session: &Session,
-        members: &Members,
-        chosen: BackendIx,
-        worker: usize,
-        now: UnixSeconds,
-    ) {
-        if !session.needs_pin(chosen) {
-            return;
-        }
-        let to = &members.get(chosen).sessions;
-        match session.counted_on.filter(|_| session.boot == self.boot) {
-            Some(from) if from == chosen => to.refresh(worker, session.last_seen, now),
-            Some(from) => {
-                members.get(from).sessions.end(worker, session.last_seen, now);
-                to.begin(worker, now);
-            }
-            None => to.begin(worker, now),
+    /// What becomes of a `Set-Cookie` of our name that an application wrote; one that deletes the cookie stays as it
+    /// is wherever the application may set it.
+    #[must_use]
+    pub fn fate_of(&self, theirs: &SetCookie<'_>, now: UnixSeconds) -> Theirs {
+        match self.style {
+            Style::Insert if self.preserve => Theirs::Kept,
+            Style::Insert => Theirs::Dropped,
+            Style::Rewrite | Style::Prefix if theirs.deletes(now) => Theirs::Kept,
+            Style::Rewrite | Style::Prefix => Theirs::Pinned,
         }
     }
 
-    /// The values of our name in a line. Whatever stands before the name's first occurrence is not split.
-    fn values<'l>(&self, line: &'l [u8]) -> impl Iterator<Item = &'l [u8]> {
-        let found = self.finder.find(line).and_then(|at| {
-            let start = memrchr(b';', line.get(..at)?).map_or(0, |i| i + 1);
-            line.get(start..)
-        });
-        found.into_iter().flat_map(|rest| values(rest, self.name.as_bytes()))
+    /// What of a value is the pin; `None` for an application's value that has none in front.
+    #[must_use]
+    pub fn pin_of<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        if self.style != Style::Prefix {
+            return Some(value);
+        }
+        let pin = value.get(..memchr(DELIMITER, value)?)?;
+        let is_letter = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        (pin.len() >= MIN_TEXT && pin.iter().all(is_letter)).then_some(pin)
+    }
+
+    /// Appends a `Cookie` line without the pins in front of our values.
+    fn strip_pins(&self, line: &[u8], out: &mut Vec<u8>) -> Stripped {
+        if !self.values(line).any(|value| self.pin_of(value).is_some()) {
+            return Stripped::Unchanged;
+        }
+        for (n, segment) in segments(line).enumerate() {
+            if n > 0 {
+                out.push(b';');
+            }
+            let ours = pair(segment).filter(|(name, _)| *name == self.name.as_bytes());
+            match ours.and_then(|(_, value)| Some((value, self.pin_of(value)?))) {
+                Some((value, pin)) => {
+                    let blanks = segment.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+                    out.extend_from_slice(segment.get(..blanks).unwrap_or_default());
+                    out.extend_from_slice(self.name.as_bytes());
+                    out.push(b'=');
+                    out.extend_from_slice(value.get(pin.len() + 1..).unwrap_or_default());
+                }
+                None => out.extend_from_slice(segment),
+            }
+        }
+        Stripped::Changed
+    }
+
+    /// The values of our name in a line.
+    fn values<'l>(&'l self, line: &'l [u8]) -> impl Iterator<Item = &'l [u8]> {
+        cookie_values(line, &self.name, &self.finder)
     }
 
     fn is_ours(&self, segment: &[u8]) -> bool {
         pair(segment).is_some_and(|(name, _)| name == self.name.as_bytes())
     }
-
-    fn open(
-        &self,
-        text: &[u8],
-        members: &Members,
-        now: UnixSeconds,
-        cache: &mut OpenedCache,
-        fresh: u64,
-    ) -> Session {
-        if text.len() > MAX_TEXT {
-            return Session::void(Why::Invalid, fresh, now);
-        }
-        if let Some(sealed) = cache.get(self.binding, text) {
-            return self.judge(&sealed, members, now, fresh);
-        }
-        let mut scratch = Scratch::new();
-        let Some(sealed) = self.keys.open(&self.aad, text, &mut scratch) else {
-            return Session::void(Why::Invalid, fresh, now);
-        };
-        cache.put(self.binding, text, &sealed);
-        self.judge(&sealed, members, now, fresh)
-    }
-
-    /// What an authentic pin is worth now.
-    fn judge(&self, sealed: &Sealed<'_>, members: &Members, now: UnixSeconds, fresh: u64) -> Session {
-        let Sealed { backend, origin, session: key, issued, last_seen, boot } = *sealed;
-        if issued.saturating_since(now) > MAX_AHEAD || last_seen.saturating_since(now) > MAX_AHEAD {
-            return Session::void(Why::Invalid, fresh, now);
-        }
-        if !self.slots.is_live(last_seen, now) {
-            return Session::void(Why::ExpiredIdle, fresh, now);
-        }
-        let member = members.find(backend);
-        if now.saturating_since(issued) > self.lifetime {
-            let void = Session::void(Why::ExpiredLifetime, fresh, now);
-            return Session { counted_on: member, last_seen, boot, ..void };
-        }
-        let (pin, lost) = match member {
-            Some(ix) => (Pin::To(ix), 0),
-            None => (Pin::Void(Why::Removed), hash64(backend.as_bytes())),
-        };
-        let is_due = self.slots.is_due(last_seen, now);
-        let (issued, origin) = (issued.min(now), origin.and_then(|id| members.find(id)));
-        Session { pin, key, issued, last_seen, boot, is_due, lost, origin, counted_on: member }
-    }
 }
 
 /// How near to valid: higher is nearer.
-const fn rank(pin: Pin) -> u8 {
+pub(super) const fn rank(pin: Pin) -> u8 {
     match pin {
-        Pin::To(_) => 5,
-        Pin::Void(Why::Removed) => 4,
-        Pin::Void(Why::ExpiredIdle) => 3,
-        Pin::Void(Why::ExpiredLifetime) => 2,
+        Pin::To(_) => 6,
+        Pin::Void(Why::Removed) => 5,
+        Pin::Void(Why::ExpiredIdle) => 4,
+        Pin::Void(Why::ExpiredLifetime) => 3,
+        Pin::Void(Why::Unknown) => 2,
         Pin::Void(_) => 1,
         Pin::Free => 0,
     }

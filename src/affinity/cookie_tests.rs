@@ -6,10 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::affinity::attributes::SameSite;
+use crate::affinity::pins::MAX_AHEAD;
 use crate::backend::Backend;
+use crate::backend::BackendIx;
 use crate::backend::availability::AdminState;
 use crate::backend::sessions::LiveSessions;
 use crate::base::address::Address;
+use crate::base::hash::hash64;
 
 const A: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const B: &str = "f0e0d0c0b0a090807060504030201000f0e0d0c0b0a090807060504030201000";
@@ -27,10 +30,12 @@ fn settings(ring: &str) -> CookieSettings {
     CookieSettings {
         pool: "web".into(),
         name: "srv".into(),
+        style: Style::Insert,
+        preserve: false,
+        post_only: false,
         idle: IDLE,
         lifetime: Some(Duration::from_secs(8 * 3600)),
         attributes: Attributes::default(),
-        cacheable: Cacheable::Private,
         keys: Arc::new(SealKeys::parse(ring).unwrap()),
         boot: BOOT,
     }
@@ -44,6 +49,7 @@ fn members(ids: &[&str]) -> Members {
     let member = |id: &&str| {
         Arc::new(Backend {
             id: (*id).into(),
+            route: None,
             address: Address::Unix("/run/app".into()),
             address_text: (*id).into(),
             weight: 1,
@@ -95,17 +101,9 @@ fn what_was_set_is_read_back() {
     let session = read(&cookie, &[pair], &members, at(59));
     let (pin, counted_on) = (Pin::To(BackendIx(1)), Some(BackendIx(1)));
     let (issued, last_seen) = (at(0), at(10));
-    let expected = Session {
-        pin,
-        key: 42,
-        issued,
-        last_seen,
-        boot: BOOT,
-        is_due: false,
-        lost: 0,
-        origin: None,
-        counted_on,
-    };
+    let expected =
+        Session { pin, key: 42, issued, last_seen, boot: BOOT, counted_on, by: By::Cookie, ..session };
+    assert!(!session.is_due && session.lost == 0);
     assert_eq!(session, expected);
 }
 
@@ -360,8 +358,8 @@ impl Client<'_> {
     fn request(&mut self, to: u16, worker: usize, now: UnixSeconds) {
         let session = read(self.cookie, &[&self.pair], self.members, now);
         let chosen = BackendIx(to);
-        self.cookie.count(&session, self.members, chosen, worker, now);
         if session.needs_pin(chosen) {
+            session.count(BOOT, self.members, chosen, worker, now);
             self.pair = written(self.cookie, &session, self.members.get(chosen).id.as_str(), now);
         }
     }

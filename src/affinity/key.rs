@@ -113,13 +113,15 @@ impl KeyPlan {
         self.find_at(facts).map(|(_, key)| key)
     }
 
-    /// The place, among the sources, of the one that the key of a request is from.
+    /// The key that a client's address is.
     #[must_use]
-    pub fn place<F: KeyFacts>(&self, facts: &F) -> Option<usize> {
-        self.find_at(facts).map(|(place, _)| place)
+    pub fn of_client(&self, client: IpAddr) -> Vec<u8> {
+        self.client(Some(client))
     }
 
-    fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {
+    /// The same, with the place of the source that it is from.
+    #[must_use]
+    pub fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {
         for (place, source) in self.sources.iter().enumerate() {
             let found = match source {
                 KeySource::ClientIp => return Some((place, Cow::Owned(self.client(facts.client())))),
@@ -152,14 +154,14 @@ impl KeyPlan {
 }
 
 /// The first argument of this name. (nginx: `$arg_NAME`, `ngx_http_arg`)
-fn argument<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+pub(super) fn argument<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query.split(|b| *b == b'&').find_map(|argument| {
         let (start, rest) = argument.split_at_checked(name.len())?;
         rest.strip_prefix(b"=").filter(|_| start.eq_ignore_ascii_case(name))
     })
 }
 
-fn is_argument(name: &str) -> bool {
+pub(super) fn is_argument(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && !b"&=#".contains(&b))
 }
 

@@ -1,19 +1,31 @@
 //! What keeps a client with its backend.
 //!
-//! [`key`] finds the bytes that hash strategies place by; [`cookie`] reads and writes the cookie that carries a
-//! pin, [`attributes`] is what follows its value, [`caching`] what shared caches make of it; [`seal`] is the pin's
-//! sealed form and [`opened`] a worker's cache of such; [`foreign`] reads other balancers' pins. Sessions whose ids the
-//! application makes are in the stick [`table`]. Affinity is read once before the choice and settled once after it; it
-//! knows no strategy.
+//! [`carriers`] is one pool's affinity: it reads a request's session before the choice and, in `settle`, settles it
+//! after. What carries a session: [`cookie`] and [`header`] hold homing's own [`pins`], [`routed`] reads a backend's
+//! name in an application's value, and [`kept`] has the sessions whose ids applications make, which [`sources`] finds,
+//! in the stick [`table`]. [`seal`] is a pin's sealed form and [`opened`] a worker's cache of such; [`foreign`] reads
+//! other balancers' pins. [`attributes`] is what follows a cookie's value, [`caching`] what shared caches make of it, and
+//! [`set_cookie`] what applications write. [`key`] finds the bytes that hash strategies place by. Affinity knows no
+//! strategy.
 
-pub mod key;
+pub mod carriers;
+pub mod settle;
 
 pub mod cookie;
+pub mod header;
+pub mod routed;
+
+pub mod kept;
+pub mod key;
+pub mod pins;
+pub mod sources;
+pub mod table;
 
 pub mod attributes;
 pub mod caching;
 pub mod opened;
 pub mod seal;
+pub mod set_cookie;
 pub mod skew;
 
 pub mod foreign;
@@ -21,10 +33,14 @@ pub mod foreign;
 pub mod base64url;
 pub mod pairs;
 
-pub mod table;
+use std::time::Duration;
 
 use crate::backend::BackendIx;
+use crate::backend::members::Members;
 use crate::base::time::UnixSeconds;
+
+use attributes::CookieError;
+use table::{Digest, Times};
 
 /// Why a backend was chosen, or why none was: one per request, in the access log, in the metrics and, if wanted, in
 /// the `X-Homing-Affinity` header.
@@ -46,6 +62,8 @@ pub enum Why {
     ExpiredLifetime,
     /// A new session: the value does not open (forged, cut, of another pool, or sealed with a key not held).
     Invalid,
+    /// A new session: the application's id is one that homing did not see made. Every node places it alike.
+    Unknown,
     /// Moved: the pin names a backend that this pool does not have (any more).
     Removed,
     /// Moved: the pin's backend is down.
@@ -82,7 +100,7 @@ pub enum Why {
 
 impl Why {
     /// Every reason, in declaration order, for tables of counters.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Balanced,
         Self::New,
         Self::Followed,
@@ -91,6 +109,7 @@ impl Why {
         Self::ExpiredIdle,
         Self::ExpiredLifetime,
         Self::Invalid,
+        Self::Unknown,
         Self::Removed,
         Self::Down,
         Self::Maint,
@@ -121,6 +140,7 @@ impl Why {
             Self::ExpiredIdle => "expired_idle",
             Self::ExpiredLifetime => "expired_lifetime",
             Self::Invalid => "invalid",
+            Self::Unknown => "unknown",
             Self::Removed | Self::BorrowedRemoved => "removed",
             Self::Down | Self::BorrowedDown => "down",
             Self::Maint | Self::BorrowedMaint => "maint",
@@ -139,7 +159,12 @@ impl Why {
     pub const fn result(self) -> &'static str {
         match self {
             Self::Pinned | Self::Refreshed => "hit",
-            Self::New | Self::Followed | Self::ExpiredIdle | Self::ExpiredLifetime | Self::Invalid => "new",
+            Self::New
+            | Self::Followed
+            | Self::ExpiredIdle
+            | Self::ExpiredLifetime
+            | Self::Invalid
+            | Self::Unknown => "new",
             Self::Removed
             | Self::Down
             | Self::Maint
@@ -209,7 +234,8 @@ pub enum Pin {
     Free,
     /// It names this member.
     To(BackendIx),
-    /// It cannot be used, and this is why: `ExpiredIdle`, `ExpiredLifetime`, `Invalid` or `Removed`.
+    /// It cannot be used, and this is why: `ExpiredIdle`, `ExpiredLifetime`, `Invalid`, `Unknown` or
+    /// `Removed`.
     Void(Why),
 }
 
@@ -235,6 +261,72 @@ pub struct Session {
     pub origin: Option<BackendIx>,
     /// The member on which node `boot` counted it at `last_seen`, if it is one still.
     pub counted_on: Option<BackendIx>,
+    /// What told of it.
+    pub by: By,
+    /// What the table knows it by, if it is told by the application's id or kept by its own number.
+    pub id: Option<Id>,
+}
+
+/// What told of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Nothing.
+    Nobody,
+    /// The cookie.
+    Cookie,
+    /// The header.
+    Header,
+    /// The application's id, which was learned.
+    Learned,
+    /// The application's value, which names the backend.
+    Route,
+}
+
+/// What the table knows a session by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id {
+    /// The digest of the application's id, or of the session's own number.
+    pub digest: Digest,
+    /// Whether it came in a header of its own: then a `DELETE` may end it.
+    pub is_header: bool,
+}
+
+/// How long the sessions of a pool last, and who counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// When a session is written again, and when it has ended.
+    pub times: Times,
+    /// A random number drawn by this node at its start: it takes back only what it counted itself.
+    pub boot: u32,
+}
+
+impl Terms {
+    /// Sessions that end after `idle` without a request and after `lifetime` in any case; without that they last as
+    /// long as they are used.
+    ///
+    /// # Errors
+    /// A time below 1 s.
+    pub fn try_new(idle: Duration, lifetime: Option<Duration>, boot: u32) -> Result<Self, CookieError> {
+        if idle.as_secs() == 0 {
+            return Err(CookieError::Idle);
+        }
+        if lifetime.is_some_and(|l| l.as_secs() == 0) {
+            return Err(CookieError::Lifetime);
+        }
+        Ok(Self { times: Times::new(idle, lifetime), boot })
+    }
+
+    /// How long a session lasts at most, in seconds; `None`: as long as it is used.
+    #[must_use]
+    pub const fn lifetime(&self) -> Option<u32> {
+        if self.times.lifetime == u32::MAX { None } else { Some(self.times.lifetime) }
+    }
+
+    /// Whether a session that began at `issued` is older than it may be.
+    #[must_use]
+    pub const fn is_over(&self, issued: UnixSeconds, now: UnixSeconds) -> bool {
+        now.saturating_since(issued) > self.times.lifetime
+    }
 }
 
 impl Session {
@@ -250,6 +342,8 @@ impl Session {
             lost: 0,
             origin: None,
             counted_on: None,
+            by: By::Nobody,
+            id: None,
         }
     }
 
@@ -262,6 +356,30 @@ impl Session {
     #[must_use]
     pub fn needs_pin(&self, chosen: BackendIx) -> bool {
         self.is_due || self.pin != Pin::To(chosen)
+    }
+
+    /// Counts it live on `chosen` from now: to be called once where a pin, or the table, is written for it. `members`
+    /// must be those that it was read with, `boot` this node's number.
+    ///
+    /// A session that this node counted is moved from its old backend and slot; one that is new or was counted by
+    /// another node is added, and what that node counted dies there with its slot.
+    pub fn count(&self, boot: u32, members: &Members, chosen: BackendIx, worker: usize, now: UnixSeconds) {
+        let to = &members.get(chosen).sessions;
+        match self.counted_on.filter(|_| self.boot == boot) {
+            Some(from) if from == chosen => to.refresh(worker, self.last_seen, now),
+            Some(from) => {
+                members.get(from).sessions.end(worker, self.last_seen, now);
+                to.begin(worker, now);
+            }
+            None => to.begin(worker, now),
+        }
+    }
+
+    /// Counts it live no more: it was ended.
+    pub fn uncount(&self, boot: u32, members: &Members, worker: usize, now: UnixSeconds) {
+        if let Some(from) = self.counted_on.filter(|_| self.boot == boot) {
+            members.get(from).sessions.end(worker, self.last_seen, now);
+        }
     }
 
     /// The first home that a pin to `chosen` has to remember, so that the session can go back; `None` at home.

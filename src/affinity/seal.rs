@@ -121,7 +121,8 @@ const TAG: usize = 16;
 const NUL: u8 = 0;
 const MAX_RAW: usize = HEAD + FIXED + MAX_ID + 1 + MAX_ID + TAG;
 const KEY_HEX: usize = 64;
-const MIN_TEXT: usize = base64url::encoded_len(HEAD + FIXED + TAG);
+/// Shortest text that can open, in bytes.
+pub const MIN_TEXT: usize = base64url::encoded_len(HEAD + FIXED + TAG);
 
 impl SealKeys {
     /// Reads a key file: one key a line as 64 hex digits, the first seals, all open; blank lines and what follows a

@@ -11,6 +11,9 @@ use super::{Backend, BackendId, BackendIx};
 pub struct Members {
     backends: Vec<Arc<Backend>>,
     by_id: AHashMap<BackendId, BackendIx>,
+    by_route: AHashMap<Box<str>, BackendIx>,
+    /// Bytes of the longest route.
+    longest_route: usize,
     primaries: Vec<BackendIx>,
     backups: Vec<BackendIx>,
 }
@@ -54,12 +57,17 @@ impl Members {
     pub fn new(backends: Vec<Arc<Backend>>) -> Self {
         let ix = |i: usize| BackendIx(u16::try_from(i).unwrap_or(u16::MAX));
         let by_id = backends.iter().enumerate().map(|(i, b)| (b.id.clone(), ix(i))).collect();
+        let mut by_route = AHashMap::new();
+        for (i, backend) in backends.iter().enumerate() {
+            by_route.entry(backend.route().into()).or_insert(ix(i));
+        }
+        let longest_route = backends.iter().map(|b| b.route().len()).max().unwrap_or(0);
         let group = |backup| {
             let is_in = |b: &Backend| b.backup == backup && !b.leaving;
             backends.iter().enumerate().filter(|(_, b)| is_in(b)).map(|(i, _)| ix(i)).collect()
         };
         let (primaries, backups) = (group(false), group(true));
-        Self { by_id, primaries, backups, backends }
+        Self { by_id, by_route, longest_route, primaries, backups, backends }
     }
 
     /// The backend at `ix`, which must come from this `Members`.
@@ -72,6 +80,18 @@ impl Members {
     #[must_use]
     pub fn find(&self, id: &str) -> Option<BackendIx> {
         self.by_id.get(id).copied()
+    }
+
+    /// The place of the backend with this route; of two, as where one is leaving that another takes over from, the first.
+    #[must_use]
+    pub fn find_route(&self, route: &str) -> Option<BackendIx> {
+        self.by_route.get(route).copied()
+    }
+
+    /// Bytes of the longest route.
+    #[must_use]
+    pub const fn longest_route(&self) -> usize {
+        self.longest_route
     }
 
     /// All members with their places.

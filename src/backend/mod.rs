@@ -31,6 +31,8 @@ pub struct BackendIx(pub u16);
 pub struct Backend {
     /// Its stable name.
     pub id: BackendId,
+    /// What values name it by where affinity goes by routes; its id if none is given. (nginx: route)
+    pub route: Option<Arc<str>>,
     /// Where it listens.
     pub address: Address,
     /// The address as the configuration wrote it (`hash consistent` places by this text, as nginx does).
@@ -75,6 +77,7 @@ impl Backend {
     pub fn at(address: &str) -> Option<Self> {
         Some(Self {
             id: address.into(),
+            route: None,
             address: Address::parse(address)?,
             address_text: address.into(),
             weight: 1,
@@ -108,6 +111,7 @@ impl Backend {
     pub fn is_like(&self, other: &Self) -> bool {
         let Self {
             id,
+            route,
             address,
             address_text,
             weight,
@@ -123,11 +127,17 @@ impl Backend {
             sessions,
         } = self;
         let o = other;
-        (id, address, address_text) == (&o.id, &o.address, &o.address_text)
+        (id, route, address, address_text) == (&o.id, &o.route, &o.address, &o.address_text)
             && (weight, written_weight, backup) == (&o.weight, &o.written_weight, &o.backup)
             && (admin, leaving, max_conns) == (&o.admin, &o.leaving, &o.max_conns)
             && (max_fails, fail_timeout, slow_start) == (&o.max_fails, &o.fail_timeout, &o.slow_start)
             && sessions.is_laid_out_as(&o.sessions)
+    }
+
+    /// What values name it by.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        self.route.as_deref().unwrap_or_else(|| self.id.as_str())
     }
 
     /// The weight with which hash tables are built: a backend of weight 0 keeps the place of weight 1, so

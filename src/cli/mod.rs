@@ -33,6 +33,7 @@ use crate::demo;
 use crate::explain::{self, Ask, Explainer};
 use crate::net::listen::ListenAddress;
 use crate::snapshot::carried::Carried;
+use crate::snapshot::difference::Difference;
 use crate::strategy::Registry;
 
 /// A reverse-proxy load balancer: a client that has found a backend keeps finding it.
@@ -76,6 +77,9 @@ enum Command {
     Check(ConfigArgs),
     /// Print the configuration in effect, every key with its value and where that came from; homing reads it as a file
     Print(ConfigArgs),
+    /// Tell what another configuration would change, and whose sessions and keys would move; exit 0 if nothing changes,
+    /// 1 if something does, 2 if one of them cannot be used
+    Diff(DiffArgs),
     /// Tell which backend a request would get, and why; or, of cookies alone, what they say. Offline
     Explain(ExplainArgs),
     /// Have a running homing read its configuration again; refused whole if anything is wrong with it
@@ -103,6 +107,19 @@ struct ConfigArgs {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
     config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct DiffArgs {
+    /// The configuration file as it is
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// The configuration file as it would be
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -180,6 +197,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         (Some(Command::Run(args)), _) => run(&args.config),
         (Some(Command::Check(args)), _) => check(&args.config),
         (Some(Command::Print(args)), _) => print_in_effect(&args.config),
+        (Some(Command::Diff(args)), _) => diff(&args),
         (Some(Command::Explain(args)), _) => explain(args),
         (Some(Command::Strategies), _) => {
             for kind in Registry::built_in().iter() {
@@ -249,6 +267,19 @@ fn print_in_effect(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
+    let (registry, environment) = (Registry::built_in(), environment()?);
+    // The number of workers is a key that is compared, and nothing that pools are to differ by.
+    let carried = Carried { workers: Some(1), ..Carried::default() };
+    let plan = |path: &Path| Sources::read(path).and_then(|s| s.build(&registry, &environment, &carried));
+    let (Some(old), Some(new)) = (read_quietly(plan(&args.old)), read(plan(&args.new))) else {
+        return Ok(ExitCode::from(2));
+    };
+    let difference = Difference::between(&old.plan, &new.plan, &|_, _| 0);
+    print(&if args.json { format!("{}\n", difference.to_json()) } else { difference.to_text() })?;
+    Ok(if difference.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
@@ -341,7 +372,8 @@ fn serve(sources: Sources) -> anyhow::Result<ExitCode> {
         .pools
         .iter()
         .map(|p| {
-            let affinity = if p.cookie.is_some() { ", cookie affinity" } else { "" };
+            let affinity = p.affinity.as_ref().map(|a| format!(", affinity by {}", a.to_text()));
+            let affinity = affinity.unwrap_or_default();
             format!("pool \"{}\": {} backend(s), {}{affinity}\n", p.name, p.members.len(), p.kind.name)
         })
         .collect();

@@ -41,44 +41,10 @@ fn in_words(answer: &Value, is_dry: bool) -> String {
     for line in clean_lines(text(answer, "text")).lines() {
         out.push_str(&format!("{line}\n"));
     }
-    if let Some(difference) = answer.get("difference") {
-        tell(difference, None, 1, &mut out);
-    }
     for warning in list(answer, "warnings").iter().filter_map(Value::as_str) {
         out.push_str(&format!("{}\n", clean_lines(warning)));
     }
     out
-}
-
-/// A difference as an outline: what is empty is left out.
-fn tell(value: &Value, name: Option<&str>, depth: usize, out: &mut String) {
-    let indent = "  ".repeat(depth);
-    let name = name.map(|name| clean(&name.replace('_', " "))).unwrap_or_default();
-    let head = if name.is_empty() { indent.clone() } else { format!("{indent}{name}: ") };
-    match value {
-        Value::Null | Value::Bool(false) => {}
-        Value::Bool(true) => out.push_str(&format!("{head}yes\n")),
-        Value::Number(n) => out.push_str(&format!("{head}{n}\n")),
-        Value::String(text) if text.is_empty() => {}
-        Value::String(text) => out.push_str(&format!("{head}{}\n", clean(text))),
-        Value::Array(list) if list.is_empty() => {}
-        Value::Array(list) => match list.iter().map(Value::as_str).collect::<Option<Vec<_>>>() {
-            Some(words) => out.push_str(&format!("{head}{}\n", clean(&words.join(", ")))),
-            None => {
-                out.push_str(&format!("{}\n", head.trim_end()));
-                list.iter().for_each(|value| tell(value, None, depth + 1, out));
-            }
-        },
-        Value::Object(map) => {
-            let mut inner = String::new();
-            let deeper = if name.is_empty() { depth } else { depth + 1 };
-            map.iter().for_each(|(name, value)| tell(value, Some(name), deeper, &mut inner));
-            if !inner.is_empty() && !name.is_empty() {
-                out.push_str(&format!("{}\n", head.trim_end()));
-            }
-            out.push_str(&inner);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -89,16 +55,12 @@ mod tests {
     fn a_reload_says_what_changed() {
         let answer = json!({
             "reloaded": true, "hash": "4f1c", "text": "pool app: backend c is new\n1 listener stays",
-            "difference": { "pools": { "added": [], "changed": ["app"] }, "needs_restart": ["workers"] },
             "warnings": ["config.toml:3:1: warning: x"],
         });
         let expected = "\
 reloaded, configuration 4f1c
 pool app: backend c is new
 1 listener stays
-  needs restart: workers
-  pools:
-    changed: app
 config.toml:3:1: warning: x
 ";
         assert_eq!(in_words(&answer, false), expected);
@@ -106,7 +68,7 @@ config.toml:3:1: warning: x
 
     #[test]
     fn a_dry_run_says_that_it_was_one() {
-        let answer = json!({ "reloaded": false, "text": "nothing changes", "difference": {} });
+        let answer = json!({ "reloaded": false, "text": "nothing changes" });
         assert_eq!(in_words(&answer, true), "not reloaded: a dry run\nnothing changes\n");
         assert_eq!(in_words(&answer, false), "nothing changes\n");
     }

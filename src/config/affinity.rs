@@ -1,4 +1,4 @@
-//! `[pool.affinity]`: the cookie and its key file.
+//! `[pool.affinity]`: what carries sessions, the cookie and its key file, the application's ids and their table.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,21 +6,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::item::Item;
+use super::preset::Preset;
 use super::reader::{Table, Title};
+use super::record::Value;
 use super::{Scope, defaults, lost};
+use crate::affinity::Terms;
 use crate::affinity::attributes::{Attributes, CookieError, Priority, SameSite};
 use crate::affinity::caching::Cacheable;
-use crate::affinity::cookie::{CookieAffinity, CookieSettings};
+use crate::affinity::carriers::{Affinity, Mode, Parts};
+use crate::affinity::cookie::{CookieAffinity, CookieSettings, Style};
+use crate::affinity::header::HeaderAffinity;
+use crate::affinity::kept::Kept;
+use crate::affinity::pairs::is_token;
+use crate::affinity::routed::Routed;
 use crate::affinity::seal::SealKeys;
+use crate::affinity::sources::{Create, Lookup};
+use crate::affinity::table::Bounds;
+use crate::backend::members::Members;
 use crate::base::hash::hash64;
+use crate::message::field::Name as FieldName;
+use crate::pool::TableFile;
 use crate::pool::policy::{OnLost, ReturnHome};
 
 /// A pool's affinity as read.
 pub(super) struct AffinityRead {
-    pub(super) cookie: Option<CookieAffinity>,
-    /// How long a session lasts without a request; counts live sessions also where there is no cookie.
+    /// `None` if there is none, or if it cannot be made.
+    parts: Option<Parts>,
+    /// How large the table is, if there is one.
+    bounds: Option<Bounds>,
+    /// Where the table is kept, if that is wanted.
+    pub(super) file: Option<TableFile>,
+    /// How long a session lasts without a request; counts live sessions also where nothing carries them.
     pub(super) idle: Duration,
-    /// Where the mode stands, if there is a cookie.
+    /// Where the mode stands, if there is one.
     pub(super) span: Option<Range<usize>>,
     /// What becomes of a session whose backend cannot be used.
     pub(super) on_lost: OnLost,
@@ -30,57 +48,240 @@ pub(super) struct AffinityRead {
     pub(super) path: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    None,
-    Cookie,
-}
-
 /// Where each setting stands, for the errors of [`CookieAffinity::try_new`].
 struct Places<'t, 'a> {
     table: &'t Table<'a>,
 }
 
+impl AffinityRead {
+    /// The affinity of the pool of this name with these members.
+    pub(super) fn build(&mut self, pool: &str, members: &Members, scope: &Scope<'_>) -> Option<Affinity> {
+        let mut parts = self.parts.take()?;
+        parts.kept = self.bounds.map(|bounds| Kept::new(scope.table_for(pool, bounds), parts.terms, members));
+        Some(Affinity::new(parts))
+    }
+}
+
 /// Reads `[pool.affinity]` of the pool of this name.
 pub(super) fn read(table: Table<'_>, pool: &str, scope: &Scope<'_>) -> AffinityRead {
-    let mode = table.choice("mode", &[("none", Mode::None), ("cookie", Mode::Cookie)], Mode::None);
-    let span = table.get("mode").map_or_else(|| table.span(), |i| i.span());
+    let span = ["mode", "preset"]
+        .into_iter()
+        .find_map(|key| table.get(key))
+        .map_or_else(|| table.span(), |i| i.span());
+    let preset = table.get("preset").and_then(|item| Preset::read(&item));
+    let modes = match table.get("mode") {
+        Some(item) => modes(&item),
+        None => preset.map_or_else(Vec::new, |p| p.modes.to_vec()),
+    };
+    table.default("mode", Value::text(modes.first().map_or("none", |m| m.as_str())));
+    let has = |mode: Mode| modes.contains(&mode);
     let name = table.text("name", defaults::COOKIE).to_owned();
+    let header = checked(&table, "header", defaults::HEADER, header_name);
+    let styles = [("insert", Style::Insert), ("rewrite", Style::Rewrite), ("prefix", Style::Prefix)];
+    let style = table.choice("style", &styles, Style::default());
+    let preserve = table.bool("preserve", false);
+    let post_only = table.bool("post_only", false);
     let idle = table.duration("idle", defaults::IDLE);
     let lifetime = table.get("lifetime").and_then(|i| i.duration());
-    let (on_lost, return_home) = (lost::on_lost(&table), lost::return_home(&table));
+    let on_lost = lost::on_lost(&table, preset.is_some_and(|p| p.begins_anew));
+    let return_home = lost::return_home(&table);
     let attributes = attributes(&table);
     let path = attributes.path.clone();
     let cacheable =
         [("private", Cacheable::Private), ("skip", Cacheable::Skip), ("always", Cacheable::Always)];
     let cacheable = table.choice("cacheable", &cacheable, Cacheable::default());
-    let secret = table.get("secret");
-    let keys = match (mode, secret) {
-        (_, Some(item)) => keys(&item, scope),
-        (Mode::Cookie, None) => {
-            let message = "cookie affinity without a secret: restarts forget pins, and two nodes would not read \
-                           each other's cookies";
-            let help = "openssl rand -hex 32 > cookie.key; chmod 600 cookie.key; then secret = { file = \"cookie.key\" }";
-            scope.report.warning(span.clone(), message, help);
-            None
-        }
-        (Mode::None, None) => None,
-    };
-    let keys = keys.unwrap_or_else(|| scope.environment.keys.clone());
-    let cookie = (mode == Mode::Cookie).then(|| {
-        let (pool, boot) = (pool.to_owned(), scope.environment.boot);
-        let settings = CookieSettings { pool, name, idle, lifetime, attributes, cacheable, keys, boot };
-        let places = Places { table: &table };
-        CookieAffinity::try_new(settings).map_err(|e| scope.report.error(places.of(&e), e.to_string())).ok()
-    });
-    table.finish();
-    AffinityRead {
-        span: cookie.is_some().then_some(span),
-        cookie: cookie.flatten(),
+    let keys = keys(&table, has(Mode::Cookie) || has(Mode::Header), &span, scope);
+    let (create, lookup) = ids(&table, preset, &modes);
+    let separators = checked(&table, "separators", defaults::SEPARATORS, separators);
+    let (bounds, file) = stick(table.section("table", Title::Inline("table")), scope);
+    let is_theirs = has(Mode::Cookie) && style != Style::Insert;
+    let is_kept = has(Mode::Learn) || has(Mode::Route) || is_theirs;
+    if is_theirs
+        && (has(Mode::Learn) || has(Mode::Route))
+        && let Some(item) = table.get("style")
+    {
+        item.refuse(
+            "must be \"insert\" beside the modes learn and route: one id of a session is in the table",
+        );
+    }
+    let boot = scope.environment.boot;
+    let places = Places { table: &table };
+    let say = |e: CookieError| scope.report.error(places.of(&e), e.to_string());
+    let terms = Terms::try_new(idle, lifetime, boot).map_err(say).ok();
+    let settings = CookieSettings {
+        pool: pool.to_owned(),
+        name,
+        style,
+        preserve,
+        post_only,
         idle,
+        lifetime,
+        attributes,
+        keys: Arc::clone(&keys),
+        boot,
+    };
+    let cookie = match terms {
+        Some(_) if has(Mode::Cookie) => CookieAffinity::try_new(settings).map_err(say).ok(),
+        Some(_) | None => None,
+    };
+    table.finish();
+    let mut read = AffinityRead {
+        parts: None,
+        bounds: is_kept.then_some(bounds),
+        file: file.filter(|_| is_kept),
+        idle,
+        span: (!modes.is_empty()).then_some(span),
         on_lost,
         return_home,
         path,
+    };
+    if let Some(terms) = terms.filter(|_| !modes.is_empty()) {
+        read.parts = Some(Parts {
+            header: has(Mode::Header).then(|| HeaderAffinity::new(pool, header, keys, terms)),
+            routed: has(Mode::Route).then(|| Routed::new(separators)),
+            preset: preset.map(|p| p.name),
+            modes: modes.clone(),
+            terms,
+            cacheable,
+            cookie,
+            lookup,
+            create,
+            kept: None,
+        });
+    }
+    read
+}
+
+/// Where answers and requests have the application's ids.
+fn ids(table: &Table<'_>, preset: Option<&Preset>, modes: &[Mode]) -> (Vec<Create>, Vec<Lookup>) {
+    let create = sources(table, "create", preset.map_or(&[], |p| p.create), Create::parse);
+    let mut lookup = sources(table, "lookup", preset.map_or(&[], |p| p.lookup), Lookup::parse);
+    if lookup.is_empty() && modes.contains(&Mode::Learn) {
+        lookup = create.iter().filter_map(Lookup::of).collect();
+        table.default("lookup", Value::List(lookup.iter().map(|l| Value::text(&l.to_text())).collect()));
+    }
+    check_sources(table, modes, &create, &lookup);
+    (create, lookup)
+}
+
+/// What pins are sealed with; says that it is forgotten where pins `are_used` and there is no secret.
+fn keys(table: &Table<'_>, are_used: bool, span: &Range<usize>, scope: &Scope<'_>) -> Arc<SealKeys> {
+    let secret = table.get("secret");
+    if secret.is_none() && are_used {
+        let message = "affinity by pins without a secret: restarts forget pins, and two nodes would not read each \
+                       other's";
+        let help = "openssl rand -hex 32 > cookie.key; chmod 600 cookie.key; then secret = { file = \"cookie.key\" }";
+        scope.report.warning(span.clone(), message, help);
+    }
+    secret.and_then(|item| secret_keys(&item, scope)).unwrap_or_else(|| scope.environment.keys.clone())
+}
+
+/// A text that `check` accepts.
+fn checked<'a>(
+    table: &Table<'a>,
+    key: &'static str,
+    default: &'a str,
+    check: impl FnOnce(&'a str) -> Result<&'a str, String>,
+) -> &'a str {
+    let text = table.text(key, default);
+    table.get(key).filter(|i| i.value.as_str().is_some()).and_then(|i| i.parse(check)).unwrap_or(text)
+}
+
+/// `"cookie"`, or a list of which the first that tells a backend wins; `"none"` is none.
+fn modes(item: &Item<'_>) -> Vec<Mode> {
+    let words = Mode::ALL.map(|m| (m.as_str(), m));
+    if item.value.is_array() {
+        let list = item.list("modes").unwrap_or_default();
+        let mut modes = Vec::new();
+        for item in &list {
+            let Some(mode) = item.choice(&words) else { continue };
+            if modes.contains(&mode) {
+                item.refuse("stands in the list already");
+            } else {
+                modes.push(mode);
+            }
+        }
+        if list.is_empty() {
+            item.refuse("must have at least one mode, as in [\"cookie\", \"header\"]");
+        }
+        return modes;
+    }
+    let [a, b, c, d] = words.map(|(word, mode)| (word, Some(mode)));
+    item.choice(&[("none", None), a, b, c, d]).flatten().into_iter().collect()
+}
+
+/// A place where an id stands, or a list of such.
+fn sources<T>(
+    table: &Table<'_>,
+    key: &'static str,
+    preset: &[&str],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Vec<T> {
+    let item = table.get(key);
+    if !preset.is_empty() {
+        table.default(key, Value::List(preset.iter().map(|text| Value::text(*text)).collect()));
+    }
+    match item {
+        None => preset.iter().filter_map(|text| parse(text).ok()).collect(),
+        Some(item) if item.value.as_str().is_some() => item.parse(parse).into_iter().collect(),
+        Some(item) => {
+            let list = item.list("places, as in [\"cookie:JSESSIONID\"]").unwrap_or_default();
+            list.iter().filter_map(|item| item.parse(&parse)).collect()
+        }
+    }
+}
+
+/// The modes that go by the application's ids need to know where those are.
+fn check_sources(table: &Table<'_>, modes: &[Mode], create: &[Create], lookup: &[Lookup]) {
+    let miss = |key: &'static str, message: &str| {
+        if table.get(key).is_none() {
+            table.report.error(table.span(), message);
+        }
+    };
+    if modes.contains(&Mode::Learn) && create.is_empty() {
+        miss(
+            "create",
+            "mode = \"learn\" has no create: where answers have the id, as in create = [\"cookie:JSESSIONID\"]",
+        );
+    } else if modes.contains(&Mode::Learn) && lookup.is_empty() {
+        miss(
+            "lookup",
+            "create in a body alone has no lookup: where requests have the id, as in lookup = [\"query:sid\"]",
+        );
+    } else if modes.contains(&Mode::Route) && lookup.is_empty() {
+        miss(
+            "lookup",
+            "mode = \"route\" has no lookup: where requests have the value, as in lookup = [\"cookie:JSESSIONID\"]",
+        );
+    }
+}
+
+/// `{ entries = 1000000, bytes = "150MiB", file = "app.sessions", interval = "1m" }`
+fn stick(table: Table<'_>, scope: &Scope<'_>) -> (Bounds, Option<TableFile>) {
+    let default = defaults::TABLE;
+    let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let entries = table.integer("entries", 1..=u32::MAX, u32::try_from(default.entries).unwrap_or(u32::MAX));
+    let bytes = table.size("bytes", size(Bounds::LEAST_BYTES)..=usize::MAX, size(default.bytes));
+    let path = table.get("file").and_then(|i| i.parse(|text| scope.path(text)));
+    let interval = table.duration("interval", defaults::TABLE_INTERVAL);
+    table.finish();
+    let bounds = Bounds { entries: entries.into(), bytes: bytes as u64 };
+    (bounds, path.map(|path| TableFile { path, interval }))
+}
+
+/// A name that no other field has a meaning for.
+fn header_name(text: &str) -> Result<&str, String> {
+    if !is_token(text) || text.contains('_') || FieldName::of(text) != FieldName::Other {
+        return Err("must be the name of a field of its own, such as \"x-homing-session\"".to_owned());
+    }
+    Ok(text)
+}
+
+fn separators(text: &str) -> Result<&str, String> {
+    if text.bytes().all(|b| b.is_ascii_punctuation()) {
+        Ok(text)
+    } else {
+        Err("must be the characters behind which a route may begin, as in \".\" or \".!\"".to_owned())
     }
 }
 
@@ -110,7 +311,7 @@ const fn lower(same_site: SameSite) -> &'static str {
 }
 
 /// `secret = { file = "cookie.key" }`
-fn keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
+fn secret_keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
     if !item.value.is_table() {
         let help = "write the key to a file of its own: secret = { file = \"cookie.key\" }";
         scope.report.error_at_secret(item.span(), "secret: must not stand in the configuration", help);

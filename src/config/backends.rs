@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::AHashMap;
 use toml::de::DeValue;
 
 use super::item::Item;
@@ -44,10 +45,26 @@ pub(super) fn read(item: &Item<'_>, common: &Common<'_>) -> Vec<Backend> {
     }
     let read: Vec<_> = list.iter().filter_map(|item| one(item, common)).collect();
     check_unique(item.report, "backend", read.iter().map(|(name, _)| name));
+    check_routes(item, read.iter().map(|(_, b)| b));
     if read.len() == list.len() && !read.is_empty() && read.iter().all(|(_, b)| b.backup) {
         item.refuse("every backend is a backup: at least one must not be");
     }
     read.into_iter().map(|(_, backend)| backend).collect()
+}
+
+/// A route names one backend, whether it was given or is the backend's name. Names that stand twice are told already.
+fn check_routes<'b>(item: &Item<'_>, backends: impl Iterator<Item = &'b Backend>) {
+    let mut taken: AHashMap<&str, &Backend> = AHashMap::new();
+    for backend in backends {
+        if let Some(other) = taken.insert(backend.route(), backend).filter(|o| o.id != backend.id) {
+            item.refuse(format_args!(
+                "the route {:?} is both {:?}'s and {:?}'s: each needs one of its own",
+                backend.route(),
+                other.id.as_str(),
+                backend.id.as_str()
+            ));
+        }
+    }
 }
 
 fn one(item: &Item<'_>, common: &Common<'_>) -> Option<Read> {
@@ -78,9 +95,11 @@ fn of_table(table: Table<'_>, common: &Common<'_>) -> Option<Read> {
     let fail_timeout = table.duration("fail_timeout", common.fail_timeout);
     let slow_start = table.duration_or_zero("slow_start", common.slow_start);
     let backup = table.bool("backup", false);
+    let route = table.get("route").and_then(|i| i.parse(route));
     let admin = table.choice("state", &states, AdminState::Ready);
     let record = &table.report.record;
     record.inherit(table.node(), &["max_fails", "fail_timeout", "slow_start"]);
+    table.default("route", Value::text(id));
     let written_weight = u16::try_from(weight).unwrap_or(u16::MAX);
     let operators = common.carried.weight(common.pool, id);
     if let Some(weight) = operators {
@@ -101,11 +120,21 @@ fn of_table(table: Table<'_>, common: &Common<'_>) -> Option<Read> {
         slow_start,
         backup,
         admin,
+        route: route.map(Into::into),
         leaving: false,
         load: Arc::default(),
         sessions: Arc::new(LiveSessions::new(common.workers, common.idle)),
     };
     Some((name, backend))
+}
+
+fn route(text: &str) -> Result<&str, String> {
+    let is_plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    if is_plain && text.len() <= defaults::LONGEST_ROUTE {
+        Ok(text)
+    } else {
+        Err(format!("must be 1 to {} printable ASCII characters without blanks", defaults::LONGEST_ROUTE))
+    }
 }
 
 /// An address as id: it must fit a pin.

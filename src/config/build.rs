@@ -106,7 +106,7 @@ fn check_pools(pools: &[PoolRead], shutdown: Shutdown, scope: &Scope<'_>) {
     }
     for read in pools {
         let Some(pool) = &read.pool else { continue };
-        if let Some((span, _)) = &read.cookie
+        if let Some((span, _)) = &read.affinity
             && pool.members.len() == 1
         {
             let message =
@@ -182,8 +182,8 @@ fn warn_of_unused(
 fn warn_of_shared_cookies(routes: &[(&Route, &Range<usize>)], pools: &[PoolRead], scope: &Scope<'_>) {
     let cookie = |route: &Route| {
         let read = pools.get(route.pool)?;
-        let cookie = read.pool.as_ref()?.cookie.as_ref()?;
-        let (span, path) = read.cookie.as_ref()?;
+        let cookie = read.pool.as_ref()?.affinity.as_ref()?.cookie()?;
+        let (span, path) = read.affinity.as_ref()?;
         Some((cookie.name(), path, span))
     };
     let mut warned = vec![false; pools.len()];

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::diagnostic::Severity;
 use super::*;
+use crate::affinity::table::Seeds;
 use crate::backend::availability::AdminState;
 use crate::health::Probe;
 use crate::pool::policy::{OnLost, Remedy, ReturnHome};
@@ -19,7 +20,7 @@ const POOL: &str = "[[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\", \"
 
 pub(super) fn environment() -> Environment {
     let keys = Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap());
-    Environment { cores: 4, boot: 7, keys, variables: Variables::default() }
+    Environment { cores: 4, boot: 7, keys, seeds: Seeds::new([7; 16]), variables: Variables::default() }
 }
 
 /// A folder with a key file in it, and a pool to include.
@@ -83,8 +84,17 @@ pub(super) fn dump(plan: &Plan) -> String {
     for p in &plan.pools {
         let backends: Vec<_> = p.members.iter().map(|(_, b)| b).collect();
         out.push_str(&format!(
-            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
-            p.name, p.kind.name, p.primary, p.backup, p.key, p.cookie, p.check, p.policy, p.timeouts
+            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
+            p.name,
+            p.kind.name,
+            p.primary,
+            p.backup,
+            p.key,
+            p.affinity,
+            p.table_file,
+            p.check,
+            p.policy,
+            p.timeouts
         ));
     }
     out
@@ -155,7 +165,7 @@ fall = 3
         assert_eq!((b.weight, b.max_conns, b.backup, b.admin), (2, 500, false, AdminState::Ready));
         assert_eq!((c.weight, c.max_conns, c.backup, c.admin), (1, 0, true, AdminState::Drain));
         assert!(pool.backup.is_some());
-        assert_eq!(pool.cookie.as_ref().map(|c| c.name()), Some("srv"));
+        assert_eq!(pool.affinity.as_ref().and_then(|a| a.cookie()).map(|c| c.name()), Some("srv"));
         let check = pool.check.as_ref().unwrap();
         assert!(matches!(&check.probe, Probe::Http(p) if p.path == "/healthz" && p.expect == [(200, 399)]));
     }
@@ -195,7 +205,7 @@ fall = 3
         };
         let (borrow, five) = (Remedy::Borrow, Remedy::Wait(Duration::from_secs(5)));
         assert_eq!(policy("").on_lost, OnLost::default());
-        assert_eq!(policy("on_lost = \"borrow\"").on_lost, OnLost::all(borrow.clone()));
+        assert_eq!(policy("on_lost = \"borrow\"").on_lost, OnLost::all(borrow));
         assert_eq!(policy("on_lost = { wait = \"5s\" }"), policy("on_lost = \"wait\""));
         assert_eq!(policy("on_lost = { strict = 503 }"), policy("on_lost = \"strict\""));
         let (refuse, to) = (Remedy::Refuse(404), Remedy::Redirect("https://example.com/sorry".into()));
@@ -469,7 +479,10 @@ conect = "1s"
             assert!(said.len() == 1 && said[0].contains(part), "{text}\nexpected {part}\nsaid {said:#?}");
         };
         let table = [
-            ("mode = \"cokie\"", "must be one of none, cookie; did you mean \"cookie\"?"),
+            (
+                "mode = \"cokie\"",
+                "must be one of none, cookie, header, learn, route; did you mean \"cookie\"?",
+            ),
             ("mode = \"cookie\"\nname = \"a b\"", "9:8: error: cookie name \"a b\": must be"),
             ("mode = \"cookie\"\nname = \"__Host-a\"", "needs secure = true"),
             (
@@ -504,10 +517,45 @@ conect = "1s"
             ("mode = \"cookie\"\nidle = \"500ms\"", "9:8: error: idle below 1 s"),
             ("mode = \"cookie\"\nlifetime = \"1ms\"", "lifetime below 1 s"),
             ("mode = \"cookie\"\ncacheable = \"never\"", "must be one of private, skip, always"),
+            ("mode = [\"cookie\", \"cookie\"]", "stands in the list already"),
+            ("mode = [\"cookie\", \"none\"]", "must be one of cookie, header, learn, route"),
+            ("mode = []", "must have at least one mode"),
+            ("mode = \"learn\"", "has no create"),
+            ("mode = \"learn\"\ncreate = \"json:/sid\"", "create in a body alone has no lookup"),
+            ("mode = \"learn\"\ncreate = \"query:sid\"", "must be cookie:NAME, header:NAME or json:/POINTER"),
+            ("mode = \"route\"", "mode = \"route\" has no lookup"),
+            ("mode = \"route\"\nlookup = [\"cookie:\"]", "must have a name"),
+            (
+                "mode = \"route\"\nlookup = \"cookie:a\"\nseparators = \"x\"",
+                "separators = \"x\": must be the",
+            ),
+            ("mode = \"header\"\nheader = \"cookie\"", "must be the name of a field of its own"),
+            ("mode = \"header\"\nheader = \"x_pin\"", "must be the name of a field of its own"),
+            ("mode = \"cookie\"\nstyle = \"suffix\"", "must be one of insert, rewrite, prefix"),
+            (
+                "preset = \"tomcat\"\nmode = [\"cookie\", \"route\"]\nstyle = \"prefix\"",
+                "must be \"insert\" beside",
+            ),
+            ("preset = \"tomkat\"", "did you mean \"tomcat\"?"),
+            ("preset = \"php\"\ntable = { entries = 0 }", "must be a whole number between 1"),
+            ("preset = \"php\"\ntable = { bytes = \"1KiB\" }", "must be between 32KiB"),
         ];
         for (lines, part) in table {
             check(&with(lines), part);
         }
+    }
+
+    #[test]
+    fn routes_that_name_two() {
+        let check = |backends: &str, part: &str| {
+            super::check(&format!("{LISTENER}[[pool]]\nname = \"app\"\nbackends = [{backends}]\n"), part);
+        };
+        let backend = |port: u16, more: &str| format!("{{ address = \"127.0.0.1:{port}\", {more} }}");
+        let [a, b] = [1, 2].map(|port| backend(port, "route = \"n\""));
+        check(&format!("{a}, {b}"), "the route \"n\" is both \"127.0.0.1:1\"'s and \"127.0.0.1:2\"'s");
+        let [a, b] = [backend(1, "name = \"n\""), backend(2, "route = \"n\"")];
+        check(&format!("{a}, {b}"), "the route \"n\" is both \"n\"'s and \"127.0.0.1:2\"'s");
+        check(&backend(1, "route = \"a b\""), "must be 1 to 128 printable ASCII characters");
     }
 
     #[test]
@@ -576,7 +624,7 @@ mod warned_of {
             ),
             (
                 format!("{base}[pool.affinity]\nmode = \"cookie\"\n"),
-                "7:8: warning: cookie affinity without a secret: restarts forget pins",
+                "7:8: warning: affinity by pins without a secret: restarts forget pins",
             ),
             (format!("{LISTENER}{alone}{cookie}"), "one backend: there is nothing to choose"),
             (format!("[admin]\nlisten = \":9900\"\n{base}"), "2:10: warning: admin listens on [::]:9900"),

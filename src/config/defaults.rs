@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+use crate::affinity::table::Bounds;
 use crate::pool::Timeouts;
 use crate::pool::policy::Queue;
 use crate::snapshot::{ClientTimeouts, Limits, Shutdown};
@@ -103,6 +104,18 @@ pub(super) const LONGEST_ID: usize = crate::affinity::seal::MAX_ID;
 
 /// The cookie's name. (as in nginx's and HAProxy's manuals)
 pub(super) const COOKIE: &str = "srv";
+/// The header that carries pins.
+pub(super) const HEADER: &str = "x-homing-session";
+/// The status that tells a client to begin a new session. (MCP: a session that is not there)
+pub(super) const BEGIN_ANEW: u16 = 404;
+/// Behind what a route begins in an application's value. (Tomcat: jvmRoute)
+pub(super) const SEPARATORS: &str = ".";
+/// How large a table of sessions may grow: a million of them, with room to spare. (HAProxy: size, no default)
+pub(super) const TABLE: Bounds = Bounds { entries: 1_000_000, bytes: 150 << 20 };
+/// From one copy of the table on disk to the next.
+pub(super) const TABLE_INTERVAL: Duration = seconds(60);
+/// Longest route, in bytes.
+pub(super) const LONGEST_ROUTE: usize = 128;
 /// How long a session lasts without a request. (HAProxy: maxidle, off there)
 pub(super) const IDLE: Duration = seconds(30 * 60);
 /// How long a session whose backend is lost waits for it, where that is wanted and no time is said.

@@ -7,6 +7,7 @@ use super::super::tests::{KEY, LISTENER, SHIPPED, folder, key_file};
 use super::super::{Environment, Sources, Variables};
 use super::*;
 use crate::affinity::seal::SealKeys;
+use crate::affinity::table::Seeds;
 use crate::snapshot::Plan;
 use crate::snapshot::carried::Carried;
 use crate::strategy::Registry;
@@ -16,7 +17,8 @@ fn environment() -> Environment {
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .into_iter()
         .collect();
-    Environment { cores: 4, boot: 7, keys: Arc::new(SealKeys::parse(KEY).unwrap()), variables }
+    let keys = Arc::new(SealKeys::parse(KEY).unwrap());
+    Environment { cores: 4, boot: 7, keys, seeds: Seeds::new([7; 16]), variables }
 }
 
 /// What is printed of a text that stands in `folder`, and its plan.

@@ -21,6 +21,7 @@ use super::Scope;
 use super::listener::ListenerRead;
 use super::pool::PoolRead;
 use super::route::RouteRead;
+use crate::affinity::cookie::Style;
 use crate::affinity::key::KeySource;
 use crate::backend::availability::AdminState;
 use crate::base::units::Span;
@@ -113,7 +114,7 @@ impl Lint<'_> {
                 self.warn("W003", &message, "24 to 32 for IPv4, 48 to 64 for IPv6");
             }
         }
-        let Some(cookie) = &self.pool.cookie else { return };
+        let Some(cookie) = self.pool.affinity.as_ref().and_then(|a| a.cookie()) else { return };
         if key.sources.iter().any(|s| matches!(s, KeySource::Cookie(name) if **name == *cookie.name())) {
             let message = format!(
                 "its key is the cookie {:?}, which is the pin itself: new sessions have none, and its value changes",
@@ -124,10 +125,10 @@ impl Lint<'_> {
     }
 
     fn cookie(&self, routes: &[&Route]) {
-        let Some((_, path)) = self.read.cookie.as_ref().filter(|_| self.pool.cookie.is_some()) else {
-            return;
-        };
-        if let Some(route) = routes.iter().find(|r| !covers(path, &r.path)) {
+        let (Some((_, path)), Some(affinity)) = (&self.read.affinity, &self.pool.affinity) else { return };
+        // A cookie of the application's has the path that the application gives it.
+        let is_ours = affinity.cookie().is_some_and(|c| c.style() == Style::Insert);
+        if is_ours && let Some(route) = routes.iter().find(|r| !covers(path, &r.path)) {
             let message = format!(
                 "its cookie has the path {path:?}, and requests for {:?} do not carry it: each is a new session",
                 route.path
@@ -142,7 +143,7 @@ impl Lint<'_> {
 
     fn nobody_is_open(&self) {
         let mut members = self.pool.members.iter().map(|(_, b)| b);
-        if self.pool.members.len() > 0 && !members.any(|b| b.weight > 0 && b.admin == AdminState::Ready) {
+        if !self.pool.members.is_empty() && !members.any(|b| b.weight > 0 && b.admin == AdminState::Ready) {
             let message =
                 "every backend has weight 0, or drain or maint as its state: no new session finds one";
             self.warn("W006", message, "weight = 1 and state = \"ready\" on one of them");

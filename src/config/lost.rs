@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::defaults;
 use super::item::Item;
 use super::reader::{Table, Title};
-use super::record::Value;
+use super::record::{Origin, Slot, Value};
 use crate::pool::policy::{OnLost, Remedy, ReturnHome};
 
 /// The causes that may be told apart.
@@ -15,8 +15,14 @@ const CAUSES: [&str; 4] = ["down", "drained", "removed", "full"];
 const REMEDIES: &str = "\"rebind\", \"borrow\", \"wait\", \"strict\", { wait = \"5s\" }, { strict = 404 } or { redirect = \"/sorry\" }";
 
 /// `on_lost`: one remedy for all causes, or one each.
-pub(super) fn on_lost(table: &Table<'_>) -> OnLost {
+///
+/// Without the key sessions move; or, so that a client `begins_anew`, they are refused with 404 where their backend is
+/// not there any more.
+pub(super) fn on_lost(table: &Table<'_>, begins_anew: bool) -> OnLost {
     let Some(item) = table.get("on_lost") else {
+        if begins_anew {
+            return anew(table);
+        }
         table.default("on_lost", Value::text("rebind"));
         return OnLost::default();
     };
@@ -44,6 +50,23 @@ pub(super) fn on_lost(table: &Table<'_>) -> OnLost {
     };
     table.finish();
     on_lost
+}
+
+/// What `{ down = { strict = 404 }, drained = { strict = 404 }, removed = { strict = 404 }, full = "strict" }` says.
+fn anew(table: &Table<'_>) -> OnLost {
+    let record = &table.report.record;
+    table.default("on_lost", Value::plain("{}"));
+    let slot = |node, key| Slot { node, key, element: None };
+    let causes = record.open_at(slot(table.node(), "on_lost"), Title::Inline("on_lost"));
+    for cause in ["down", "drained", "removed"] {
+        record.note(causes, cause, || Value::plain("{}"), Origin::Default);
+        let remedy = record.open_at(slot(causes, cause), Title::Inline(cause));
+        record.note(remedy, "strict", || Value::plain(&defaults::BEGIN_ANEW), Origin::Default);
+    }
+    record.note(causes, "full", || Value::text("strict"), Origin::Default);
+    let gone = Remedy::Refuse(defaults::BEGIN_ANEW);
+    let full = Remedy::Refuse(defaults::STRICT);
+    OnLost { down: gone.clone(), drained: gone.clone(), removed: gone, full }
 }
 
 /// `return_home` and `return_after`.

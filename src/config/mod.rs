@@ -29,6 +29,7 @@ mod lint;
 mod listener;
 mod lost;
 mod pool;
+mod preset;
 mod route;
 mod strategy;
 
@@ -45,6 +46,7 @@ pub use self::reach::{Reach, reach};
 use self::reader::Table;
 pub use self::sources::Sources;
 use crate::affinity::seal::SealKeys;
+use crate::affinity::table::{Bounds, Seeds, Table as StickTable};
 use crate::snapshot::Plan;
 use crate::snapshot::carried::Carried;
 use crate::strategy::Registry;
@@ -59,6 +61,8 @@ pub struct Environment {
     pub boot: u32,
     /// What pools without a `secret` seal with.
     pub keys: Arc<SealKeys>,
+    /// What tables key their digests with.
+    pub seeds: Seeds,
     /// What `${NAME}` stands for.
     pub variables: Variables,
 }
@@ -180,7 +184,10 @@ impl Environment {
         let utf8 =
             |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         let variables = std::env::vars_os().filter_map(utf8).collect();
-        Ok(Self { cores, boot: getrandom::u32()?, keys: Arc::new(SealKeys::random()?), variables })
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret)?;
+        let (boot, keys) = (getrandom::u32()?, Arc::new(SealKeys::random()?));
+        Ok(Self { cores, boot, keys, seeds: Seeds::new(secret), variables })
     }
 }
 
@@ -206,6 +213,15 @@ impl fmt::Debug for Variables {
 }
 
 impl Scope<'_> {
+    /// The table of the pool of this name: the one that it has already, if that has the same bounds, or an empty one.
+    fn table_for(&self, pool: &str, bounds: Bounds) -> Arc<StickTable> {
+        let old = self.carried.pool(pool).and_then(|p| p.affinity.as_ref()?.kept());
+        match old.filter(|kept| kept.table().bounds() == bounds) {
+            Some(kept) => Arc::clone(kept.table()),
+            None => Arc::new(StickTable::new(bounds, self.environment.seeds)),
+        }
+    }
+
     /// A file that the configuration names.
     fn path(&self, text: &str) -> Result<PathBuf, String> {
         if text.is_empty() || text.contains('\0') {

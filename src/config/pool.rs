@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::affinity::{self, AffinityRead};
+use super::affinity;
 use super::backends::{self, Common};
 use super::item::{Item, whole};
 use super::named::Name;
@@ -26,8 +26,8 @@ pub(super) struct PoolRead {
     /// `None` if something is missing without which there is none.
     pub(super) pool: Option<Arc<Pool>>,
     pub(super) span: Range<usize>,
-    /// Where cookie affinity is set, and the cookie's path.
-    pub(super) cookie: Option<(Range<usize>, String)>,
+    /// Where affinity is set, and the cookie's path.
+    pub(super) affinity: Option<(Range<usize>, String)>,
     /// How long a session lasts without a request.
     pub(super) idle: Duration,
     /// Where the interval of the checks stands.
@@ -40,14 +40,14 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
     let name = table.required("name", "what routes, logs and pins call it, as in name = \"app\"");
     let name = name.map_or_else(|| Name::implied(None, span.clone()), |item| Name::read(&item));
     let text = name.text.as_deref().unwrap_or_default();
-    let AffinityRead { cookie, idle, span: cookie_span, on_lost, return_home, path } =
+    let mut affinity =
         affinity::read(table.section("affinity", Title::Section("pool.affinity")), text, scope);
     let common = Common {
         max_fails: table.integer("max_fails", 0..=u32::MAX, defaults::MAX_FAILS),
         fail_timeout: table.duration("fail_timeout", defaults::FAIL_TIMEOUT),
         slow_start: table.duration_or_zero("slow_start", defaults::SLOW_START),
         workers: scope.workers,
-        idle,
+        idle: affinity.idle,
         pool: text,
         carried: scope.carried,
     };
@@ -63,6 +63,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         table.get("skew").map_or(Some(defaults::SKEW), |item| skew(&item)).filter(|share| *share > 0.0);
     table.default("skew", Value::Plain(defaults::SKEW.to_string()));
     let max_load = max_load(&table, strategy.as_ref());
+    let (on_lost, return_home) = (std::mem::take(&mut affinity.on_lost), affinity.return_home);
     let policy = Policy { on_lost, return_home, max_load, ..policy(&table) };
     let timeouts = timeouts(table.section("timeouts", Title::Section("pool.timeouts")));
     let leaving = scope.carried.leaving(text, &backends);
@@ -71,6 +72,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
     leaving.iter().for_each(|b| record.hide(table.node(), format!("leaving: {}", b.id)));
     let (digest, settings) = (record.digest(table.node()), record.settings(table.node(), &["backends"]));
     table.finish();
+    let idle = affinity.idle;
     let spreads = backends.len() > 1;
     let pool = strategy.map(|strategy| {
         if let Some(same) = scope.carried.pool(text).filter(|pool| pool.digest == digest) {
@@ -81,21 +83,22 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         let (primary, backup) = strategy.build(&members, scope);
         Arc::new(Pool {
             name: text.into(),
-            members,
             kind: strategy.kind,
             primary,
             backup,
             key: strategy.key,
-            cookie,
+            affinity: affinity.build(text, &members, scope),
+            table_file: affinity.file.take(),
             check,
             skew: (spreads && strategy.kind.needs != Needs::Nothing).then_some(skew).flatten().map(Skew::new),
             policy,
             timeouts,
             settings,
             digest,
+            members,
         })
     });
-    PoolRead { name, pool, span, cookie: cookie_span.map(|s| (s, path)), idle, health_span }
+    PoolRead { name, pool, span, affinity: affinity.span.map(|s| (s, affinity.path)), idle, health_span }
 }
 
 /// `max_load`, in thousandths; 0 where there is none, or where the strategy looks at the load or at nothing.

@@ -84,7 +84,7 @@ mod tests {
         };
         let plan = ok(&line.to_toml()).plan;
         assert_eq!((plan.pools[0].members.len(), plan.pools[0].kind.name), (3, "ip_hash"));
-        assert!(plan.pools[0].cookie.is_some() && plan.admin.is_some());
+        assert!(plan.pools[0].affinity.is_some() && plan.admin.is_some());
         let plain = OneLine { strategy: None, affinity: None, admin: None, ..line };
         assert_eq!(said(&plain.to_toml()), Vec::<String>::new());
     }

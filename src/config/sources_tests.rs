@@ -4,6 +4,7 @@ use super::super::diagnostic::Severity;
 use super::super::tests::{KEY, LISTENER, environment, folder, key_file};
 use super::*;
 use crate::affinity::seal::SealKeys;
+use crate::affinity::table::Seeds;
 use crate::backend::Backend;
 use crate::backend::availability::AdminState;
 use crate::base::time::UnixSeconds;
@@ -228,7 +229,8 @@ mod variables {
         let keys = Arc::new(SealKeys::parse(KEY).unwrap());
         let variables =
             [("HOST", "127.0.0.1"), ("N", "3"), ("YES", "true")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let environment = Environment { cores: 1, boot: 1, keys, variables: variables.into_iter().collect() };
+        let variables = variables.into_iter().collect();
+        let environment = Environment { cores: 1, boot: 1, keys, seeds: Seeds::new([7; 16]), variables };
         let loaded = sources(text).build(&Registry::built_in(), &environment, &Carried::default());
         loaded.map(|l| l.plan).map_err(|e| e.to_string())
     }

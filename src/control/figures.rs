@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::board::{Board, Notes, Override, Told};
 use super::drain::{Drain, Left, Mode};
 use super::state::left_on;
+use crate::affinity::carriers::Affinity;
 use crate::backend::availability::{AdminState, Availability, Health};
 use crate::backend::{Backend, BackendIx};
 use crate::base::time::UnixSeconds;
@@ -76,7 +77,8 @@ impl<'a> Figures<'a> {
             json!({
                 "name": *pool.name,
                 "strategy": pool.kind.name,
-                "affinity": if pool.cookie.is_some() { "cookie" } else { "none" },
+                "affinity": pool.affinity.as_ref().map_or_else(|| "none".to_owned(), Affinity::to_text),
+                "preset": pool.affinity.as_ref().and_then(Affinity::preset),
                 "panic": self.snapshot.standings.get(p).is_some_and(|s| s.panics),
                 "sessions": sessions,
                 "skew": pool.skew.as_ref().and_then(|s| s.now(self.now)).map(|alarm| json!({

@@ -23,6 +23,7 @@ use crate::telemetry::metrics::{Layout, Metrics};
 pub(super) fn backend(id: &str, address: Address) -> Backend {
     Backend {
         id: id.into(),
+        route: None,
         address_text: address.to_string().into(),
         address,
         weight: 1,
@@ -66,7 +67,8 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         primary,
         backup: None,
         key: crate::affinity::key::KeyPlan::client_ip(),
-        cookie: None,
+        affinity: None,
+        table_file: None,
         check,
         skew: None,
         policy: Policy::default(),

@@ -55,7 +55,14 @@ impl Scene {
     /// A pin of this pool to this backend, begun and written so many seconds ago.
     fn mint(&self, pool: &str, backend: &str, begun: u32, written: u32) -> String {
         let pools = &self.explainer.view.snapshot.plan.pools;
-        let cookie = pools.iter().find(|p| *p.name == *pool).unwrap().cookie.as_ref().unwrap();
+        let cookie = pools
+            .iter()
+            .find(|p| *p.name == *pool)
+            .unwrap()
+            .affinity
+            .as_ref()
+            .and_then(|a| a.cookie())
+            .unwrap();
         let session = Session::begin(0x0123_4567_89ab_cdef, UnixSeconds(now().0.wrapping_sub(begun)));
         let mut out = Vec::new();
         let written = UnixSeconds(now().0.wrapping_sub(written));

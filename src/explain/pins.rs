@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::affinity::cookie::CookieAffinity;
 use crate::affinity::foreign::{self, Names, Presented, Reading, Secrets};
 use crate::affinity::opened::OpenedCache;
+use crate::affinity::pins::Pins;
 use crate::affinity::seal::{Aad, Scratch, SealKeys, Sealed, Unopened};
 use crate::affinity::{Pin, Session, Why};
 use crate::backend::BackendIx;
@@ -122,14 +123,50 @@ impl Decoder<'_> {
 
     /// What a field says.
     pub(super) fn header(&self, name: &str, value: &str) -> PinReport {
-        let foreign = self.foreign(name, value);
-        PinReport { carrier: "header", name: name.to_owned(), value: value.to_owned(), own: None, foreign }
+        let own = self.own_header(name, value);
+        let is_opened = matches!(own, Some(Own::Opened(_)));
+        let foreign = if is_opened { Vec::new() } else { self.foreign(name, value) };
+        PinReport { carrier: "header", name: name.to_owned(), value: value.to_owned(), own, foreign }
+    }
+
+    /// The pin of a pool whose header this is, that of the request's first.
+    fn own_header(&self, name: &str, value: &str) -> Option<Own> {
+        let of = |p: &'_ Arc<Pool>| {
+            p.affinity.as_ref()?.header().filter(|h| h.is_ours(name)).map(|_| Arc::clone(p))
+        };
+        let mut pools: Vec<_> = self.pools.iter().filter_map(of).collect();
+        pools.sort_by_key(|pool| !self.is_here(pool));
+        let (mut scratch, mut unopened) = (Scratch::new(), None);
+        for pool in &pools {
+            let header = pool.affinity.as_ref()?.header()?;
+            let pins = header.pins();
+            match pins.keys().inspect(pins.aad(), value.as_bytes(), &mut scratch) {
+                Ok((key, sealed)) => {
+                    let mut cache = OpenedCache::new(1, 0);
+                    let session = header.read(Some(value.as_bytes()), &pool.members, self.now, &mut cache, 0);
+                    return Some(Own::Opened(Box::new(self.opened(
+                        pool,
+                        pins,
+                        name,
+                        key,
+                        &sealed,
+                        told(session),
+                    ))));
+                }
+                Err(why) if unopened.is_none() => {
+                    unopened =
+                        Some(Own::Unopened { pool: pool.name.to_string(), why: self.in_the_way(pins, why) });
+                }
+                Err(_) => {}
+            }
+        }
+        unopened
     }
 
     /// The pools with a cookie, those to which a cookie of this name belongs first.
     fn cookies(&self, name: &str) -> Vec<(&Pool, &CookieAffinity)> {
         let mut all: Vec<_> =
-            self.pools.iter().filter_map(|p| Some((p.as_ref(), p.cookie.as_ref()?))).collect();
+            self.pools.iter().filter_map(|p| Some((p.as_ref(), p.affinity.as_ref()?.cookie()?))).collect();
         all.sort_by_key(|(pool, cookie)| (cookie.name() != name, !self.is_here(pool)));
         all
     }
@@ -144,54 +181,55 @@ impl Decoder<'_> {
         for (pool, cookie) in &cookies {
             for bound in [cookie.name(), name] {
                 let aad = Aad::new(&pool.name, bound);
-                if let Ok((key, sealed)) = cookie.keys().inspect(&aad, value.as_bytes(), &mut scratch) {
-                    let pin = self.opened(pool, cookie, bound, key, &sealed, name, value);
+                let text = cookie.pin_of(value.as_bytes()).unwrap_or(value.as_bytes());
+                if let Ok((key, sealed)) = cookie.pins().keys().inspect(&aad, text, &mut scratch) {
+                    let state = if cookie.name() == name && bound == name {
+                        self.state(pool, cookie, name, value)
+                    } else {
+                        State::OtherName
+                    };
+                    let pin = self.opened(pool, cookie.pins(), bound, key, &sealed, state);
                     return Some(Own::Opened(Box::new(pin)));
                 }
             }
         }
         let (pool, cookie) = cookies.first()?;
         let aad = Aad::new(&pool.name, name);
-        let why = cookie.keys().inspect(&aad, value.as_bytes(), &mut scratch).err()?;
+        let text = cookie.pin_of(value.as_bytes())?;
+        let why = cookie.pins().keys().inspect(&aad, text, &mut scratch).err()?;
         // Under a name that is no pool's, only what shows a key of ours is a pin.
         let is_ours = cookie.name() == name || matches!(why, Unopened::Forged(_));
-        is_ours.then(|| Own::Unopened { pool: pool.name.to_string(), why: self.in_the_way(cookie, why) })
+        is_ours
+            .then(|| Own::Unopened { pool: pool.name.to_string(), why: self.in_the_way(cookie.pins(), why) })
     }
 
-    fn in_the_way(&self, cookie: &CookieAffinity, why: Unopened) -> String {
+    fn in_the_way(&self, pins: &Pins, why: Unopened) -> String {
         let Unopened::UnknownKey(_) = why else { return why.to_string() };
-        if Arc::ptr_eq(cookie.keys(), self.unsaved) {
+        if Arc::ptr_eq(pins.keys(), self.unsaved) {
             return "the pool has no `secret`: only the process that sealed it can open it".to_owned();
         }
-        let ids: Vec<String> = cookie.keys().ids().map(|id| format!("{id:04x}")).collect();
+        let ids: Vec<String> = pins.keys().ids().map(|id| format!("{id:04x}")).collect();
         format!("{why} (it has {})", ids.join(", "))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a pin, and all that it was read by")]
     fn opened(
         &self,
         pool: &Pool,
-        cookie: &CookieAffinity,
+        pins: &Pins,
         bound: &str,
         key: usize,
         sealed: &Sealed<'_>,
-        name: &str,
-        value: &str,
+        state: State,
     ) -> OwnPin {
-        let idle = cookie.slots().idle();
-        let by_idle = (cookie.slots().end_of(sealed.last_seen), "idle", idle);
-        let by_age = cookie
+        let slots = pins.terms().times.slots;
+        let by_idle = (slots.end_of(sealed.last_seen), "idle", slots.idle());
+        let by_age = pins
+            .terms()
             .lifetime()
             .map(|l| (UnixSeconds(sealed.issued.0.saturating_add(l).saturating_add(1)), "lifetime", l));
         let (ends, limit, bound_seconds) = by_age.filter(|(at, ..)| *at < by_idle.0).unwrap_or(by_idle);
         let is_elsewhere = self.here.is_some() && !self.is_here(pool);
-        let state = if is_elsewhere {
-            State::OtherPool
-        } else if cookie.name() == name && bound == name {
-            self.state(pool, cookie, name, value)
-        } else {
-            State::OtherName
-        };
+        let state = if is_elsewhere { State::OtherPool } else { state };
         OwnPin {
             pool: pool.name.to_string(),
             elsewhere: self.here.filter(|_| is_elsewhere).map(|here| here.name.to_string()),
@@ -206,8 +244,8 @@ impl Decoder<'_> {
             bound: limit,
             bound_seconds,
             key: key + 1,
-            keys: cookie.keys().len(),
-            key_id: cookie.keys().ids().nth(key).unwrap_or(0),
+            keys: pins.keys().len(),
+            key_id: pins.keys().ids().nth(key).unwrap_or(0),
         }
     }
 
@@ -216,13 +254,7 @@ impl Decoder<'_> {
         let line = format!("{name}={value}");
         let mut cache = OpenedCache::new(1, 0);
         let lines = std::iter::once(line.as_bytes());
-        let Session { pin, is_due, .. } = cookie.read(lines, &pool.members, self.now, &mut cache, 0);
-        match pin {
-            Pin::To(_) if is_due => State::Due,
-            Pin::To(_) => State::Valid,
-            Pin::Void(why) => State::Void(why),
-            Pin::Free => State::Void(Why::Invalid),
-        }
+        told(cookie.read(lines, &pool.members, self.now, &mut cache, 0))
     }
 
     /// The readings for the request's pool, or else for every pool: those that name a backend alone, if there are any.
@@ -244,6 +276,15 @@ impl Decoder<'_> {
             all.retain(|f| f.backend.is_some());
         }
         all
+    }
+}
+
+fn told(session: Session) -> State {
+    match session.pin {
+        Pin::To(_) if session.is_due => State::Due,
+        Pin::To(_) => State::Valid,
+        Pin::Void(why) => State::Void(why),
+        Pin::Free => State::Void(Why::Invalid),
     }
 }
 

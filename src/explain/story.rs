@@ -1,8 +1,9 @@
 //! Who owns a request and why, in words: one sentence for each step of its way.
 
 use super::pins::{Own, OwnPin, PinReport, State};
+use crate::affinity::carriers::Mode;
 use crate::affinity::key::KeySource;
-use crate::affinity::{Pin, Session, Why};
+use crate::affinity::{By, Pin, Session, Why};
 use crate::backend::BackendIx;
 use crate::backend::availability::AdminState;
 use crate::pool::Pool;
@@ -43,17 +44,41 @@ impl Decided<'_> {
 
     /// What the request says of itself.
     fn pin(&self) -> String {
-        let (Some(session), Some(cookie)) = (self.session, &self.pool.cookie) else {
-            return "the pool has no cookie: no session is looked for".to_owned();
+        let (Some(session), Some(affinity)) = (self.session, &self.pool.affinity) else {
+            return "the pool has no affinity: no session is looked for".to_owned();
         };
-        let name = cookie.name();
+        let is_alone = |mode| *affinity.modes() == [mode];
+        match (session.by, affinity.cookie(), affinity.header()) {
+            (By::Learned | By::Route, ..) => self.id_of(session),
+            (By::Header, _, Some(header)) => self.pin_in("field", header.name(), session),
+            (By::Cookie, Some(cookie), _) => self.pin_in("cookie", cookie.name(), session),
+            (_, Some(cookie), _) if is_alone(Mode::Cookie) => self.pin_in("cookie", cookie.name(), session),
+            (_, _, Some(header)) if is_alone(Mode::Header) => self.pin_in("field", header.name(), session),
+            _ => format!("it has nothing that affinity by {} goes by: a new session", affinity.to_text()),
+        }
+    }
+
+    /// What the application's id says. The table of a running homing knows more.
+    fn id_of(&self, session: &Session) -> String {
         match session.pin {
-            Pin::Free => format!("it has no cookie \"{name}\": a new session"),
-            Pin::To(ix) => format!("its cookie \"{name}\" is a pin to \"{}\" that holds", self.id(ix)),
+            Pin::To(ix) => format!("its value names \"{}\"", self.id(ix)),
+            Pin::Void(Why::Removed) => {
+                "its value names no backend of the pool: it is placed by its hash".to_owned()
+            }
+            Pin::Void(_) | Pin::Free => {
+                "its id is in the table of a running homing, or else placed by its hash".to_owned()
+            }
+        }
+    }
+
+    fn pin_in(&self, carrier: &str, name: &str, session: &Session) -> String {
+        match session.pin {
+            Pin::Free => format!("it has no {carrier} \"{name}\": a new session"),
+            Pin::To(ix) => format!("its {carrier} \"{name}\" is a pin to \"{}\" that holds", self.id(ix)),
             Pin::Void(Why::Removed) => {
                 let named = self.own_pin().map_or_else(String::new, |pin| format!(" \"{}\"", pin.backend));
                 format!(
-                    "its cookie \"{name}\" is a pin to a backend{named} that the pool does not have (any more)"
+                    "its {carrier} \"{name}\" is a pin to a backend{named} that the pool does not have (any more)"
                 )
             }
             Pin::Void(why) => {
@@ -62,7 +87,7 @@ impl Decided<'_> {
                     Why::ExpiredLifetime => "is older than `lifetime`",
                     _ => "is no pin that opens here",
                 };
-                format!("its cookie \"{name}\" {what}: a new session")
+                format!("its {carrier} \"{name}\" {what}: a new session")
             }
         }
     }
@@ -139,6 +164,14 @@ impl Decided<'_> {
     fn settled(&self) -> Option<String> {
         let (session, chosen) = (self.session?, self.chosen?);
         let id = self.id(chosen);
+        if matches!(session.by, By::Learned | By::Route) {
+            return Some("what the client is told is the application's own".to_owned());
+        }
+        let has_pins =
+            self.pool.affinity.as_ref().is_some_and(|a| a.cookie().is_some() || a.header().is_some());
+        if !has_pins {
+            return Some("the session begins when the application makes an id".to_owned());
+        }
         Some(if session.pin != Pin::To(chosen) {
             format!("once \"{id}\" has answered, the answer carries a pin to it")
         } else if session.is_due {

@@ -12,6 +12,7 @@
 //! |         | or full                  | `wait`       | b, if it is back in time; else as `rebind`   |                |
 //! |         |                          | `strict`     | nobody: a status or a redirect               | kept           |
 //! | removed | gone from the pool       |              | as where b is down                           |                |
+//! | unknown | an id not seen made      |              | the open member of highest rank of the id    |                |
 //! | void    | expired or invalid       |              | the strategy's choice among the open members | written        |
 //!
 //! The second choice is the same on every node, and spreads the lost sessions of one backend over all others. Whatever
@@ -129,6 +130,7 @@ impl Pickers {
                 }
             }
             Pin::Void(Why::Removed) => ask.without(None, Why::Removed, session),
+            Pin::Void(Why::Unknown) => ask.second(session.key, 0, Why::Unknown),
             Pin::Void(why) => self.begin(ask, facts, why),
             Pin::Free => {
                 let follow = ask.follow.filter(|&ix| {
@@ -275,6 +277,10 @@ impl Question<'_> {
         });
         let whole = requests * u128::from(self.pool.policy.max_load);
         let mut crowded = self.tried.clone();
+        if standing.has_open_primary {
+            // A primary above its bound is better than a backup.
+            members.backups().iter().for_each(|(ix, _)| crowded.insert(ix));
+        }
         for (ix, backend) in open() {
             let most = (whole * u128::from(backend.weight)).div_ceil(weights * 1000);
             if u128::from(backend.load.in_flight()) >= most {

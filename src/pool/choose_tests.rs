@@ -36,7 +36,8 @@ fn pool(kind: &'static Kind, remedy: Remedy) -> Pool {
         primary: (kind.build)(&mut Options::none(), members.primaries()),
         backup: None,
         key: KeyPlan::client_ip(),
-        cookie: None,
+        affinity: None,
+        table_file: None,
         check: None,
         skew: None,
         policy: Policy { on_lost, ..Policy::default() },
@@ -320,31 +321,31 @@ fn ring(n: usize, max_load: u32) -> Pool {
     Pool { members, ..pool }
 }
 
-/// Whether this member of equals has at most ceil(c m / n) requests, if there is a bound c.
-fn is_bounded(pool: &Pool, standing: &Standing, ix: BackendIx) -> bool {
-    let open = || pool.members.iter().filter(|(ix, _)| standing.open.contains(*ix));
-    let all: u64 = open().map(|(_, b)| u64::from(b.load.in_flight())).sum();
-    let most = (all * u64::from(pool.policy.max_load)).div_ceil(1000 * open().count() as u64);
-    pool.policy.max_load == 0 || u64::from(pool.members.get(ix).load.in_flight()) <= most
-}
-
-/// Lets each key leave its place, if it has one, and come again; says how many are elsewhere then.
+/// Lets each key leave its place, if it has one, and come again; says how many are elsewhere then. If there is a bound
+/// c, nobody of n open equals that have m requests is given more than ceil(c m / n).
 fn come_again(pool: &Pool, standing: &Standing, places: &mut [Option<BackendIx>]) -> usize {
     let mut pickers = Pickers::new(pool, 1);
     let tried = BackendSet::new();
     let ask =
         Question { pool, standing, session: None, tried: &tried, follow: None, patience: Patience::NONE };
-    let mut moved = 0;
+    let in_flight = |ix| u64::from(pool.members.get(ix).load.in_flight());
+    let open: Vec<_> =
+        pool.members.iter().map(|(ix, _)| ix).filter(|ix| standing.open.contains(*ix)).collect();
+    let mut all: u64 = open.iter().map(|ix| in_flight(*ix)).sum();
+    let (mut moved, max_load) = (0, u64::from(pool.policy.max_load));
     for (n, place) in places.iter_mut().enumerate() {
         let key = format!("key-{n}");
         let (key, hash) = (Some(key.as_bytes()), hash64(key.as_bytes()));
         let facts = RequestFacts { client: None, key, hash, attempt: 0, now: NOW };
         if let Some(before) = *place {
             pool.members.get(before).load.leave(0);
+            all -= u64::from(standing.open.contains(before));
         }
         let chosen = pickers.choose(&ask, &facts).choice().unwrap().backend;
         assert!(pool.members.get(chosen).load.enter(0));
-        assert!(is_bounded(pool, standing, chosen), "{n}: {chosen:?} has more than its bound");
+        all += 1;
+        let most = (all * max_load).div_ceil(1000 * open.len() as u64);
+        assert!(max_load == 0 || in_flight(chosen) <= most, "{n}: {chosen:?} has more than {most} of {all}");
         moved += usize::from(place.replace(chosen) != Some(chosen));
     }
     moved
@@ -410,6 +411,21 @@ fn a_bound_goes_by_weight_and_gives_way_before_nobody_serves() {
         "go pinned 5",
         "pins are not bounded"
     );
+}
+
+#[test]
+fn a_primary_above_its_bound_is_better_than_a_backup() {
+    let mut pool = pool(&rendezvous::KIND, REBIND);
+    pool.policy.max_load = 1000;
+    let member = |id, backup| Arc::new(Backend { backup, ..Backend::at("x:1").unwrap().named(id) });
+    pool.members = Members::new(vec![member("a", false), member("b", false), member("c", true)]);
+    pool.primary = (rendezvous::KIND.build)(&mut Options::none(), pool.members.primaries());
+    pool.backup = Some((rendezvous::KIND.build)(&mut Options::none(), pool.members.backups()));
+    (0..5).for_each(|_| assert!(pool.members.get(BackendIx(0)).load.enter(0)));
+    let new = |down: &[u16], tried: &[u16]| {
+        text(&pool, decide(&pool, &standing(&pool, down), Session::begin(7, NOW), tried, ALL, 3))
+    };
+    assert_eq!([new(&[], &[]), new(&[], &[1]), new(&[0, 1], &[])], ["go new b", "go new a", "go new c"]);
 }
 
 #[test]

@@ -7,10 +7,11 @@ pub mod choose;
 pub mod policy;
 pub mod standing;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::affinity::cookie::CookieAffinity;
+use crate::affinity::carriers::Affinity;
 use crate::affinity::key::KeyPlan;
 use crate::affinity::skew::Skew;
 use crate::backend::members::Members;
@@ -35,8 +36,10 @@ pub struct Pool {
     pub backup: Option<Arc<dyn Strategy>>,
     /// What hash strategies place by.
     pub key: KeyPlan,
-    /// Cookie affinity, if the pool has it.
-    pub cookie: Option<CookieAffinity>,
+    /// What keeps clients with their backends, if the pool has it.
+    pub affinity: Option<Affinity>,
+    /// Where the table of its sessions outlives the process, if that is wanted.
+    pub table_file: Option<TableFile>,
     /// Active checks, if the pool has them.
     pub check: Option<Check>,
     /// Whether one key is too heavy, where a key places; `None` where none does, or nobody wants to know.
@@ -50,6 +53,15 @@ pub struct Pool {
     /// Equal exactly when everything about the pool is: its section, its backends, who is leaving, its key files, what
     /// operators changed, and how many workers count for it.
     pub digest: u64,
+}
+
+/// A copy of a table on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFile {
+    /// The file.
+    pub path: PathBuf,
+    /// From one copy to the next. Default 1 min.
+    pub interval: Duration,
 }
 
 /// How long a backend may take. Every one is above zero.

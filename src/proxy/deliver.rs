@@ -1,5 +1,6 @@
 //! Delivering an answer: the session is settled, the head rewritten, and both bodies moved to their ends.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, ready};
@@ -13,7 +14,9 @@ use super::retry::Stage;
 use super::tunnel::{self, End};
 use super::upstream::Lease;
 use super::visits::Visit;
-use crate::affinity::caching::Pinning;
+use crate::affinity::kept::Site;
+use crate::affinity::settle::{self, Point, Settled};
+use crate::message::chunked::{Decoder, Malformed, Step};
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, Lengths};
 use crate::message::head::{self, MAX_FIELDS, Version};
@@ -34,8 +37,28 @@ static NO_RULES: HeaderRules = HeaderRules { remove: Vec::new(), set: Vec::new()
 enum Unfit {
     /// It is malformed.
     Malformed,
-    /// So many bytes of it should be held first, head and body.
-    Partial(usize),
+    /// It should be held first, as far as this says.
+    Partial(Whole),
+}
+
+/// Up to where an answer is held.
+#[derive(Clone, Copy)]
+enum Whole {
+    /// So many bytes, head and body.
+    Length(usize),
+    /// To the end of a chunked body, which begins behind so many bytes.
+    Chunked(usize),
+}
+
+/// What is held of an answer before its head is rewritten.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holding {
+    /// A small answer may be held, since its request may be sent again.
+    ToRetry,
+    /// One is held only where a session's id stands in its body.
+    ForId,
+    /// It was held as far as it came.
+    Done,
 }
 
 /// An answer on its way.
@@ -46,6 +69,21 @@ struct Answer {
     keep: bool,
     persists: bool,
     is_tunnel: bool,
+}
+
+impl Whole {
+    /// Whether all of it is here, or no more will be waited for. `seen` is how many bytes were looked at before.
+    fn is_held(self, held: &[u8], seen: &mut usize) -> bool {
+        match self {
+            Self::Length(whole) => held.len() >= whole,
+            Self::Chunked(end) => {
+                let is_known = std::mem::replace(seen, held.len()) == held.len();
+                let body = held.get(end..).unwrap_or_default();
+                let bound = 2 * SMALL as usize;
+                !is_known && (body.len() > bound || held.len() >= BLOCK || !matches!(chunked(body), Ok(None)))
+            }
+        }
+    }
 }
 
 impl Exchange<'_> {
@@ -61,12 +99,13 @@ impl Exchange<'_> {
         self.story.first_byte = Some(self.story.began.elapsed());
         let member = Rc::clone(&lease.member);
         let may_retry = self.request.is_idempotent && upload.is_done();
-        let mut rewritten = self.rewrite(&lease, end, choice, upload, may_retry);
+        let holding = if may_retry { Holding::ToRetry } else { Holding::ForId };
+        let mut rewritten = self.rewrite(&lease, end, choice, upload, holding);
         if let Err(Unfit::Partial(whole)) = rewritten {
             if let Err(failed) = self.gather(&mut lease, whole).await? {
                 return Ok(Err(failed));
             }
-            rewritten = self.rewrite(&lease, end, choice, upload, false);
+            rewritten = self.rewrite(&lease, end, choice, upload, Holding::Done);
         }
         let Ok(mut answer) = rewritten else {
             self.failed(&member, UpstreamError::BadResponse);
@@ -120,12 +159,14 @@ impl Exchange<'_> {
 
     /// Waits a little for a small answer to be whole: while nothing of it was passed on, a request whose backend breaks
     /// can be tried again. (nginx: postpone_output, which waits too)
-    async fn gather(&mut self, lease: &mut Lease, whole: usize) -> Result<Result<(), Failed>, Stop> {
+    async fn gather(&mut self, lease: &mut Lease, whole: Whole) -> Result<Result<(), Failed>, Stop> {
         let delivers = self.delivers();
         let client = &mut *self.client;
         client.deadline.set(GATHER);
+        let mut seen = 0;
         poll_fn(|cx| {
-            while lease.held.len() < whole {
+            // A chunked body is decoded anew only where more of it came.
+            while !whole.is_held(lease.held.data(), &mut seen) {
                 match lease.held.poll_fill(&mut lease.stream, cx) {
                     Poll::Ready(Ok(1..)) => {}
                     Poll::Ready(Ok(0) | Err(_)) => {
@@ -145,26 +186,26 @@ impl Exchange<'_> {
         .await
     }
 
-    /// Builds the head for the client and writes the pin, if one is due; if it `gathers`, not before a small answer is
-    /// whole.
+    /// Builds the head for the client and settles the session; by what `holding` says, not before a small answer is whole.
     fn rewrite(
         &mut self,
         lease: &Lease,
         end: usize,
         choice: Choice,
         upload: &Pump,
-        gathers: bool,
+        holding: Holding,
     ) -> Result<Answer, Unfit> {
         let mut room = head::room();
         let head = lease.parse(end, &mut room).map_err(|_| Unfit::Malformed)?;
         let (mut lengths, mut options) = (Lengths::default(), ConnectionOptions::default());
-        let mut switches = false;
+        let (mut switches, mut point) = (false, None);
         let mut names = [Name::Other; MAX_FIELDS];
         for (f, slot) in head.fields.iter().zip(&mut names) {
             *slot = Name::of(f.name);
             match *slot {
                 Name::Connection => options.note(f.value),
                 Name::Upgrade => switches |= f.value.eq_ignore_ascii_case(b"websocket"),
+                Name::HomingSession => point = point.or(Point::parse(f.value)),
                 name => lengths.note(name, f.value).map_err(|_| Unfit::Malformed)?,
             }
         }
@@ -175,12 +216,18 @@ impl Exchange<'_> {
         }
         let source = lengths.of_response(head.version, head.status, request.to_head);
         let source = source.map_err(|_| Unfit::Malformed)?;
-        if let Framing::Length(n @ ..=SMALL) = source
-            && let whole = end + n as usize
-            && gathers
-            && (lease.held.len() + 1..=BLOCK).contains(&whole)
-        {
-            return Err(Unfit::Partial(whole));
+        let reads_body = self.reads_body(&head);
+        if holding == Holding::ToRetry || holding == Holding::ForId && reads_body {
+            match source {
+                Framing::Length(n @ ..=SMALL) => {
+                    let whole = end + n as usize;
+                    if (lease.held.len() + 1..=BLOCK).contains(&whole) {
+                        return Err(Unfit::Partial(Whole::Length(whole)));
+                    }
+                }
+                Framing::Chunked if reads_body => return Err(Unfit::Partial(Whole::Chunked(end))),
+                Framing::Length(_) | Framing::Chunked | Framing::None | Framing::UntilClose => {}
+            }
         }
         let framing = match (source, request.version) {
             (Framing::UntilClose, Version::Http11) => Framing::Chunked,
@@ -193,7 +240,17 @@ impl Exchange<'_> {
             && !self.client.has_ended
             && !self.is_last();
         self.story.status = head.status;
-        let (pin, private) = self.settle(&head, &names, choice);
+        let body = if reads_body { body_of(lease.held.data(), end, source) } else { None };
+        let method = upload.head().get(self.request.method.clone()).unwrap_or_default();
+        let answer = settle::Answer {
+            method: std::str::from_utf8(method).unwrap_or_default(),
+            head: &head,
+            names: &names,
+            body: body.as_deref(),
+            point,
+            is_open: self.request.pool.standing.open.contains(choice.backend),
+        };
+        let settled = self.settle(&answer, choice);
         let listener = &self.client.door.listener;
         let date = self.worker.date();
         let passing = Passing {
@@ -202,11 +259,11 @@ impl Exchange<'_> {
             framing,
             length: lengths.length(),
             keep,
-            pin: pin.as_deref(),
-            private,
+            settled: &settled,
             id: upload.head().get(self.request.id.clone()).unwrap_or_default(),
             affinity: listener.affinity_header.then(|| choice.why.as_str()),
             date: date.as_bytes(),
+            now: self.worker.unix_now(),
             upgrade: is_tunnel,
         };
         let mut out = self.worker.blocks.output();
@@ -215,37 +272,37 @@ impl Exchange<'_> {
         Ok(Answer { out, source, framing, keep, persists, is_tunnel })
     }
 
-    /// The pin for this answer, if one is to be written, and whether it makes the answer private.
-    fn settle(
-        &self,
-        head: &head::ResponseHead<'_, '_>,
-        names: &[Name],
-        choice: Choice,
-    ) -> (Option<Vec<u8>>, bool) {
+    /// Settles the session, in a pool with affinity.
+    fn settle(&self, answer: &settle::Answer<'_>, choice: Choice) -> Settled {
         let pool = &self.request.pool.pool;
-        let (Some(cookie), Some(session)) = (&pool.cookie, &self.request.session) else {
-            return (None, false);
+        let (Some(affinity), Some(session)) = (&pool.affinity, &self.request.session) else {
+            return Settled::default();
         };
-        if choice.why.is_borrowed() || !session.needs_pin(choice.backend) {
-            return (None, false);
+        let (worker, now) = (self.worker.index, self.worker.unix_now());
+        let origin = pool.policy.origin(session, choice.backend);
+        let is_borrowed = choice.why.is_borrowed();
+        let site = Site { members: &pool.members, chosen: choice.backend, is_borrowed, origin, worker, now };
+        affinity.settle(session, answer, &site, &mut self.worker.nonces.borrow_mut())
+    }
+
+    /// Whether a session's id may stand in this answer's body: it is small and plain JSON, or the text that engine.io
+    /// wraps it in.
+    fn reads_body(&self, head: &head::ResponseHead<'_, '_>) -> bool {
+        let (Some(affinity), Some(session)) = (&self.request.pool.pool.affinity, &self.request.session)
+        else {
+            return false;
+        };
+        if !affinity.wants_body(session) || !(200..300).contains(&head.status) {
+            return false;
         }
-        let lines = head.fields.iter().zip(names).filter(|(_, n)| **n == Name::CacheControl);
-        let lines = lines.map(|(f, _)| f.value);
-        let method = self.request.verb.as_str();
-        let pinning = cookie.cacheable().pinning(method, head.status, lines);
-        if pinning == Pinning::Skip {
-            return (None, false);
-        }
-        let now = self.worker.unix_now();
-        let id = |ix| pool.members.get(ix).id.as_str();
-        let origin = pool.policy.origin(session, choice.backend).map(id);
-        let mut pin = Vec::with_capacity(256);
-        let mut nonces = self.worker.nonces.borrow_mut();
-        if cookie.set_cookie(session, id(choice.backend), origin, now, &mut nonces, &mut pin).is_err() {
-            return (None, false);
-        }
-        cookie.count(session, &pool.members, choice.backend, self.worker.index, now);
-        (Some(pin), pinning == Pinning::Private)
+        let field =
+            |name: &str| head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value);
+        let is_text = |kind: &[u8]| {
+            let kind =
+                kind.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+            kind.ends_with(b"json") || matches!(kind.as_slice(), b"text/plain" | b"application/octet-stream")
+        };
+        field("content-encoding").is_none() && field("content-type").is_none_or(is_text)
     }
 
     fn rules(&self) -> &HeaderRules {
@@ -318,5 +375,32 @@ impl Exchange<'_> {
         self.story.bytes_in = up;
         self.story.bytes_out = down + answer.out.len() as u64;
         Ok(Next::Over)
+    }
+}
+
+/// A body that is held whole, decoded; none if it is not whole or too large.
+fn body_of(held: &[u8], end: usize, framing: Framing) -> Option<Cow<'_, [u8]>> {
+    let body = held.get(end..)?;
+    match framing {
+        Framing::Length(n @ ..=SMALL) => body.get(..n as usize).map(Cow::Borrowed),
+        Framing::Chunked => chunked(body).ok()?.filter(|b| b.len() <= SMALL as usize).map(Cow::Owned),
+        Framing::Length(_) | Framing::None | Framing::UntilClose => None,
+    }
+}
+
+/// A chunked body that is held whole, decoded; none if more of it is to come.
+fn chunked(held: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+    let (mut decoder, mut body, mut at) = (Decoder::default(), Vec::new(), 0);
+    loop {
+        let input = held.get(at..).unwrap_or_default();
+        at += match decoder.next(input)? {
+            Step::Skip(n) | Step::Trailer(n) => n,
+            Step::Data(skip, n) => {
+                body.extend_from_slice(input.get(skip..skip + n).unwrap_or_default());
+                skip + n
+            }
+            Step::End(_) => return Ok(Some(body)),
+            Step::More => return Ok(None),
+        };
     }
 }

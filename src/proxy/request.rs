@@ -3,7 +3,6 @@
 //! Everything is read from the bytes once. What a proxy must not pass on is refused here or left out here; what it
 //! vouches for (`X-Forwarded-*`, `Via`) is written last, so that no field of the client's can remove or change it.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
@@ -14,6 +13,7 @@ use super::rewrite::Writer;
 use super::upstream::PoolView;
 use super::vouched::Vouched;
 use super::worker::{View, Worker};
+use crate::affinity::carriers::Reading;
 use crate::affinity::key::KeyFacts;
 use crate::affinity::{Pin, Session, Why};
 use crate::base::hash::{combine, hash64};
@@ -179,21 +179,26 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
     };
     let now = worker.unix_now();
     let facts = Facts { head: &head, fields: &fields, client, host: place.host, target: place.target };
-    let session = pool.pool.cookie.as_ref().map(|cookie| {
-        let mut cache = worker.opened.borrow_mut();
-        cookie.read(facts.cookies(), &pool.pool.members, now, &mut cache, worker.random())
+    let session = pool.pool.affinity.as_ref().map(|affinity| {
+        let cache = &mut worker.opened.borrow_mut();
+        let reading = Reading { members: &pool.pool.members, now, cache, fresh: worker.random() };
+        affinity.read(&facts, reading)
     });
-    let mut key = None;
-    if pool.pool.kind.needs == Needs::Key {
-        key = pool.pool.key.find(&facts).map(Cow::into_owned);
+    let (mut key, mut source) = (None, 0);
+    if pool.pool.kind.needs == Needs::Key
+        && let Some((place, bytes)) = pool.pool.key.find_at(&facts)
+    {
+        (key, source) = (Some(bytes.into_owned()), place);
     }
     let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
     if let Some(skew) = &pool.skew
         && skew.takes(|| worker.random())
     {
-        skew.take(&pool.pool, &facts, hash, fields.forwarded_for > 0 && !is_trusted);
+        let claims = fields.forwarded_for > 0 && !is_trusted;
+        skew.take(&pool.pool, key.as_ref().map(|_| (source, hash)), client, claims);
     }
-    let is_new = session.is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed)));
+    let is_new =
+        session.is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown)));
     let visit = if is_new { visit_key(client, fields.user_agent, pool) } else { 0 };
 
     let is_plain_get = head.method == "GET" && framing == Framing::None; // RFC 6455 section 4.1

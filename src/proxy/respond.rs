@@ -6,9 +6,13 @@ use super::request::{Refusal, Request};
 use super::rewrite::write_field;
 use crate::affinity::Why;
 use crate::affinity::caching::make_private;
+use crate::affinity::cookie::Theirs;
+use crate::affinity::set_cookie::SetCookie;
+use crate::affinity::settle::Settled;
+use crate::base::time::UnixSeconds;
 use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, is_nominated};
-use crate::message::head::{Fault, ResponseHead, Version};
+use crate::message::head::{Fault, Field, ResponseHead, Version};
 use crate::route::HeaderRules;
 use crate::telemetry::reasons::Rejection;
 
@@ -53,16 +57,16 @@ pub struct Passing<'a> {
     pub length: Option<u64>,
     /// Whether the client's connection stays open.
     pub keep: bool,
-    /// The `Set-Cookie` value that carries the pin.
-    pub pin: Option<&'a [u8]>,
+    /// What the client is told of its session.
+    pub settled: &'a Settled,
     /// What the request is called; empty where that is not told.
     pub id: &'a [u8],
-    /// Whether the answer becomes private because of the pin.
-    pub private: bool,
     /// The reason for the choice, where the listener wants it told.
     pub affinity: Option<&'static str>,
     /// The present date, for an answer without one.
     pub date: &'a [u8],
+    /// The time.
+    pub now: UnixSeconds,
     /// The token of the protocol that is switched to.
     pub upgrade: bool,
 }
@@ -77,6 +81,7 @@ impl Passing<'_> {
         out: &mut Vec<u8>,
     ) {
         write_status(out, head.status, head.reason);
+        let pins = self.request.pool.pool.affinity.as_ref().and_then(|a| a.header());
         let mut has_date = self.rules.set.iter().any(|(name, _)| name == "date");
         for (f, &name) in head.fields.iter().zip(names) {
             match name {
@@ -92,14 +97,9 @@ impl Passing<'_> {
                 | Name::HomingSession => continue,
                 Name::Trailer if self.framing != Framing::Chunked || !self.request.trailers => continue,
                 Name::RequestId if !self.id.is_empty() => continue,
-                Name::CacheControl if self.private => continue,
-                Name::SetCookie => {
-                    let cookie = self.request.pool.pool.cookie.as_ref();
-                    if let Some(cookie) = cookie.filter(|c| c.is_own_set_cookie(f.value)) {
-                        self.collided(cookie.name());
-                        continue;
-                    }
-                }
+                Name::CacheControl if self.settled.private => continue,
+                Name::SetCookie if self.replaces(f, out) => continue,
+                Name::Other if pins.is_some_and(|header| header.is_ours(f.name)) => continue,
                 _ => {}
             }
             if options.nominates && !name.resists_nomination() && is_nominated(head.fields, f.name) {
@@ -117,14 +117,17 @@ impl Passing<'_> {
             out.extend_from_slice(self.date);
             out.extend_from_slice(b"\r\n");
         }
-        if self.private {
+        if self.settled.private {
             let lines = head.fields.iter().zip(names).filter(|(_, n)| **n == Name::CacheControl);
             out.extend_from_slice(b"Cache-Control: ");
             make_private(lines.map(|(f, _)| f.value), out);
             out.extend_from_slice(b"\r\n");
         }
-        if let Some(pin) = self.pin {
+        if let Some(pin) = &self.settled.set_cookie {
             write_field(out, "Set-Cookie", pin);
+        }
+        if let Some((header, pin)) = pins.zip(self.settled.header.as_ref()) {
+            write_field(out, header.name(), pin);
         }
         if !self.id.is_empty() && !self.is_ruled("x-request-id") {
             write_field(out, "X-Request-Id", self.id);
@@ -136,6 +139,32 @@ impl Passing<'_> {
             write_field(out, name, value.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether a `Set-Cookie` of the application's is of our name and was left out, or written with the pin in it.
+    fn replaces(&self, f: &Field<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(cookie) = self.request.pool.pool.affinity.as_ref().and_then(|a| a.cookie()) else {
+            return false;
+        };
+        if !cookie.is_own_set_cookie(f.value) {
+            return false;
+        }
+        let Some(theirs) = SetCookie::parse(f.value) else { return false };
+        match (cookie.fate_of(&theirs, self.now), &self.settled.pin) {
+            (Theirs::Kept, _) | (Theirs::Pinned, None) => false,
+            (Theirs::Dropped, _) => {
+                self.collided(cookie.name());
+                true
+            }
+            (Theirs::Pinned, Some(pin)) => {
+                if !self.is_ruled(f.name) {
+                    out.extend_from_slice(b"Set-Cookie: ");
+                    cookie.set_theirs(&theirs, pin, out);
+                    out.extend_from_slice(b"\r\n");
+                }
+                true
+            }
+        }
     }
 
     /// The application's own cookie of our name was left out: it would unseat the session.

@@ -35,9 +35,11 @@ impl Writer<'_, '_> {
         request.host = out.len()..out.len() + host.len();
         out.extend_from_slice(host.as_bytes());
         out.extend_from_slice(b"\r\n");
+        let pins = request.pool.pool.affinity.as_ref().and_then(|a| a.header());
         for (f, name) in self.head.fields.iter().zip(&self.fields.names) {
             let start = out.len() + f.name.len() + 2;
             match name {
+                Name::Other if pins.is_some_and(|header| header.is_ours(f.name)) => continue,
                 _ if self.is_dropped(f, *name) => continue,
                 Name::Cookie => self.write_cookie(f, request, &mut out),
                 Name::MaxForwards if self.head.method == "OPTIONS" => {
@@ -141,7 +143,9 @@ impl Writer<'_, '_> {
     }
 
     fn write_cookie(&self, f: &Field<'_>, request: &Request, out: &mut Vec<u8>) {
-        let Some(cookie) = &request.pool.pool.cookie else { return write_field(out, f.name, f.value) };
+        let Some(cookie) = request.pool.pool.affinity.as_ref().and_then(|a| a.cookie()) else {
+            return write_field(out, f.name, f.value);
+        };
         let start = out.len();
         out.extend_from_slice(f.name.as_bytes());
         out.extend_from_slice(b": ");

@@ -1,7 +1,9 @@
 //! What crosses between the planes: one immutable snapshot one way, reports the other.
 
 pub mod carried;
+pub mod difference;
 pub mod phases;
+pub mod placement;
 pub mod published;
 pub mod reports;
 

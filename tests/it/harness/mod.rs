@@ -107,6 +107,11 @@ impl Setup {
         start(&edit(&self.toml()), environment)
     }
 
+    /// Starts what another text says, with the keys of `environment`.
+    pub(crate) fn run_text(&self, text: &str, environment: &Environment) -> Homing {
+        start(text, environment)
+    }
+
     /// Starts it with the keys of `environment`, which two nodes may share.
     pub(crate) fn run_with(&self, environment: &Environment) -> Homing {
         start(&self.toml(), environment)

@@ -1,0 +1,177 @@
+//! One pool's side of the stick table: its members by the table's names, and its live sessions by what is written.
+//!
+//! A session is written down when it begins, when it moves, and else once a slot; a look-up writes nothing. What a
+//! write found there says how it is counted, so that two workers that write at once do not count one session twice.
+
+use std::sync::Arc;
+
+use super::table::{Digest, Evicted, Held, NameNo, Outcome, Record, Table};
+use super::{By, Id, Pin, Session, Terms, Why};
+use crate::backend::BackendIx;
+use crate::backend::members::Members;
+use crate::base::hash::hash64;
+use crate::base::time::UnixSeconds;
+
+/// How long requests under an id are still served that its application replaced by another, in seconds.
+pub const RETIRED: u32 = 60;
+
+/// A table, and the members of the pool that it is for.
+#[derive(Debug)]
+pub struct Kept {
+    table: Arc<Table>,
+    terms: Terms,
+    /// The table's name of each member; none if the table has no room for names.
+    names: Box<[Option<NameNo>]>,
+    /// The same the other way, in order of names.
+    places: Box<[(NameNo, BackendIx)]>,
+}
+
+/// Where a request was answered: what counting needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// The members that its session was read with.
+    pub members: &'a Members,
+    /// Who answered.
+    pub chosen: BackendIx,
+    /// Whether the session is only lent to who answered, and its pin stays as it is.
+    pub is_borrowed: bool,
+    /// The first home that a session which moved remembers.
+    pub origin: Option<BackendIx>,
+    /// The worker that counts.
+    pub worker: usize,
+    /// The time.
+    pub now: UnixSeconds,
+}
+
+/// Whether what is written down is counted live by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// It is.
+    Here,
+    /// It is not: a pin, or another id of the session, counts it.
+    Elsewhere,
+}
+
+impl Kept {
+    /// The side of `table` that belongs to these members.
+    #[must_use]
+    pub fn new(table: Arc<Table>, terms: Terms, members: &Members) -> Self {
+        let names: Box<[_]> = members.iter().map(|(_, b)| table.name(b.id.as_str())).collect();
+        let places = names.iter().zip(members.iter()).filter_map(|(name, (ix, _))| Some(((*name)?, ix)));
+        let mut places: Box<[_]> = places.collect();
+        places.sort_unstable();
+        Self { table, terms, names, places }
+    }
+
+    /// The table.
+    #[must_use]
+    pub const fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// What the table finds an id by.
+    #[must_use]
+    pub fn digest(&self, id: &[u8]) -> Digest {
+        self.table.digest(id)
+    }
+
+    /// What the table finds a session by that has a number of its own and no id.
+    #[must_use]
+    pub fn digest_of(&self, session: u64) -> Digest {
+        self.table.digest(&session.to_be_bytes())
+    }
+
+    /// The session that an id names, if it is known. Its key is a hash of the id that is the same on every node.
+    pub fn read(&self, id: &[u8], digest: Digest, now: UnixSeconds) -> Option<Session> {
+        let found = self.table.get(digest, now, self.terms.times)?;
+        let Held { home, origin, issued, last_seen, ends } = found.held;
+        let member = self.place(home);
+        let (pin, lost, issued) = match (found.expired, member) {
+            (Some(why), _) => (Pin::Void(why), 0, now),
+            (None, Some(ix)) => (Pin::To(ix), 0, issued),
+            (None, None) => (Pin::Void(Why::Removed), hash64(self.table.text(home).as_bytes()), issued),
+        };
+        let is_due = found.expired.is_some() || self.terms.times.slots.is_due(last_seen, now);
+        let session = Session {
+            pin,
+            key: hash64(id),
+            issued,
+            last_seen,
+            boot: self.terms.boot,
+            is_due,
+            lost,
+            origin: origin.and_then(|name| self.place(name)),
+            counted_on: member,
+            by: By::Learned,
+            id: Some(Id { digest, is_header: false }),
+        };
+        // A retired id is served for a while, and nothing more is written down of it.
+        Some(if ends.is_some() { Session { is_due: false, id: None, ..session } } else { session })
+    }
+
+    /// What the table knows of a session that something else told of: when it was written down last, and where. What it
+    /// does not know is written down with the answer.
+    pub fn beside(&self, session: Session, digest: Digest, now: UnixSeconds) -> Session {
+        let id = Some(Id { digest, is_header: false });
+        let unknown = Session { counted_on: None, is_due: false, id, ..session };
+        let Some(found) = self.table.get(digest, now, self.terms.times) else { return unknown };
+        let Held { home, issued, last_seen, .. } = found.held;
+        let is_due = self.terms.times.slots.is_due(last_seen, now);
+        let (issued, boot) = (session.issued.min(issued), self.terms.boot);
+        Session { counted_on: self.place(home), issued, last_seen, boot, is_due, ..unknown }
+    }
+
+    /// Writes a session down as used now and at `site`, and counts it.
+    pub fn write(&self, digest: Digest, issued: UnixSeconds, site: &Site<'_>, counting: Counting) {
+        let Some(home) = self.name(site.chosen) else { return };
+        let record = Record { home, origin: site.origin.and_then(|ix| self.name(ix)), issued };
+        let put = self.table.put(digest, record, site.now, self.terms.times);
+        if counting == Counting::Here {
+            let to = &site.members.get(site.chosen).sessions;
+            match put.outcome {
+                Outcome::Created => to.begin(site.worker, site.now),
+                Outcome::Refreshed { last_seen } => to.refresh(site.worker, last_seen, site.now),
+                Outcome::Moved { from, last_seen } => {
+                    self.uncount(from, last_seen, site);
+                    to.begin(site.worker, site.now);
+                }
+            }
+        }
+        if let Some(Evicted { held, was_live: true }) = put.evicted {
+            self.uncount(held.home, held.last_seen, site);
+        }
+    }
+
+    /// Ends a session. It is counted no more, if this table counted it.
+    pub fn end(&self, digest: Digest, site: &Site<'_>, counting: Counting) {
+        let held = self.table.end(digest);
+        self.forget(held, site, counting);
+    }
+
+    /// Lets a session whose id was replaced end soon. It is counted no more, if this table counted it.
+    pub fn retire(&self, digest: Digest, site: &Site<'_>, counting: Counting) {
+        let held = self.table.retire(digest, site.now, RETIRED);
+        self.forget(held, site, counting);
+    }
+
+    fn forget(&self, held: Option<Held>, site: &Site<'_>, counting: Counting) {
+        if let Some(held) = held.filter(|h| h.ends.is_none() && counting == Counting::Here) {
+            self.uncount(held.home, held.last_seen, site);
+        }
+    }
+
+    fn uncount(&self, home: NameNo, last_seen: UnixSeconds, site: &Site<'_>) {
+        if let Some(from) = self.place(home) {
+            site.members.get(from).sessions.end(site.worker, last_seen, site.now);
+        }
+    }
+
+    fn name(&self, ix: BackendIx) -> Option<NameNo> {
+        self.names.get(ix.index()).copied().flatten()
+    }
+
+    fn place(&self, name: NameNo) -> Option<BackendIx> {
+        let at = self.places.binary_search_by_key(&name, |(name, _)| *name).ok()?;
+        self.places.get(at).map(|(_, ix)| *ix)
+    }
+}

@@ -1,0 +1,372 @@
+//! The other half of affinity: an answer came, and the session is settled by it.
+//!
+//! A new session is written by every carrier that can, one that was found by the carrier that told it. What the
+//! application itself makes, replaces or ends is learned from its answer. By `Homing-Session` it may say more: that a
+//! pin is to be written now, that the session may move, or that it has ended.
+
+use super::caching::Pinning;
+use super::carriers::{Affinity, Mode};
+use super::cookie::{CookieAffinity, Style, Theirs};
+use super::kept::{Counting, Kept, Site};
+use super::pairs::trim;
+use super::seal::Nonces;
+use super::set_cookie::SetCookie;
+use super::sources::{Create, in_json};
+use super::{By, Pin, Session, Why};
+use crate::message::field::Name;
+use crate::message::head::{Field, ResponseHead};
+
+/// An answer, as far as sessions depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The method that it answers.
+    pub method: &'a str,
+    /// Its head.
+    pub head: &'a ResponseHead<'a, 'a>,
+    /// The names of its fields, in their order.
+    pub names: &'a [Name],
+    /// Its body, where an id may stand in it.
+    pub body: Option<&'a [u8]>,
+    /// What the application says of the session.
+    pub point: Option<Point>,
+    /// Whether its backend takes new sessions now.
+    pub is_open: bool,
+}
+
+/// What an application says of a session, by the answer's field `Homing-Session`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// It is to be pinned now, also where that would be put off.
+    Pin,
+    /// It may move: if its backend is to be emptied, now is the time.
+    MayMove,
+    /// It has ended.
+    Ended,
+}
+
+/// What goes to the client with the answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// A `Set-Cookie` value.
+    pub set_cookie: Option<Vec<u8>>,
+    /// The pin that goes into the application's own `Set-Cookie`.
+    pub pin: Option<Vec<u8>>,
+    /// The value of the header; empty: the client is to forget its pin.
+    pub header: Option<Vec<u8>>,
+    /// Whether the answer becomes private because of it.
+    pub private: bool,
+}
+
+/// What an answer makes of the application's id.
+struct Made {
+    /// Whether another id, or the first, was made.
+    is_new: bool,
+    /// Whether the application deleted it.
+    is_ended: bool,
+}
+
+impl Point {
+    /// Reads the field's value.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        match value {
+            b"pin" => Some(Self::Pin),
+            b"may-move" => Some(Self::MayMove),
+            b"ended" => Some(Self::Ended),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Answer<'a> {
+    fn fields(&self, name: Name) -> impl Iterator<Item = &'a [u8]> {
+        let fields: &'a [Field<'a>] = self.head.fields;
+        fields.iter().zip(self.names).filter(move |(_, n)| **n == name).map(|(f, _)| f.value)
+    }
+
+    fn set_cookies(&self) -> impl Iterator<Item = SetCookie<'a>> {
+        self.fields(Name::SetCookie).filter_map(SetCookie::parse)
+    }
+
+    /// Whether the session is over here: ended, or free to leave a backend that is being emptied.
+    fn takes_back(&self) -> bool {
+        match self.point {
+            Some(Point::Ended) => true,
+            Some(Point::MayMove) => !self.is_open,
+            Some(Point::Pin) | None => false,
+        }
+    }
+}
+
+impl Affinity {
+    /// Settles a session by an answer from `site.chosen`: writes what is due, counts it, and says what the client is
+    /// told.
+    pub fn settle(
+        &self,
+        session: &Session,
+        answer: &Answer<'_>,
+        site: &Site<'_>,
+        nonces: &mut Nonces,
+    ) -> Settled {
+        if answer.takes_back() {
+            return self.take_back(session, answer, site);
+        }
+        let mut settled = Settled::default();
+        if site.is_borrowed {
+            return settled;
+        }
+        let is_pinned = self.write_pins(session, answer, site, nonces, &mut settled);
+        let Some(kept) = &self.parts.kept else { return settled };
+        let counting = if self.is_counted_by_pin(session) || is_pinned && self.theirs().is_none() {
+            Counting::Elsewhere
+        } else {
+            Counting::Here
+        };
+        let made = self.learn(kept, session, answer, site, counting);
+        if made.is_new || self.ends(session, &made, answer, kept, site, counting) {
+            return settled;
+        }
+        let is_due = session.is_due || session.counted_on != Some(site.chosen);
+        let is_known = match session.by {
+            By::Learned => session.pin != Pin::Void(Why::Unknown),
+            By::Route => true,
+            By::Cookie => self.theirs().is_some() && !matches!(session.pin, Pin::Void(Why::Invalid)),
+            By::Header | By::Nobody => false,
+        };
+        match session.id {
+            Some(id) if is_known && is_due => kept.write(id.digest, session.issued, site, Counting::Here),
+            None if settled.pin.is_some() => {
+                kept.write(kept.digest_of(session.key), session.issued, site, Counting::Here);
+            }
+            Some(_) | None => {}
+        }
+        settled
+    }
+
+    /// Whether ids are looked for in the body of an answer to this session's request.
+    #[must_use]
+    pub fn wants_body(&self, session: &Session) -> bool {
+        let in_body = |c: &Create| matches!(c, Create::Json(_));
+        !matches!((session.by, session.pin), (By::Learned, Pin::To(_)))
+            && self.parts.create.iter().any(in_body)
+    }
+
+    /// The cookie, if it is the application's.
+    fn theirs(&self) -> Option<&CookieAffinity> {
+        self.parts.cookie.as_ref().filter(|c| c.style() != Style::Insert)
+    }
+
+    /// Whether the session was told by a pin that homing renews, and which counts it.
+    fn is_counted_by_pin(&self, session: &Session) -> bool {
+        match session.by {
+            By::Header => true,
+            By::Cookie => self.theirs().is_none(),
+            By::Learned | By::Route | By::Nobody => false,
+        }
+    }
+
+    /// Writes the pins that are due; says whether there was one.
+    fn write_pins(
+        &self,
+        session: &Session,
+        answer: &Answer<'_>,
+        site: &Site<'_>,
+        nonces: &mut Nonces,
+        settled: &mut Settled,
+    ) -> bool {
+        if self.parts.cookie.is_none() && self.parts.header.is_none() {
+            return false;
+        }
+        let is_theirs = self.theirs().is_some_and(|c| is_set(c, answer, site));
+        if !session.needs_pin(site.chosen) && !is_theirs {
+            return false;
+        }
+        let mut pinning = self.parts.cacheable.pinning(
+            answer.method,
+            answer.head.status,
+            answer.fields(Name::CacheControl),
+        );
+        if answer.point == Some(Point::Pin) && pinning == Pinning::Skip {
+            pinning = Pinning::Private;
+        }
+        if pinning == Pinning::Skip {
+            return false;
+        }
+        let is_found = matches!(session.pin, Pin::To(_) | Pin::Void(Why::Removed));
+        let id = |ix| site.members.get(ix).id.as_str();
+        let (backend, origin) = (id(site.chosen), site.origin.map(id));
+        let mut is_counted = false;
+        if let Some(cookie) = self.parts.cookie.as_ref().filter(|_| !is_found || session.by == By::Cookie) {
+            let mut out = Vec::with_capacity(256);
+            if cookie.style() != Style::Insert {
+                if is_theirs && cookie.pin(session, backend, origin, site.now, nonces, &mut out).is_ok() {
+                    settled.pin = Some(out);
+                }
+            } else if self.may_insert(cookie, session, answer, site)
+                && cookie.set_cookie(session, backend, origin, site.now, nonces, &mut out).is_ok()
+            {
+                settled.set_cookie = Some(out);
+                is_counted = true;
+            }
+        }
+        let due = session.needs_pin(site.chosen) && (!is_found || session.by == By::Header);
+        if let Some(header) = self.parts.header.as_ref().filter(|_| due) {
+            let mut out = Vec::with_capacity(128);
+            if header.write(session, backend, origin, site.now, nonces, &mut out).is_ok() {
+                settled.header = Some(out);
+                is_counted = true;
+            }
+        }
+        if is_counted {
+            session.count(self.parts.terms.boot, site.members, site.chosen, site.worker, site.now);
+        }
+        let is_told = is_counted || settled.pin.is_some();
+        settled.private = is_told && pinning == Pinning::Private;
+        is_told
+    }
+
+    /// Whether homing's own cookie may be set on this answer.
+    fn may_insert(
+        &self,
+        cookie: &CookieAffinity,
+        session: &Session,
+        answer: &Answer<'_>,
+        site: &Site<'_>,
+    ) -> bool {
+        let mut theirs = answer.set_cookies().filter(|c| c.name == cookie.name().as_bytes());
+        match theirs.find(|c| cookie.fate_of(c, site.now) == Theirs::Kept) {
+            Some(theirs) => {
+                if theirs.deletes(site.now) && session.by == By::Cookie {
+                    session.uncount(self.parts.terms.boot, site.members, site.worker, site.now);
+                }
+                false
+            }
+            None => cookie.may_set(answer.method) || answer.point == Some(Point::Pin),
+        }
+    }
+
+    /// Learns the ids that an answer makes.
+    fn learn(
+        &self,
+        kept: &Kept,
+        session: &Session,
+        answer: &Answer<'_>,
+        site: &Site<'_>,
+        counting: Counting,
+    ) -> Made {
+        let mut made = Made { is_new: false, is_ended: false };
+        if self.parts.create.is_empty() || !self.parts.modes.contains(&Mode::Learn) {
+            return made;
+        }
+        let is_found = matches!(session.pin, Pin::To(_) | Pin::Void(Why::Removed));
+        let issued = if is_found { session.issued } else { site.now };
+        let mut take = |id: &[u8]| {
+            if id.is_empty() || !self.is_id(id) {
+                return;
+            }
+            let digest = kept.digest(id);
+            if session.id.is_some_and(|old| old.digest == digest) && is_found {
+                return;
+            }
+            // Of several ids of one session the first counts it.
+            let counting = if made.is_new { Counting::Elsewhere } else { counting };
+            kept.write(digest, issued, site, counting);
+            made.is_new = true;
+        };
+        for create in &self.parts.create {
+            match create {
+                Create::Cookie(name) => {
+                    for cookie in answer.set_cookies().filter(|c| c.name == name.as_bytes()) {
+                        if cookie.value.is_empty() || cookie.deletes(site.now) {
+                            made.is_ended = true;
+                        } else {
+                            take(cookie.value);
+                        }
+                    }
+                }
+                Create::Header(name) => {
+                    let mut fields = answer.head.fields.iter();
+                    if let Some(field) = fields.find(|f| f.name.eq_ignore_ascii_case(name)) {
+                        take(trim(field.value));
+                    }
+                }
+                Create::Json(_) => {}
+            }
+        }
+        if let Some(body) = answer.body {
+            let pointers = self.parts.create.iter().filter_map(|c| match c {
+                Create::Json(pointer) => Some(&**pointer),
+                Create::Cookie(_) | Create::Header(_) => None,
+            });
+            if let Some(id) = in_json(body, pointers) {
+                take(id.as_bytes());
+            }
+        }
+        if made.is_new
+            && is_found
+            && let Some(old) = session.id
+        {
+            kept.retire(old.digest, site, counting);
+        }
+        made
+    }
+
+    /// Ends the session if its application did: by deleting its cookie, or by accepting a `DELETE` of it. Says whether.
+    fn ends(
+        &self,
+        session: &Session,
+        made: &Made,
+        answer: &Answer<'_>,
+        kept: &Kept,
+        site: &Site<'_>,
+        counting: Counting,
+    ) -> bool {
+        let Some(id) = session.id.filter(|_| self.parts.modes.contains(&Mode::Learn)) else { return false };
+        let is_deleted =
+            id.is_header && answer.method == "DELETE" && (200..300).contains(&answer.head.status);
+        if made.is_ended || is_deleted {
+            kept.end(id.digest, site, counting);
+        }
+        made.is_ended || is_deleted
+    }
+
+    /// Takes back what the session was told by. An id that the same answer makes is a session of its own.
+    fn take_back(&self, session: &Session, answer: &Answer<'_>, site: &Site<'_>) -> Settled {
+        let mut settled = Settled::default();
+        let is_by_pin = self.is_counted_by_pin(session);
+        match (session.by, &self.parts.cookie) {
+            (By::Cookie, Some(cookie)) if cookie.style() == Style::Insert => {
+                let mut out = Vec::new();
+                cookie.delete(&mut out);
+                settled.set_cookie = Some(out);
+            }
+            (By::Header, _) => settled.header = Some(Vec::new()),
+            (By::Cookie | By::Learned | By::Route | By::Nobody, _) => {}
+        }
+        if settled != Settled::default() {
+            let lines = answer.fields(Name::CacheControl);
+            let pinning = self.parts.cacheable.pinning(answer.method, answer.head.status, lines);
+            settled.private = pinning != Pinning::Plain;
+        }
+        if is_by_pin {
+            session.uncount(self.parts.terms.boot, site.members, site.worker, site.now);
+        }
+        if let Some(kept) = &self.parts.kept {
+            let counting = if is_by_pin { Counting::Elsewhere } else { Counting::Here };
+            if let Some(id) = session.id {
+                kept.end(id.digest, site, counting);
+            }
+            if answer.point == Some(Point::Ended) {
+                let anew = Session::begin(session.key, site.now);
+                self.learn(kept, &anew, answer, site, Counting::Here);
+            }
+        }
+        settled
+    }
+}
+
+/// Whether the answer sets the application's cookie that is to carry a pin.
+fn is_set(cookie: &CookieAffinity, answer: &Answer<'_>, site: &Site<'_>) -> bool {
+    let mut ours = answer.set_cookies().filter(|c| c.name == cookie.name().as_bytes());
+    ours.any(|c| cookie.fate_of(&c, site.now) == Theirs::Pinned)
+}
