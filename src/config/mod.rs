@@ -8,6 +8,7 @@
 mod defaults;
 pub mod diagnostic;
 pub mod print;
+mod reach;
 mod sources;
 
 mod effective;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use self::diagnostic::{Diagnostics, Report};
+pub use self::reach::{Reach, reach};
 use self::reader::Table;
 pub use self::sources::Sources;
 use crate::affinity::seal::SealKeys;

@@ -1,4 +1,15 @@
-//! The subcommands: run, check, print, diff, explain, strategies, demo, and the one-line form. The only file that prints.
+//! The subcommands. This file holds those that run or read a configuration, and the one-line form; the folder those
+//! that talk to a running homing: `reload` and `status`, `drain` (and ready, maint, weight) with `progress`, `sessions`;
+//! what they share is in `admin`, `client` and `table`. Only this room prints.
+
+mod admin;
+mod client;
+mod drain;
+mod progress;
+mod reload;
+mod sessions;
+mod status;
+mod table;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
@@ -8,6 +19,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
+use self::client::Failed;
+use self::table::Paint;
 use crate::affinity::foreign::Secrets;
 use crate::app::{self, Running};
 use crate::base::time::UnixSeconds;
@@ -69,6 +82,20 @@ enum Command {
     Diff(DiffArgs),
     /// Tell which backend a request would get, and why; or, of cookies alone, what they say. Offline
     Explain(ExplainArgs),
+    /// Have a running homing read its configuration again; refused whole if anything is wrong with it
+    Reload(reload::ReloadArgs),
+    /// What a running homing's pools and backends do now
+    Status(status::StatusArgs),
+    /// Empty a backend: no new sessions, and those it has stay as long as you say
+    Drain(drain::DrainArgs),
+    /// Let a backend take sessions again
+    Ready(drain::ReadyArgs),
+    /// Take a backend away at once: nobody is sent there
+    Maint(drain::MaintArgs),
+    /// Give a backend more or less of the new sessions
+    Weight(drain::WeightArgs),
+    /// List, find, move or end the sessions that a pool keeps in its table
+    Sessions(sessions::SessionsArgs),
     /// List the strategies
     Strategies,
     /// Try it: a proxy and three small backends that people log in to
@@ -148,7 +175,7 @@ struct DemoArgs {
 }
 
 /// Parses the command line, does what it says, and returns the exit code: 0 if all went well, 1 if something is wrong
-/// with what was asked, 2 if the command line is.
+/// with what was asked, 2 if the command line is, 3 if the homing that is asked cannot be reached.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -156,7 +183,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             say(&format!("homing: {error:#}\n"));
-            ExitCode::FAILURE
+            let failed = error.downcast_ref::<Failed>();
+            if let Some(help) = failed.and_then(Failed::help) {
+                say(&format!("  help: {help}\n"));
+            }
+            failed.map_or(ExitCode::FAILURE, |failed| failed.code().into())
         }
     }
 }
@@ -174,6 +205,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        (Some(Command::Reload(args)), _) => reload::reload(&args),
+        (Some(Command::Status(args)), _) => status::status(&args),
+        (Some(Command::Drain(args)), _) => drain::drain(&args),
+        (Some(Command::Ready(args)), _) => drain::ready(&args),
+        (Some(Command::Maint(args)), _) => drain::maint(&args),
+        (Some(Command::Weight(args)), _) => drain::weight(&args),
+        (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
         (Some(Command::Demo(args)), _) => run_demo(&args),
         (None, Some(args)) => one_line(args),
         (None, None) => Ok(ExitCode::from(2)),
@@ -392,6 +430,12 @@ fn style() -> Style {
     if !is_plain && std::io::stderr().is_terminal() { Style::Coloured } else { Style::Plain }
 }
 
+/// For what goes to standard output.
+fn paint() -> Paint {
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    if !is_plain && std::io::stdout().is_terminal() { Paint::Coloured } else { Paint::Plain }
+}
+
 fn log_to_standard_error() {
     let is_terminal = std::io::stderr().is_terminal();
     // A second start in one process keeps the first logger.
@@ -413,4 +457,55 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// Standard error is where people look; that it is closed is nothing to stop for.
 fn say(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_are_read() {
+        for (line, is_read) in [
+            ("reload --dry-run --admin 127.0.0.1:9900", true),
+            ("status -c x.toml --json", true),
+            ("status --admin https://node:9900", false),
+            ("drain app/a --deadline 10m --wait --timeout 1h", true),
+            ("drain app/a --mode deadline --deadline 10m", true),
+            ("drain app/a --mode deadline", false),
+            ("drain app/a --deadline 10", false),
+            ("drain app/a --mode later", false),
+            ("drain app/a --timeout 10m", false),
+            ("drain", false),
+            ("ready a", true),
+            ("ready app/a --as-configured --when-up --timeout 1m", true),
+            ("ready app/a --timeout 1m", false),
+            ("ready app/", false),
+            ("status app --names", true),
+            ("status --names", false),
+            ("maint app/unix:/run/a.sock", true),
+            ("weight app/a 5", true),
+            ("weight app/a default", true),
+            ("weight app/a 65536", false),
+            ("weight app/a", false),
+            ("sessions", true),
+            ("sessions app --backend a --limit 5", true),
+            ("sessions app --find -", true),
+            ("sessions app --move s1 --to b", true),
+            ("sessions app --move s1", false),
+            ("sessions app --to b", false),
+            ("sessions app --end s1 --find x", false),
+            ("sessions app --end s1", true),
+        ] {
+            let words = std::iter::once("homing").chain(line.split(' '));
+            let read = Cli::try_parse_from(words).map(drop);
+            assert_eq!(read.is_ok(), is_read, "{line}: {read:?}");
+        }
+    }
 }
