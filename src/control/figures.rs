@@ -9,6 +9,7 @@ use super::board::{Board, Notes, Override, Told};
 use super::drain::{Drain, Left, Mode};
 use super::state::left_on;
 use crate::affinity::carriers::Affinity;
+use crate::affinity::table::Figures as TableFigures;
 use crate::backend::availability::{AdminState, Availability, Health};
 use crate::backend::{Backend, BackendIx};
 use crate::base::time::UnixSeconds;
@@ -81,6 +82,7 @@ impl<'a> Figures<'a> {
                 "preset": pool.affinity.as_ref().and_then(Affinity::preset),
                 "panic": self.snapshot.standings.get(p).is_some_and(|s| s.panics),
                 "sessions": sessions,
+                "table": pool.affinity.as_ref().and_then(table_json),
                 "skew": pool.skew.as_ref().and_then(|s| s.now(self.now)).map(|alarm| json!({
                     "share": (alarm.share * 100.0).round() / 100.0,
                     "key": alarm.seen.to_string(),
@@ -184,8 +186,15 @@ impl Live for Figures<'_> {
         names(&self.snapshot.plan)
     }
 
-    fn table(&self, _: usize) -> Option<TableLive> {
-        None
+    fn table(&self, pool: usize) -> Option<TableLive> {
+        let figures = self.pool(pool)?.affinity.as_ref()?.kept()?.table().figures();
+        let TableFigures { entries, bytes, evicted, evicted_live, .. } = figures;
+        Some(TableLive {
+            entries,
+            bytes,
+            evicted_live,
+            evicted_expired: evicted.saturating_sub(evicted_live),
+        })
     }
 
     fn backend(&self, pool: usize, backend: usize) -> BackendLive {
@@ -235,6 +244,19 @@ const fn state(of: Availability) -> BackendState {
         (AdminState::Ready, Health::Unknown, false) => BackendState::Unknown,
         (AdminState::Ready, Health::Up, false) => BackendState::Up,
     }
+}
+
+/// The table of a pool, if it has one.
+fn table_json(affinity: &Affinity) -> Option<Value> {
+    let of = affinity.kept()?.table().figures();
+    Some(json!({
+        "entries": of.entries,
+        "capacity": of.capacity,
+        "bytes": of.bytes,
+        "evicted": of.evicted,
+        "evicted_live": of.evicted_live,
+        "long_ids": affinity.long_ids(),
+    }))
 }
 
 #[cfg(test)]
