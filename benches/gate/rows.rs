@@ -142,7 +142,8 @@ impl Row {
             backends.join(", ")
         );
         if let Placing::Affinity(keys) = self.placing {
-            let _ = writeln!(out, "[pool.affinity]\n{keys}");
+            // Sessions are written once in 30 minutes: in a slow run none is written twice.
+            let _ = writeln!(out, "[pool.affinity]\n{keys}\nidle = \"30d\"");
         }
         out
     }

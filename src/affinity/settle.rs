@@ -232,24 +232,17 @@ impl Affinity {
         }
         let id = |ix| site.members.get(ix).id.as_str();
         let (backend, origin) = (id(site.chosen), site.origin.map(id));
-        // A pin that cannot be sealed does not go out; the answer does.
-        let written = |write: &dyn Fn(&mut Nonces, &mut Vec<u8>) -> Result<(), SealError>,
-                       nonces: &mut Nonces| {
-            let mut out = Vec::with_capacity(256);
-            write(nonces, &mut out).is_ok().then_some(out)
-        };
+        let now = site.now;
         if let Some(cookie) = cookie {
             if cookie.style() == Style::Insert {
                 settled.set_cookie =
-                    written(&|n, out| cookie.set_cookie(session, backend, origin, site.now, n, out), nonces);
+                    written(|out| cookie.set_cookie(session, backend, origin, now, nonces, out));
             } else {
-                settled.pin =
-                    written(&|n, out| cookie.pin(session, backend, origin, site.now, n, out), nonces);
+                settled.pin = written(|out| cookie.pin(session, backend, origin, now, nonces, out));
             }
         }
         if let Some(header) = header {
-            settled.header =
-                written(&|n, out| header.write(session, backend, origin, site.now, n, out), nonces);
+            settled.header = written(|out| header.write(session, backend, origin, now, nonces, out));
         }
         if settled.set_cookie.is_some() || settled.header.is_some() {
             session.count(self.parts.terms.boot, site.members, site.chosen, site.worker, site.now);
@@ -369,6 +362,12 @@ impl Affinity {
         }
         settled
     }
+}
+
+/// What was written. A pin that cannot be sealed does not go out; the answer does.
+fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), SealError>) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(256);
+    write(&mut out).is_ok().then_some(out)
 }
 
 #[cfg(test)]
