@@ -16,6 +16,7 @@ use divan::{Bencher, black_box};
 
 use homing::affinity::opened::{self, OpenedCache};
 use homing::affinity::seal::Nonces;
+use homing::affinity::table::{Bounds, Record, Seeds, Table, Times};
 use homing::affinity::{Pin, Session};
 use homing::backend::members::{BackendSet, Candidates, Members};
 use homing::backend::{Backend, BackendIx};
@@ -133,6 +134,25 @@ fn open(bencher: Bencher<'_, '_>, pins: usize) {
     });
 }
 
+/// A session of the stick table, looked up by its id.
+#[divan::bench(args = [1_000, 100_000])]
+fn table_get(bencher: Bencher<'_, '_>, sessions: u64) {
+    let (table, mut ids) = stick_table(sessions);
+    bencher.bench_local(move || {
+        let found = table.get(table.digest(&ids()), NOW, table_times());
+        assert!(found.is_some(), "a session that is not held measures nothing");
+        found
+    });
+}
+
+/// The same, written down as used.
+#[divan::bench(args = [1_000, 100_000])]
+fn table_put(bencher: Bencher<'_, '_>, sessions: u64) {
+    let (table, mut ids) = stick_table(sessions);
+    let record = Record { home: table.name("a").unwrap(), origin: None, issued: NOW };
+    bencher.bench_local(move || table.put(table.digest(&ids()), record, NOW, table_times()));
+}
+
 /// One route among a thousand, by its host and path.
 #[divan::bench]
 fn route_find(bencher: Bencher<'_, '_>) {
@@ -184,6 +204,24 @@ fn clients() -> impl FnMut() -> (IpAddr, [u8; 4], u64) {
         let address = Ipv4Addr::new(10, 7, last, last);
         (address.into(), address.octets(), hash64(&address.octets()))
     }
+}
+
+/// A stick table of so many sessions, and their ids in turn: 32 bytes each.
+fn stick_table(sessions: u64) -> (Table, impl FnMut() -> [u8; 32]) {
+    let table = Table::new(Bounds { entries: sessions * 2, bytes: 1 << 30 }, Seeds::new([7; 16]));
+    let record = Record { home: table.name("a").unwrap(), origin: None, issued: NOW };
+    let id = |n: u64| std::array::from_fn(|i| hash64(&n.to_le_bytes()).to_le_bytes()[i % 8]);
+    (0..sessions).for_each(|n| _ = table.put(table.digest(&id(n)), record, NOW, table_times()));
+    let mut last = 0;
+    let ids = move || {
+        last = (last + 1) % sessions;
+        id(last)
+    };
+    (table, ids)
+}
+
+fn table_times() -> Times {
+    Times::new(A_LONG_TIME, None)
 }
 
 /// A pool with a cookie.

@@ -20,6 +20,8 @@ const SOURCES: usize = 60;
 const BACKENDS: usize = 3;
 /// Room for a head, and what comes with it.
 const ROOM: usize = 64 * 1024;
+/// Of a masked frame of more than 125 bytes (RFC 6455 section 5.2).
+const FRAME_HEADER: usize = 8;
 const ASK_UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
 const UPGRADE: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -243,9 +245,12 @@ impl Peer {
         }
     }
 
-    /// Messages of so many bytes, one after the other.
+    /// Messages of so many bytes, a frame each with its header and mask, one after the other.
     async fn send_and_await(&mut self, bytes: usize, rounds: usize) -> anyhow::Result<()> {
-        let message = vec![b'x'; bytes];
+        let payload = u16::try_from(bytes.saturating_sub(FRAME_HEADER))?;
+        let [high, low] = payload.to_be_bytes();
+        let mut message = vec![0x82, 0x80 | 126, high, low];
+        message.resize(bytes, b'x');
         for _ in 0..rounds {
             self.stream.write_all(&message).await?;
             self.discard(bytes).await?;

@@ -433,7 +433,7 @@ fn pool(strategy: &str) -> Arc<Pool> {
 fn availability(byte: u8) -> Availability {
     let admin =
         [AdminState::Ready, AdminState::Drain, AdminState::Maint, AdminState::Ready][usize::from(byte & 3)];
-    let health = [Health::Up, Health::Unknown, Health::Down, Health::Up][usize::from(byte >> 2 & 3)];
+    let health = [Health::Up, Health::Unknown, Health::Down, Health::Weak][usize::from(byte >> 2 & 3)];
     let leaving = if byte >> 5 & 1 == 1 { Leaving::Over } else { Leaving::Keep };
     Availability { admin, health, ejected: byte >> 4 & 1 == 1, leaving }
 }

@@ -108,6 +108,19 @@ fn what_was_set_is_read_back() {
 }
 
 #[test]
+fn a_first_home_is_read_back_while_it_is_a_member() {
+    let (cookie, members) = (cookie(), members(&["a", "b"]));
+    for (origin, expected) in [("a", Some(BackendIx(0))), ("gone", None)] {
+        let mut set = Vec::new();
+        let session = Session::begin(42, at(0));
+        cookie.set_cookie(&session, "b", Some(origin), at(0), &mut Nonces::new(), &mut set).unwrap();
+        let set = String::from_utf8(set).unwrap();
+        let session = read(&cookie, &[set.split(';').next().unwrap()], &members, at(1));
+        assert_eq!((session.pin, session.origin), (Pin::To(BackendIx(1)), expected));
+    }
+}
+
+#[test]
 fn without_our_cookie_the_session_is_free() {
     for lines in [&[][..], &[""], &["a=1; b=2"], &["SRV=x; srvx=1; xsrv=2; srv"], &["a=srv", "b=\"srv=1\"x"]]
     {

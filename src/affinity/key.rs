@@ -113,13 +113,15 @@ impl KeyPlan {
         self.find_at(facts).map(|(_, key)| key)
     }
 
-    /// The place, among the sources, of the one that the key of a request is from.
+    /// The key that a client's address is.
     #[must_use]
-    pub fn place<F: KeyFacts>(&self, facts: &F) -> Option<usize> {
-        self.find_at(facts).map(|(place, _)| place)
+    pub fn of_client(&self, client: IpAddr) -> Vec<u8> {
+        self.client(Some(client))
     }
 
-    fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {
+    /// The same, with the place of the source that it is from.
+    #[must_use]
+    pub fn find_at<'a, F: KeyFacts>(&self, facts: &'a F) -> Option<(usize, Cow<'a, [u8]>)> {
         for (place, source) in self.sources.iter().enumerate() {
             let found = match source {
                 KeySource::ClientIp => return Some((place, Cow::Owned(self.client(facts.client())))),

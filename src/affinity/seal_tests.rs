@@ -149,15 +149,37 @@ fn every_flipped_bit_and_every_cut_is_refused() {
     assert!(opens(&text));
 }
 
+#[test]
+fn a_first_home_is_sealed_with_the_pin_and_its_id_is_bounded_too() {
+    let (keys, aad) = (keys(A), Aad::new("web", "srv"));
+    for (id, origin) in [("b", "a"), ("b", &*"x".repeat(MAX_ID)), (&*"x".repeat(MAX_ID), "käse")] {
+        let moved = Sealed { origin: Some(origin), ..pin(id) };
+        let text = sealed(&keys, &aad, &moved);
+        assert_eq!(keys.open(&aad, &text, &mut Scratch::new()), Some(moved));
+        assert!(text.len() <= MAX_TEXT);
+    }
+    let long = "x".repeat(MAX_ID + 1);
+    let long = Sealed { origin: Some(&long), ..pin("b") };
+    let result = keys.seal(&aad, &long, &mut Nonces::new(), &mut Vec::new());
+    assert!(matches!(result, Err(SealError::LongId(256))));
+}
+
+#[test]
+fn a_pin_from_before_there_were_first_homes_opens() {
+    let text = b"AZ8VaugFkvpLLzHPclX8q0hVNjoKMEXq1BmnMDokpRwVrt8DCpsHuoDFNEIz3otAB-XA_wgoDwqri3Z2hOjbNpRTkgEt-UnjfM3UQw";
+    let opened = Sealed { session: 42, ..pin("10.0.0.7:8080") };
+    assert_eq!(keys(A).open(&Aad::new("web", "srv"), text, &mut Scratch::new()), Some(opened));
+}
+
 proptest! {
     #[test]
     fn sealing_round_trips(
-        backend in "\\PC{0,60}", session in any::<u64>(), issued in any::<u32>(), last_seen in any::<u32>(),
+        backend in "\\PC{0,60}", origin in prop::option::of("\\PC{1,60}"), session in any::<u64>(), issued in any::<u32>(), last_seen in any::<u32>(),
         boot in any::<u32>(), pool in "\\PC{0,20}", name in "[!-:<-~]{1,20}",
     ) {
         let (keys, aad) = (keys(A), Aad::new(&pool, &name));
         let (issued, last_seen) = (UnixSeconds(issued), UnixSeconds(last_seen));
-        let pin = Sealed { backend: &backend, origin: None, session, issued, last_seen, boot };
+        let pin = Sealed { backend: &backend, origin: origin.as_deref(), session, issued, last_seen, boot };
         let mut scratch = Scratch::new();
         prop_assert_eq!(keys.open(&aad, &sealed(&keys, &aad, &pin), &mut scratch), Some(pin));
     }

@@ -2,7 +2,7 @@
 //! everybody to one backend, and nothing else tells why.
 //!
 //! Each worker looks at one request in [`SAMPLE`] and counts keys in a [`Sketch`]: Space-Saving (Metwally, Agrawal and
-//! El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams", 2005) with [`COUNTERS`] counters.
+//! El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams", 2005) with 16 counters.
 //! Whatever makes up more than a 16th of what was seen is in it, with the bounds of its count. The pool's [`Skew`]
 //! gathers the sketches of a minute, and says once per key and hour who it is and what is the likely cause.
 
@@ -18,7 +18,7 @@ use crate::base::time::UnixSeconds;
 
 /// One request in so many is looked at, on average.
 pub const SAMPLE: u32 = 16;
-/// The least share that may be set: well above what [`COUNTERS`] counters find for certain.
+/// The least share that may be set: well above the 16th that is found for certain.
 pub const LEAST_SHARE: f64 = 0.1;
 
 /// Keys that are counted at once.

@@ -250,6 +250,18 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_is_served_when_the_limit_is_lifted() {
+        let load = Load::default();
+        assert!(load.enter(1));
+        let mut waiting = load.wait(1, 9).unwrap();
+        assert!(load.enter(0), "a configuration without a limit came meanwhile");
+        assert!(!poll(&mut waiting));
+        load.leave(0);
+        assert!(poll(&mut waiting));
+        assert_eq!((load.in_flight(), load.waiting()), (2, 0));
+    }
+
+    #[test]
     fn every_place_is_given_back_however_threads_meet() {
         let load = Load::default();
         std::thread::scope(|scope| {

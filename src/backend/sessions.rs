@@ -96,8 +96,7 @@ impl Slots {
     /// lie anywhere in the slot of `last_seen`. Less than the truth by one slot at most.
     #[must_use]
     pub const fn pause(self, last_seen: UnixSeconds, now: UnixSeconds) -> u32 {
-        let end = self.slot_of(last_seen).saturating_add(1).saturating_mul(self.length);
-        now.0.saturating_sub(end - 1)
+        now.0.saturating_sub(self.slot_of(last_seen).saturating_add(1).saturating_mul(self.length))
     }
 
     /// When a session last written at `last_seen` ends if it is left alone: the first second at which it is not live.
@@ -126,7 +125,7 @@ impl LiveSessions {
     pub fn new(workers: usize, idle: Duration) -> Self {
         let slots = Slots::new(idle);
         let cells = slots.idle.div_ceil(slots.length) as usize + 3;
-        let lines = workers.max(1) * (cells + 1).div_ceil(LINE);
+        let lines = (workers.max(1) + 1) * (cells + 1).div_ceil(LINE);
         Self { slots, cells, rows: (0..lines).map(|_| Line::default()).collect() }
     }
 
@@ -164,6 +163,20 @@ impl LiveSessions {
     #[must_use]
     pub const fn slots(&self) -> Slots {
         self.slots
+    }
+
+    /// The row beside those of the workers: the control plane's.
+    #[must_use]
+    pub fn last_row(&self) -> usize {
+        (self.rows.len() / self.lines_per_row()).saturating_sub(1)
+    }
+
+    /// A session that was counted before this process began, and was used last at `last_seen`.
+    pub fn restore(&self, last_seen: UnixSeconds, now: UnixSeconds) {
+        if let Some(row) = self.row(self.last_row()) {
+            let oldest = self.advance(row, now);
+            row.add(oldest, self.slots.slot_of(last_seen), 1);
+        }
     }
 
     /// A new session, or one that another node counted: counted from now.

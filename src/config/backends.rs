@@ -86,6 +86,8 @@ fn of_table(table: Table<'_>, common: &Common<'_>) -> Option<Read> {
         (None, Some(item)) => Name::implied(item.value.as_str().and_then(|t| id(t, &item)), item.span()),
         (None, None) => Name::implied(None, table.span()),
     };
+    let id = name.text.as_deref().unwrap_or_default();
+    table.default("name", Value::text(id));
     let states = [AdminState::Ready, AdminState::Drain, AdminState::Maint].map(|s| (s.as_str(), s));
     let weight = table.integer("weight", 0..=u32::from(u16::MAX), defaults::WEIGHT.into());
     let max_conns = table.integer("max_conns", 0..=u32::MAX, defaults::MAX_CONNS);
@@ -97,8 +99,6 @@ fn of_table(table: Table<'_>, common: &Common<'_>) -> Option<Read> {
     let admin = table.choice("state", &states, AdminState::Ready);
     let record = &table.report.record;
     record.inherit(table.node(), &["max_fails", "fail_timeout", "slow_start"]);
-    let id = name.text.as_deref().unwrap_or_default();
-    table.default("name", Value::text(id));
     table.default("route", Value::text(id));
     let written_weight = u16::try_from(weight).unwrap_or(u16::MAX);
     let operators = common.carried.weight(common.pool, id);

@@ -1,5 +1,7 @@
 //! What is read, what is refused with which words.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::diagnostic::Severity;
@@ -7,6 +9,7 @@ use super::*;
 use crate::affinity::table::Seeds;
 use crate::backend::availability::AdminState;
 use crate::health::Probe;
+use crate::pool::policy::{OnLost, Remedy, ReturnHome};
 use crate::route::HostPattern;
 
 pub(super) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -24,6 +27,7 @@ pub(super) fn environment() -> Environment {
 pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     key_file(folder.path(), KEY, 0o600);
+    secret_file(folder.path(), "admin.token", KEY, 0o600);
     std::fs::create_dir(folder.path().join("pools")).unwrap();
     let pool = "[[pool]]\nname = \"more\"\nbackends = [\"127.0.0.1:9\"]\n[[route]]\npath = \"/more\"\npool = \"more\"\n";
     std::fs::write(folder.path().join("pools/more.toml"), pool).unwrap();
@@ -31,8 +35,12 @@ pub(super) fn folder() -> tempfile::TempDir {
 }
 
 pub(super) fn key_file(folder: &Path, text: &str, mode: u32) {
+    secret_file(folder, "cookie.key", text, mode);
+}
+
+fn secret_file(folder: &Path, name: &str, text: &str, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
-    let path = folder.join("cookie.key");
+    let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -146,7 +154,7 @@ fall = 3
         let Loaded { plan, warnings } = parsed(ISSUE, folder.path()).unwrap_or_else(|e| panic!("{e}"));
         assert!(warnings.is_empty(), "{warnings}");
         assert_eq!(plan.workers, 2);
-        assert_eq!(plan.admin.map(|a| a.to_string()).as_deref(), Some("127.0.0.1:9900"));
+        assert_eq!(plan.admin.map(|a| a.listen.to_string()).as_deref(), Some("127.0.0.1:9900"));
         assert_eq!(plan.access_log.path, Some(folder.path().join("access.log")));
         assert!(plan.listeners[0].trusted_proxies.contains("10.1.2.3".parse().unwrap()));
         let route = &plan.routes.as_slice()[0];
@@ -191,6 +199,32 @@ fall = 3
             ["header:x-user", "client_ip"]
         );
         assert_eq!((key.v4_prefix, key.v6_prefix), (24, 128));
+    }
+
+    #[test]
+    fn what_becomes_of_lost_sessions_is_said_for_all_causes_or_for_each() {
+        let policy = |affinity: &str| {
+            let text = format!("{LISTENER}{POOL}max_load = 1.25\n[pool.affinity]\n{affinity}\n");
+            let text = text.replace("max_load", "strategy = \"maglev\"\nmax_load");
+            ok(&text).plan.pools[0].policy.clone()
+        };
+        let (borrow, five) = (Remedy::Borrow, Remedy::Wait(Duration::from_secs(5)));
+        assert_eq!(policy("").on_lost, OnLost::default());
+        assert_eq!(policy("on_lost = \"borrow\"").on_lost, OnLost::all(borrow));
+        assert_eq!(policy("on_lost = { wait = \"5s\" }"), policy("on_lost = \"wait\""));
+        assert_eq!(policy("on_lost = { strict = 503 }"), policy("on_lost = \"strict\""));
+        let (refuse, to) = (Remedy::Refuse(404), Remedy::Redirect("https://example.com/sorry".into()));
+        let each = "on_lost = { down = { wait = \"5s\" }, removed = { strict = 404 }, full = { redirect = \"https://example.com/sorry\" } }";
+        let expected = OnLost { down: five, removed: refuse, full: to, drained: Remedy::Rebind };
+        assert_eq!(policy(each).on_lost, expected);
+        assert_eq!(policy("").return_home, ReturnHome::Never);
+        assert_eq!(policy("return_home = \"now\"").return_home, ReturnHome::Now);
+        assert_eq!(policy("return_home = \"idle\"").return_home, ReturnHome::Idle(300));
+        assert_eq!(
+            policy("return_home = \"idle\"\nreturn_after = \"1500ms\"").return_home,
+            ReturnHome::Idle(2)
+        );
+        assert_eq!(policy("").max_load, 1250);
     }
 
     #[test]
@@ -395,6 +429,14 @@ conect = "1s"
     }
 
     #[test]
+    fn bounds_on_the_load() {
+        let with = |load: &str| format!("{LISTENER}{POOL}strategy = \"rendezvous\"\nmax_load = {load}\n");
+        for load in ["0.5", "-1", "1001", "nan", "\"1.25\"", "0.999"] {
+            check(&with(load), "must be 0 or a number from 1 to 1000, as in 1.25");
+        }
+    }
+
+    #[test]
     fn routes() {
         let with = |r: &str| format!("{LISTENER}{POOL}[[route]]\n{r}\n");
         let table = [
@@ -546,6 +588,40 @@ conect = "1s"
     }
 
     #[test]
+    fn the_admins_token_and_peers() {
+        let with = |keys: &str| format!("[admin]\n{keys}\n{LISTENER}{POOL}");
+        let folder = tempfile::tempdir().unwrap();
+        let check = |text: &str, part: &str| {
+            let said = said_in(text, folder.path());
+            assert!(said.len() == 1 && said[0].contains(part), "{text}\nexpected {part}\nsaid {said:#?}");
+        };
+        let file = with("token = { file = \"admin.token\" }");
+        check(&file, "2:18: error: file = \"admin.token\": read");
+        let token = |text: &str, mode| secret_file(folder.path(), "admin.token", text, mode);
+        token("\n", 0o600);
+        check(&file, "admin.token is empty: it must hold the token");
+        token("hunter2", 0o600);
+        check(&file, "must hold a token of 16 to 1024 characters");
+        token(KEY, 0o640);
+        check(&file, "2:18: warning: ");
+        check(&file, "(mode 640): whoever reads it can change everything");
+        token(KEY, 0o600);
+        assert!(said_in(&file, folder.path()).is_empty());
+        let everywhere = file.replace("[admin]\n", "[admin]\nlisten = \":9900\"\n");
+        assert!(said_in(&everywhere, folder.path()).is_empty(), "a token is what it takes");
+        check(&with("token = {}"), "token has no file");
+        let error = parsed(&with("token = \"hunter2\""), folder.path()).unwrap_err().to_string();
+        assert!(error.contains("must not stand") && !error.contains("hunter2"), "{error}");
+        check(&with("peers = [\"10.0.0.2:9900\"]"), "must be another node's admin address");
+        check(&with("peers = [\"https://a:1\"]"), "admin listeners speak no TLS");
+        let many: Vec<_> = (0..33).map(|n| format!("\"http://node-{n}:9900\"")).collect();
+        check(&with(&format!("peers = [{}]", many.join(", "))), "is one too many: there may be 32");
+        let plan = parsed(&with(&format!("peers = [{}]", many[..2].join(", "))), folder.path()).unwrap().plan;
+        let urls: Vec<_> = plan.admin.unwrap().peers.iter().map(|p| p.url.to_string()).collect();
+        assert_eq!(urls, ["http://node-0:9900", "http://node-1:9900"]);
+    }
+
+    #[test]
     fn health() {
         let with = |h: &str| format!("{LISTENER}{POOL}[pool.health]\n{h}\n");
         let table = [
@@ -560,6 +636,8 @@ conect = "1s"
             ("path = \"/\"\nhost = \"a/b\"", "must be a host alone"),
             ("path = \"/\"\nheaders = { \"a:\" = \"b\" }", "must be a field name"),
             ("rise = 0", "between 1 and 1000"),
+            ("fall_pinned = 2", "fall_pinned = 2: must be at least fall, which is 3"),
+            ("fall = 5\nfall_pinned = 1001", "between 1 and 1000"),
             ("jitter = 101", "between 0 and 100"),
             ("interval = \"0ms\"", "must be above 0"),
         ];
@@ -641,11 +719,18 @@ mod warned_of {
         let alone = "[[pool]]\nname = \"app\"\nbackends = [\"a:1\"]\n";
         let table = [
             (
+                format!("{base}max_load = 1.25\n"),
+                "warning: max_load = 1.25: round_robin does not place by a hash: it is not bounded",
+            ),
+            (
                 format!("{base}[pool.affinity]\nmode = \"cookie\"\n"),
                 "7:8: warning: affinity by pins without a secret: restarts forget pins",
             ),
             (format!("{LISTENER}{alone}{cookie}"), "one backend: there is nothing to choose"),
-            (format!("[admin]\nlisten = \":9900\"\n{base}"), "2:10: warning: admin listens on [::]:9900"),
+            (
+                format!("[admin]\nlisten = \":9900\"\n{base}"),
+                "2:10: warning: admin listens on [::]:9900 without a token",
+            ),
             (format!("{base}[pool.health]\ninterval = \"6s\"\n"), "7:12: warning: checks every 6s are rarer"),
             (
                 format!("{base}[pool.health]\npath = \"/\"\ndrain = 200\n"),

@@ -231,6 +231,12 @@ impl Report {
         }
     }
 
+    /// Every text: its name, itself, and where it begins.
+    pub(super) fn texts(&self) -> Vec<(Arc<str>, Arc<str>, usize)> {
+        let texts = self.texts.borrow();
+        texts.iter().map(|t| (Arc::clone(&t.name), Arc::clone(&t.text), t.base)).collect()
+    }
+
     /// Everything found, with lines and columns, in the order of the texts.
     pub(super) fn into_diagnostics(self) -> Diagnostics {
         let (texts, mut findings) = (self.texts.take(), self.findings.take());

@@ -5,6 +5,7 @@ use toml::de::DeValue;
 
 use super::item::{Item, whole};
 use super::reader::Table;
+use super::record::Value;
 use super::{address, defaults, headers};
 use crate::health::{Check, HttpProbe, Probe};
 use crate::route::HostPattern;
@@ -46,6 +47,11 @@ pub(super) fn read(table: Table<'_>) -> Check {
             message,
             "a status that only a backend to be drained answers, as in 404",
         );
+    }
+    if path.is_some() {
+        let (first, last) = defaults::EXPECT;
+        table.default("method", Value::text(defaults::METHOD));
+        table.default("expect", Value::text(&format!("{first}-{last}")));
     }
     let fall = table.integer("fall", 1..=1000, defaults::FALL);
     let check = Check {

@@ -143,7 +143,7 @@ impl Lint<'_> {
 
     fn nobody_is_open(&self) {
         let mut members = self.pool.members.iter().map(|(_, b)| b);
-        if self.pool.members.len() > 0 && !members.any(|b| b.weight > 0 && b.admin == AdminState::Ready) {
+        if !self.pool.members.is_empty() && !members.any(|b| b.weight > 0 && b.admin == AdminState::Ready) {
             let message =
                 "every backend has weight 0, or drain or maint as its state: no new session finds one";
             self.warn("W006", message, "weight = 1 and state = \"ready\" on one of them");

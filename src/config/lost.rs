@@ -57,10 +57,10 @@ fn anew(table: &Table<'_>) -> OnLost {
     let record = &table.report.record;
     table.default("on_lost", Value::plain("{}"));
     let slot = |node, key| Slot { node, key, element: None };
-    let causes = record.open_at(slot(table.node(), "on_lost"));
+    let causes = record.open_at(slot(table.node(), "on_lost"), Title::Inline("on_lost"));
     for cause in ["down", "drained", "removed"] {
         record.note(causes, cause, || Value::plain("{}"), Origin::Default);
-        let remedy = record.open_at(slot(causes, cause));
+        let remedy = record.open_at(slot(causes, cause), Title::Inline(cause));
         record.note(remedy, "strict", || Value::plain(&defaults::BEGIN_ANEW), Origin::Default);
     }
     record.note(causes, "full", || Value::text("strict"), Origin::Default);

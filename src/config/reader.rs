@@ -54,14 +54,14 @@ struct Entry<'a> {
 impl<'a> Table<'a> {
     /// The table that `item` is.
     pub(super) fn new(item: &Item<'a>, title: Title, table: &'a DeTable<'a>) -> Self {
-        let (report, node) = (item.report, item.report.record.open_at(item.slot));
+        let (report, node) = (item.report, item.report.record.open_at(item.slot, title));
         let entries = entries(report, item.place.base, node, table);
         Self { report, title, span: item.span(), entries, asked: RefCell::default(), node }
     }
 
     /// The table `{ key = item }`, where `item` alone may stand for it.
     pub(super) fn of_one(item: &Item<'a>, title: Title, key: &'static str) -> Self {
-        let (report, node) = (item.report, item.report.record.open_at(item.slot));
+        let (report, node) = (item.report, item.report.record.open_at(item.slot, title));
         let slot = Slot { node, key, element: None };
         let entries = vec![Entry { key, key_span: item.span(), item: Item { slot, ..*item } }];
         Self { report, title, span: item.span(), entries, asked: RefCell::default(), node }
@@ -70,7 +70,7 @@ impl<'a> Table<'a> {
     /// The root of a configuration of several texts: (where it begins, what it is). What repeats is joined; of what
     /// must stand there once the first counts, and the others are reported.
     pub(super) fn root(report: &'a Report, texts: &[(usize, &'a DeTable<'a>)]) -> Self {
-        let node = report.record.open();
+        let node = report.record.open(Title::Root);
         let mut all: Vec<Entry<'a>> = Vec::new();
         for entry in texts.iter().flat_map(|(base, table)| entries(report, *base, node, table)) {
             let repeats = |e: &Entry<'_>| {
@@ -180,7 +180,7 @@ impl<'a> Table<'a> {
         }
         let (report, span) = (self.report, self.span());
         self.default(key, Value::plain("{}"));
-        let node = report.record.open_at(Slot { node: self.node, key, element: None });
+        let node = report.record.open_at(Slot { node: self.node, key, element: None }, title);
         Self { report, title, span, entries: Vec::new(), asked: RefCell::default(), node }
     }
 

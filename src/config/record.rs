@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 use super::item::whole;
 use super::print::quote;
+use super::reader::Title;
 use crate::base::hash::hash64;
 use crate::base::settings::Settings;
 
@@ -22,6 +23,7 @@ pub(super) struct Record {
 /// A table that was read.
 #[derive(Debug)]
 pub(super) struct Node {
+    title: Title,
     /// In the order in which they were asked for.
     pub(super) entries: Vec<Entry>,
     /// What else decides about it and is not shown.
@@ -71,15 +73,15 @@ pub(super) struct Slot<'a> {
 
 impl Record {
     /// A table that is noted nowhere: the file.
-    pub(super) fn open(&self) -> NodeId {
+    pub(super) fn open(&self, title: Title) -> NodeId {
         let mut nodes = self.nodes.borrow_mut();
-        nodes.push(Node { entries: Vec::new(), hidden: Vec::new() });
+        nodes.push(Node { title, entries: Vec::new(), hidden: Vec::new() });
         NodeId(nodes.len() - 1)
     }
 
     /// A table that stands at `slot`.
-    pub(super) fn open_at(&self, slot: Slot<'_>) -> NodeId {
-        let id = self.open();
+    pub(super) fn open_at(&self, slot: Slot<'_>, title: Title) -> NodeId {
+        let id = self.open(title);
         self.set(slot, Value::Table(id));
         id
     }
@@ -144,6 +146,16 @@ impl Record {
         self.nodes.borrow().get(node.0).map(|n| n.entries.clone()).unwrap_or_default()
     }
 
+    /// The file's node.
+    pub(super) fn root(&self) -> Option<NodeId> {
+        self.nodes.borrow().iter().position(|n| n.title == Title::Root).map(NodeId)
+    }
+
+    /// What the node is called.
+    pub(super) fn title(&self, node: NodeId) -> Title {
+        self.nodes.borrow().get(node.0).map_or(Title::Root, |n| n.title)
+    }
+
     fn flatten(&self, node: NodeId, prefix: &str, except: &[&str], into: &mut Vec<(String, String)>) {
         for entry in self.entries(node).iter().filter(|e| !except.contains(&&*e.key)) {
             let key = format!("{prefix}{}", entry.key);
@@ -196,6 +208,13 @@ impl Record {
 }
 
 impl Value {
+    pub(super) const fn table(&self) -> Option<NodeId> {
+        match self {
+            Self::Table(node) => Some(*node),
+            Self::Text(_) | Self::Plain(_) | Self::List(_) => None,
+        }
+    }
+
     pub(super) fn text(text: &(impl ToString + ?Sized)) -> Self {
         Self::Text(text.to_string())
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::named::{self, Name};
 use super::reader::Table;
+use super::record::Value;
 use super::{address, headers};
 use crate::route::{HostPattern, Route};
 
@@ -20,6 +21,7 @@ pub(super) fn read(table: Table<'_>, listeners: &[Name], pools: &[Name]) -> Rout
     let listener = table.get("listener").map(|item| named::find(&item, "[[listener]]", listeners));
     let host = table.get("host").map(|item| item.parse(address::host_pattern));
     let path = table.get("path").map(|item| item.parse(prefix));
+    table.default("path", Value::text("/"));
     let pool = table.required("pool", "where its requests go, as in pool = \"app\"");
     let pool = pool.and_then(|item| named::find(&item, "[[pool]]", pools));
     let request_headers = headers::rules(&table, "request_headers");

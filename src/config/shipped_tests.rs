@@ -66,6 +66,17 @@ fn with(keys: &[Shown]) -> String {
     SHIPPED.lines().enumerate().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// config.toml with every example in force.
+pub(super) fn with_examples() -> String {
+    with(&examples())
+}
+
+/// (section's header, key) of every default that config.toml shows.
+pub(super) fn defaults_shown() -> Vec<(String, &'static str)> {
+    let shown = shown().into_iter().filter(|key| !key.is_example);
+    shown.map(|key| (key.section.to_owned(), key.name)).collect()
+}
+
 fn dumped(keys: &[Shown], folder: &Path) -> String {
     dump(&parsed(&with(keys), folder).unwrap_or_else(|e| panic!("{e}")).plan)
 }

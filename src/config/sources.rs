@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostics, Report};
-use super::{Environment, Loaded};
+use super::{Environment, Loaded, effective};
 use crate::base::hash::{combine, hash64};
 use crate::base::units::ByteSize;
 use crate::snapshot::carried::Carried;
@@ -89,6 +89,22 @@ impl Sources {
         carried: &Carried<'_>,
     ) -> Result<Loaded, Diagnostics> {
         super::build(self, registry, environment, carried, |_| ()).map(|(loaded, ())| loaded)
+    }
+
+    /// The configuration in effect as a file that says the same, with where each line came from; and what is probably
+    /// not meant.
+    ///
+    /// # Errors
+    /// Everything that is wrong, warnings included.
+    pub fn print(
+        &self,
+        registry: &Registry,
+        environment: &Environment,
+    ) -> Result<(String, Diagnostics), Diagnostics> {
+        let folder = self.origin.parent().unwrap_or(Path::new(""));
+        let print = |report: &Report| effective::print(report, folder);
+        let built = super::build(self, registry, environment, &Carried::default(), print);
+        built.map(|(loaded, text)| (text, loaded.warnings))
     }
 
     /// Equal for equal texts: that of the file and of those that it included when it was built. Key files are left out:

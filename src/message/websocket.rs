@@ -2,18 +2,23 @@
 //!
 //! A tunnel is opaque to homing but for this: to end one politely a Close frame has to stand between two frames, and
 //! between the fragments of a message it may (section 5.4). A [`Follower`] counts payloads and looks at no byte of
-//! them. Fed with what is no WebSocket it counts something else, and nothing comes of that but a border in a wrong
-//! place.
+//! them. What is no WebSocket has no borders: once that is seen, no byte is looked at any more.
 
 /// The opcode of Close (section 11.8), and the bits of a first byte that hold one.
 const CLOSE: u8 = 0x8;
 const OPCODE: u8 = 0x0f;
+/// In the first byte: whether it is the last frame of its message.
+const FIN: u8 = 0x80;
 /// In the second byte: whether a mask follows, and the length or what stands for a longer one.
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
+/// The longest payload whose length stands there itself.
+const SHORT: u8 = 125;
+/// The longest header: two bytes, eight of length, four of mask.
+const LONGEST: usize = 14;
 
 /// Close with status 1001, Going Away (section 7.4.1), as a server sends it.
-pub const GOING_AWAY: [u8; 4] = [0x80 | CLOSE, 2, 0x03, 0xe9];
+pub const GOING_AWAY: [u8; 4] = [FIN | CLOSE, 2, 0x03, 0xe9];
 
 /// The same as a client sends it: masked (section 5.3), by `mask`.
 #[must_use]
@@ -27,21 +32,19 @@ pub const fn going_away_masked(mask: [u8; 4]) -> [u8; 8] {
 pub struct Follower {
     /// Bytes of the payload still to come; its header is over.
     left: u64,
-    /// Bytes seen of a header that is not over, and how many it has, as far as that is known.
+    /// A header of which a part has come, and how many bytes of it.
+    header: [u8; LONGEST],
     seen: u8,
-    header: u8,
-    /// The first byte behind the length.
-    mask_at: u8,
-    /// The length as far as its bytes were seen.
-    length: u64,
     is_close: bool,
     has_closed: bool,
+    /// What came is no frame.
+    is_opaque: bool,
 }
 
 impl Follower {
     /// These bytes passed.
     pub fn follow(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
+        while !bytes.is_empty() && !self.is_opaque {
             let n = self.advance(bytes);
             bytes = bytes.get(n..).unwrap_or_default();
         }
@@ -52,6 +55,9 @@ impl Follower {
     pub fn rest(mut self, bytes: &[u8]) -> usize {
         let mut n = 0;
         while !self.is_at_border() && n < bytes.len() {
+            if self.is_opaque {
+                return bytes.len();
+            }
             n += self.advance(bytes.get(n..).unwrap_or_default());
         }
         n
@@ -60,7 +66,7 @@ impl Follower {
     /// Whether one frame is over and no byte of the next has passed.
     #[must_use]
     pub const fn is_at_border(&self) -> bool {
-        self.left == 0 && self.seen == 0
+        self.left == 0 && self.seen == 0 && !self.is_opaque
     }
 
     /// Whether a whole Close frame has passed: nothing may follow it (section 5.5.1).
@@ -69,50 +75,68 @@ impl Follower {
         self.has_closed
     }
 
-    /// Takes the rest of a payload, or of a header; at least one byte, if there is one.
+    /// Takes a payload's rest, or a header with what has come of its payload; at least one byte, if there is one.
     fn advance(&mut self, bytes: &[u8]) -> usize {
-        if self.left > 0 {
-            let n = self.left.min(bytes.len() as u64);
-            self.left -= n;
-            self.has_closed |= self.is_close && self.left == 0;
-            return n as usize;
-        }
         let mut used = 0;
-        for byte in bytes {
-            used += 1;
-            if self.header_byte(*byte) {
-                break;
+        if self.left == 0 {
+            used = match header(bytes) {
+                Some((length, payload)) if self.seen == 0 => {
+                    self.begin(bytes.first().copied().unwrap_or_default(), payload);
+                    length
+                }
+                _ => self.piece_together(bytes),
+            };
+            if self.seen > 0 {
+                return used;
             }
         }
-        used
+        let n = self.left.min((bytes.len() - used) as u64);
+        self.left -= n;
+        self.has_closed |= self.is_close && self.left == 0;
+        used + n as usize
     }
 
-    /// Whether that was the header's last byte.
-    fn header_byte(&mut self, byte: u8) -> bool {
-        match self.seen {
-            0 => self.is_close = byte & OPCODE == CLOSE,
-            1 => {
-                let (extended, length) = match byte & LENGTH {
-                    126 => (2, 0),
-                    127 => (8, 0),
-                    short => (0, short),
-                };
-                self.length = u64::from(length);
-                self.mask_at = 2 + extended;
-                self.header = self.mask_at + if byte & MASKED == 0 { 0 } else { 4 };
+    /// Takes a header, or of it what there is, byte by byte.
+    fn piece_together(&mut self, bytes: &[u8]) -> usize {
+        for (byte, used) in bytes.iter().zip(1..) {
+            let at = usize::from(self.seen);
+            if let Some(slot) = self.header.get_mut(at) {
+                *slot = *byte;
             }
-            at if at < self.mask_at => self.length = self.length << 8 | u64::from(byte),
-            _ => {}
+            self.seen += 1;
+            if let Some((_, payload)) = header(self.header.get(..=at).unwrap_or(&self.header)) {
+                self.seen = 0;
+                self.begin(self.header[0], payload);
+                return used;
+            }
         }
-        self.seen += 1;
-        if self.seen < 2 || self.seen < self.header {
-            return false;
-        }
-        self.seen = 0;
-        self.left = self.length;
-        self.has_closed |= self.is_close && self.left == 0;
-        true
+        bytes.len()
     }
+
+    fn begin(&mut self, first: u8, payload: u64) {
+        let opcode = first & OPCODE;
+        let is_legal = match opcode {
+            0..=2 => payload <= u64::MAX >> 1,
+            // Control frames are whole and short (section 5.5).
+            8..=10 => first & FIN != 0 && payload <= u64::from(SHORT),
+            _ => false,
+        };
+        self.is_opaque = !is_legal;
+        self.is_close = opcode == CLOSE;
+        self.left = payload;
+    }
+}
+
+/// The length of a header and of its payload, if all of the header is here.
+fn header(bytes: &[u8]) -> Option<(usize, u64)> {
+    let [_, second, rest @ ..] = bytes else { return None };
+    let (extended, payload) = match second & LENGTH {
+        126 => (2, u64::from(u16::from_be_bytes(*rest.first_chunk()?))),
+        127 => (8, u64::from_be_bytes(*rest.first_chunk()?)),
+        short => (0, u64::from(short)),
+    };
+    let length = 2 + extended + if second & MASKED == 0 { 0 } else { 4 };
+    (bytes.len() >= length).then_some((length, payload))
 }
 
 #[cfg(test)]
@@ -141,6 +165,29 @@ mod tests {
         }
         out.resize(out.len() + length, 0xff);
         out
+    }
+
+    /// First bytes of fragments, of whole messages, of compressed ones (RFC 7692), and of a Ping.
+    const FIRST: [u8; 8] = [0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0xc1, 0x89];
+
+    fn legal(first: u8, length: usize, masked: bool) -> Vec<u8> {
+        frame(first, if first & 8 == 0 { length } else { length % 126 }, masked)
+    }
+
+    #[test]
+    fn what_is_no_frame_has_no_border() {
+        let too_long = [&[0x82, 127][..], &[0xff; 8]].concat();
+        let no_frames =
+            [b"xx".to_vec(), frame(0x83, 1, false), frame(0x8b, 0, false), frame(0x89, 126, true), too_long];
+        for bytes in no_frames {
+            let mut follower = Follower::default();
+            follower.follow(&frame(0x81, 5, true));
+            assert!(follower.is_at_border());
+            follower.follow(&bytes);
+            follower.follow(&frame(0x88, 0, false));
+            assert!(!follower.is_at_border() && !follower.has_closed(), "{bytes:x?}");
+            assert_eq!(follower.rest(b"anything"), 8);
+        }
     }
 
     #[test]
@@ -187,10 +234,10 @@ mod tests {
     proptest! {
         #[test]
         fn it_does_not_matter_how_frames_arrive(
-            frames in prop::collection::vec((any::<u8>(), 0_usize..300, any::<bool>()), 1..6),
+            frames in prop::collection::vec((0..FIRST.len(), 0_usize..300, any::<bool>()), 1..6),
             cuts in prop::collection::vec(0_usize..2000, 0..12),
         ) {
-            let frames: Vec<_> = frames.iter().map(|(first, n, masked)| frame(*first, *n, *masked)).collect();
+            let frames: Vec<_> = frames.iter().map(|(first, n, masked)| legal(FIRST[*first], *n, *masked)).collect();
             let (bytes, mut border) = (frames.concat(), vec![0]);
             frames.iter().for_each(|f| border.push(border[border.len() - 1] + f.len()));
             let mut cuts: Vec<_> = cuts.iter().map(|c| c % bytes.len()).collect();

@@ -3,9 +3,9 @@
 //! | pin     | its backend              | by `on_lost` | goes to                                      | the pin is     |
 //! |---------|--------------------------|--------------|----------------------------------------------|----------------|
 //! | none    |                          |              | the strategy's choice among the open members | written        |
-//! | to b    | serving, not tried       |              | b, draining and ejected included             | renewed if due |
 //! | to b    | any, and its first home  |              |                                              |                |
 //! |         | o is open again          |              | o, when `return_home` says so                | written        |
+//! | to b    | serving, not tried       |              | b, draining and ejected included             | renewed if due |
 //! | to b    | draining, and b's        | `rebind`     | the open member of highest rank of           |                |
 //! |         | sessions are to go;      |              | (session key, b's id)                        | written        |
 //! |         | down, maint, unreachable | `borrow`     | the same                                     | kept           |
@@ -277,6 +277,10 @@ impl Question<'_> {
         });
         let whole = requests * u128::from(self.pool.policy.max_load);
         let mut crowded = self.tried.clone();
+        if standing.has_open_primary {
+            // A primary above its bound is better than a backup.
+            members.backups().iter().for_each(|(ix, _)| crowded.insert(ix));
+        }
         for (ix, backend) in open() {
             let most = (whole * u128::from(backend.weight)).div_ceil(weights * 1000);
             if u128::from(backend.load.in_flight()) >= most {

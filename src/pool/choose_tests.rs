@@ -321,31 +321,31 @@ fn ring(n: usize, max_load: u32) -> Pool {
     Pool { members, ..pool }
 }
 
-/// Whether this member of equals has at most ceil(c m / n) requests, if there is a bound c.
-fn is_bounded(pool: &Pool, standing: &Standing, ix: BackendIx) -> bool {
-    let open = || pool.members.iter().filter(|(ix, _)| standing.open.contains(*ix));
-    let all: u64 = open().map(|(_, b)| u64::from(b.load.in_flight())).sum();
-    let most = (all * u64::from(pool.policy.max_load)).div_ceil(1000 * open().count() as u64);
-    pool.policy.max_load == 0 || u64::from(pool.members.get(ix).load.in_flight()) <= most
-}
-
-/// Lets each key leave its place, if it has one, and come again; says how many are elsewhere then.
+/// Lets each key leave its place, if it has one, and come again; says how many are elsewhere then. If there is a bound
+/// c, nobody of n open equals that have m requests is given more than ceil(c m / n).
 fn come_again(pool: &Pool, standing: &Standing, places: &mut [Option<BackendIx>]) -> usize {
     let mut pickers = Pickers::new(pool, 1);
     let tried = BackendSet::new();
     let ask =
         Question { pool, standing, session: None, tried: &tried, follow: None, patience: Patience::NONE };
-    let mut moved = 0;
+    let in_flight = |ix| u64::from(pool.members.get(ix).load.in_flight());
+    let open: Vec<_> =
+        pool.members.iter().map(|(ix, _)| ix).filter(|ix| standing.open.contains(*ix)).collect();
+    let mut all: u64 = open.iter().map(|ix| in_flight(*ix)).sum();
+    let (mut moved, max_load) = (0, u64::from(pool.policy.max_load));
     for (n, place) in places.iter_mut().enumerate() {
         let key = format!("key-{n}");
         let (key, hash) = (Some(key.as_bytes()), hash64(key.as_bytes()));
         let facts = RequestFacts { client: None, key, hash, attempt: 0, now: NOW };
         if let Some(before) = *place {
             pool.members.get(before).load.leave(0);
+            all -= u64::from(standing.open.contains(before));
         }
         let chosen = pickers.choose(&ask, &facts).choice().unwrap().backend;
         assert!(pool.members.get(chosen).load.enter(0));
-        assert!(is_bounded(pool, standing, chosen), "{n}: {chosen:?} has more than its bound");
+        all += 1;
+        let most = (all * max_load).div_ceil(1000 * open.len() as u64);
+        assert!(max_load == 0 || in_flight(chosen) <= most, "{n}: {chosen:?} has more than {most} of {all}");
         moved += usize::from(place.replace(chosen) != Some(chosen));
     }
     moved
@@ -414,6 +414,21 @@ fn a_bound_goes_by_weight_and_gives_way_before_nobody_serves() {
 }
 
 #[test]
+fn a_primary_above_its_bound_is_better_than_a_backup() {
+    let mut pool = pool(&rendezvous::KIND, REBIND);
+    pool.policy.max_load = 1000;
+    let member = |id, backup| Arc::new(Backend { backup, ..Backend::at("x:1").unwrap().named(id) });
+    pool.members = Members::new(vec![member("a", false), member("b", false), member("c", true)]);
+    pool.primary = (rendezvous::KIND.build)(&mut Options::none(), pool.members.primaries());
+    pool.backup = Some((rendezvous::KIND.build)(&mut Options::none(), pool.members.backups()));
+    (0..5).for_each(|_| assert!(pool.members.get(BackendIx(0)).load.enter(0)));
+    let new = |down: &[u16], tried: &[u16]| {
+        text(&pool, decide(&pool, &standing(&pool, down), Session::begin(7, NOW), tried, ALL, 3))
+    };
+    assert_eq!([new(&[], &[]), new(&[], &[1]), new(&[0, 1], &[])], ["go new b", "go new a", "go new c"]);
+}
+
+#[test]
 fn a_bound_and_a_slow_start_go_together() {
     let mut pool = ring(3, 1000);
     let ramp = Ramp { backend: BackendIx(0), since: NOW, seconds: 100_000 };
@@ -426,4 +441,197 @@ fn a_bound_and_a_slow_start_go_together() {
     let mut free = vec![None; 60];
     come_again(&pool, &cold, &mut free);
     assert!(free.iter().filter(|p| **p == Some(BackendIx(0))).count() < 5);
+}
+
+/// Laws that hold for every pool, standing and session.
+mod laws {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const IDS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+
+    fn state() -> impl Strategy<Value = Availability> {
+        let admin = prop::sample::select(vec![AdminState::Ready, AdminState::Drain, AdminState::Maint]);
+        let health = prop::sample::select(vec![
+            Health::Unknown,
+            Health::Up,
+            Health::Drain,
+            Health::Weak,
+            Health::Down,
+        ]);
+        let leaving = prop::sample::select(vec![Leaving::Keep, Leaving::Idle(300), Leaving::Over]);
+        (admin, health, any::<bool>(), leaving).prop_map(|(admin, health, ejected, leaving)| Availability {
+            admin,
+            health,
+            ejected,
+            leaving,
+        })
+    }
+
+    fn remedy() -> impl Strategy<Value = Remedy> {
+        prop::sample::select(vec![REBIND, BORROW, STRICT, WAIT, Remedy::Redirect("/sorry".into())])
+    }
+
+    fn on_lost() -> impl Strategy<Value = OnLost> {
+        (remedy(), remedy(), remedy(), remedy()).prop_map(|(down, drained, removed, full)| OnLost {
+            down,
+            drained,
+            removed,
+            full,
+        })
+    }
+
+    /// A pool of these members, in this order, that rendezvous places over.
+    fn pool_of(ids: &[&str], max_conns: u32, policy: Policy) -> Pool {
+        let backend = |id: &&str| Arc::new(Backend { max_conns, ..Backend::at("x:1").unwrap().named(id) });
+        let members = Members::new(ids.iter().map(backend).collect());
+        let primary = (rendezvous::KIND.build)(&mut Options::none(), members.primaries());
+        Pool { members, primary, policy, ..pool(&rendezvous::KIND, REBIND) }
+    }
+
+    fn all_up(pool: &Pool, down: Option<&str>) -> Standing {
+        let of = |b: &Backend| if Some(b.id.as_str()) == down { Health::Down } else { Health::Up };
+        let states =
+            pool.members.iter().map(|(_, b)| Availability { health: of(b), ..Availability::default() });
+        Standing::new(&pool.members, states.collect(), Panic::Refuse)
+    }
+
+    /// Whether a backend in this state may serve a session of its own that paused for so long, in seconds.
+    fn may_serve(state: Availability, pause: u32) -> bool {
+        let drains = state.admin == AdminState::Drain || state.health == Health::Drain;
+        let gives_up = match state.leaving {
+            Leaving::Keep => false,
+            Leaving::Idle(longest) => pause >= longest,
+            Leaving::Over => true,
+        };
+        state.admin != AdminState::Maint && state.health != Health::Down && !(drains && gives_up)
+    }
+
+    fn id(pool: &Pool, decision: Decision) -> Option<String> {
+        decision.choice().map(|c| pool.members.get(c.backend).id.to_string())
+    }
+
+    proptest! {
+        #[test]
+        fn a_pin_never_moves_while_its_backend_may_serve_it(
+            states in prop::collection::vec(state(), 1..IDS.len()), home in any::<prop::sample::Index>(),
+            on_lost in on_lost(), key in any::<u64>(), ago in 0_u32..900, is_full in any::<bool>(),
+            max_load in prop::sample::select(vec![0, 1000, 1250]),
+        ) {
+            let policy = Policy { on_lost, max_load, ..Policy::default() };
+            let pool = pool_of(&IDS[..states.len()], 1, policy);
+            let home = BackendIx(u16::try_from(home.index(states.len())).unwrap());
+            let backend = pool.members.get(home);
+            let last_seen = UnixSeconds(NOW.0 - ago);
+            let session = Session { pin: Pin::To(home), last_seen, ..Session::begin(key, NOW) };
+            let may = may_serve(states[home.index()], backend.sessions.slots().pause(last_seen, NOW));
+            if is_full {
+                prop_assert!(backend.load.enter(1));
+            }
+            let standing = Standing::new(&pool.members, states, Panic::Refuse);
+            let decision = decide(&pool, &standing, session, &[], ALL, key);
+            let pinned = Choice { backend: home, why: Why::Pinned };
+            match (may, is_full) {
+                (true, false) => prop_assert_eq!(decision, Decision::Go(pinned)),
+                (true, true) => prop_assert_eq!(decision, Decision::Queue(pinned)),
+                (false, _) => prop_assert!(decision.choice().is_none_or(|c| c.backend != home), "{:?}", decision),
+            }
+        }
+
+        #[test]
+        fn a_backend_that_is_added_and_another_order_move_no_pin(
+            order in Just(IDS.to_vec()).prop_shuffle(), n in 1..IDS.len(), home in any::<prop::sample::Index>(),
+            lost in any::<bool>(), key in any::<u64>(),
+        ) {
+            let mut before = IDS.to_vec();
+            before.retain(|id| order[..n].contains(id));
+            let home = before[home.index(n)];
+            let at = |ids: &[&str]| {
+                let pool = pool_of(ids, 0, Policy::default());
+                let pin = Pin::To(pool.members.find(home).unwrap());
+                let session = Session { pin, ..Session::begin(key, NOW) };
+                let down = lost.then_some(home);
+                id(&pool, decide(&pool, &all_up(&pool, down), session, &[], ALL, key))
+            };
+            let then = at(&before);
+            prop_assert_eq!(&at(&order[..n]), &then, "another order");
+            let grown = at(&order);
+            if lost {
+                // One that is lost has to go somewhere, and may go to who is new; nobody else changes its way.
+                prop_assert!(grown == then || grown.is_some_and(|id| order[n..].contains(&&*id)));
+            } else {
+                prop_assert_eq!(then.as_deref(), Some(home));
+                prop_assert_eq!(grown.as_deref(), Some(home));
+            }
+        }
+
+        #[test]
+        fn a_crash_moves_the_pins_of_who_crashed_once_each_and_they_stay(
+            n in 2..IDS.len(), crashed in any::<prop::sample::Index>(),
+            keys in prop::collection::vec(any::<u64>(), 1..60), borrows in any::<bool>(),
+        ) {
+            let on_lost = OnLost::all(if borrows { BORROW } else { REBIND });
+            let pool = pool_of(&IDS[..n], 0, Policy { on_lost, ..Policy::default() });
+            let crashed = IDS[crashed.index(n)];
+            let mut sessions: Vec<Session> = keys.iter().map(|key| Session::begin(*key, NOW)).collect();
+            let mut moves = vec![0; sessions.len()];
+            // Up, down for three requests of each, up again for three.
+            for down in [None, Some(crashed), Some(crashed), Some(crashed), None, None, None] {
+                let standing = all_up(&pool, down);
+                for (session, moves) in sessions.iter_mut().zip(&mut moves) {
+                    let choice = decide(&pool, &standing, *session, &[], ALL, session.key).choice().unwrap();
+                    prop_assert!(Some(pool.members.get(choice.backend).id.as_str()) != down);
+                    *moves += u32::from(choice.why.is_moved());
+                    if !choice.why.is_borrowed() {
+                        session.pin = Pin::To(choice.backend);
+                    }
+                }
+            }
+            for (key, (session, moves)) in keys.iter().zip(sessions.iter().zip(moves)) {
+                let first = decide(&pool, &all_up(&pool, None), Session::begin(*key, NOW), &[], ALL, *key);
+                let was_there = id(&pool, first).as_deref() == Some(crashed);
+                prop_assert_eq!(moves, u32::from(was_there && !borrows));
+                let stays = session.pin == Pin::To(first.choice().unwrap().backend);
+                prop_assert_eq!(stays, borrows || !was_there);
+            }
+        }
+
+        #[test]
+        fn a_pin_that_cannot_be_used_selects_nothing(
+            states in prop::collection::vec(state(), 1..IDS.len()), key in any::<u64>(), on_lost in on_lost(),
+            why in prop::sample::select(vec![Why::Invalid, Why::ExpiredIdle, Why::ExpiredLifetime]),
+        ) {
+            let pool = pool_of(&IDS[..states.len()], 1, Policy { on_lost, ..Policy::default() });
+            let standing = Standing::new(&pool.members, states, Panic::Refuse);
+            let decide = |session| decide(&pool, &standing, session, &[], ALL, key);
+            let (void, none) = (decide(Session::void(why, key, NOW)), decide(Session::begin(key, NOW)));
+            prop_assert_eq!(id(&pool, void), id(&pool, none));
+            prop_assert!(void.choice().is_none_or(|c| c.why == why));
+        }
+
+        #[test]
+        fn who_goes_home_does_so_once_and_only_to_who_is_open(
+            states in prop::collection::vec(state(), 2..IDS.len()), key in any::<u64>(), ago in 0_u32..900,
+            return_home in prop::sample::select(vec![ReturnHome::Never, ReturnHome::Idle(300), ReturnHome::Now]),
+        ) {
+            let pool = pool_of(&IDS[..states.len()], 0, Policy { return_home, ..Policy::default() });
+            let standing = Standing::new(&pool.members, states.clone(), Panic::Serve);
+            let (origin, last_seen) = (BackendIx(0), UnixSeconds(NOW.0 - ago));
+            let away = Session { origin: Some(origin), last_seen, pin: Pin::To(BackendIx(1)), ..Session::begin(key, NOW) };
+            let Some(choice) = decide(&pool, &standing, away, &[], ALL, key).choice() else { return Ok(()) };
+            if choice.why != Why::Returned {
+                return Ok(());
+            }
+            prop_assert!(return_home != ReturnHome::Never && choice.backend == origin && states[0].is_open());
+            let home = Session {
+                pin: Pin::To(origin),
+                origin: pool.policy.origin(&away, origin),
+                last_seen: NOW,
+                ..away
+            };
+            let next = decide(&pool, &standing, home, &[], ALL, key);
+            prop_assert_eq!(next, Decision::Go(Choice { backend: origin, why: Why::Pinned }));
+        }
+    }
 }

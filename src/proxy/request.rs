@@ -3,7 +3,6 @@
 //! Everything is read from the bytes once. What a proxy must not pass on is refused here or left out here; what it
 //! vouches for (`X-Forwarded-*`, `Via`) is written last, so that no field of the client's can remove or change it.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
@@ -185,15 +184,18 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
         let reading = Reading { members: &pool.pool.members, now, cache, fresh: worker.random() };
         affinity.read(&facts, reading)
     });
-    let mut key = None;
-    if pool.pool.kind.needs == Needs::Key {
-        key = pool.pool.key.find(&facts).map(Cow::into_owned);
+    let (mut key, mut source) = (None, 0);
+    if pool.pool.kind.needs == Needs::Key
+        && let Some((place, bytes)) = pool.pool.key.find_at(&facts)
+    {
+        (key, source) = (Some(bytes.into_owned()), place);
     }
     let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
     if let Some(skew) = &pool.skew
         && skew.takes(|| worker.random())
     {
-        skew.take(&pool.pool, &facts, hash, fields.forwarded_for > 0 && !is_trusted);
+        let claims = fields.forwarded_for > 0 && !is_trusted;
+        skew.take(&pool.pool, key.as_ref().map(|_| (source, hash)), client, claims);
     }
     let is_new =
         session.is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown)));

@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 
-use crate::affinity::key::{KeyFacts, KeySource};
+use crate::affinity::key::KeySource;
 use crate::affinity::skew::{Origin, SAMPLE, Seen, Sketch};
 use crate::base::cidr::mask;
 use crate::base::hash::hash64;
@@ -35,24 +35,25 @@ impl Sampler {
         true
     }
 
-    /// Looks at a request whose key has this hash; `claims` says that it names another client, and is not believed.
-    pub fn take<F: KeyFacts>(&self, pool: &Pool, facts: &F, hash: u64, claims: bool) {
-        let client = |address| Origin::Client { address, claims };
+    /// Looks at a request, with its key as the place of its source and the hash, and with its client; `claims` says
+    /// that it names another client, and is not believed.
+    pub fn take(&self, pool: &Pool, key: Option<(usize, u64)>, client: Option<IpAddr>, claims: bool) {
+        let of_client = |address| Origin::Client { address, claims };
         let seen = match pool.kind.needs {
             Needs::Nothing => None,
             Needs::Address => {
                 // As ip_hash tells clients apart.
-                let address = facts.client().map(|ip| mask(ip, 24, 128));
+                let address = client.map(|ip| mask(ip, 24, 128));
                 let hash = match address {
                     None => 0,
                     Some(IpAddr::V4(ip)) => hash64(&ip.octets()),
                     Some(IpAddr::V6(ip)) => hash64(&ip.octets()),
                 };
-                Some(Seen { hash, origin: client(address) })
+                Some(Seen { hash, origin: of_client(address) })
             }
-            Needs::Key => pool.key.place(facts).map(|place| {
+            Needs::Key => key.map(|(place, hash)| {
                 let origin = match pool.key.sources.get(place) {
-                    Some(KeySource::ClientIp) => client(facts.client()),
+                    Some(KeySource::ClientIp) => of_client(client),
                     _ => Origin::Source(u8::try_from(place).unwrap_or(u8::MAX)),
                 };
                 Seen { hash, origin }

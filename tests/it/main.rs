@@ -5,20 +5,28 @@
 
 mod harness;
 
+mod admin_api;
 mod attacks;
 mod caps;
+mod commands;
 mod cookie_affinity;
+mod difference;
 mod explain;
 mod failover;
+mod failover_causes;
 mod faults;
 mod framing;
 mod gep_1619;
 mod going_away;
 mod lost;
 mod modes;
+mod openapi;
+mod page;
 mod placement;
 mod proxy_protocol;
 mod queue;
+mod reload;
+mod rolling_deploy;
 mod routes;
 mod shutdown;
 mod skew;

@@ -37,6 +37,8 @@ pub(super) enum Fault {
     Answering503,
     /// The program is killed and started again.
     Restart,
+    /// The program is told 40 times in 4 s to read its configuration again: lists reordered, added to, removed from.
+    Reloads,
 }
 
 /// What a fault may cost the sessions whose home it strikes.
@@ -74,7 +76,16 @@ const FLAP: Duration = Duration::from_millis(150);
 /// Before each byte of one that drips: slow, and within the time that an answer may take.
 const DRIP: Duration = Duration::from_millis(5);
 
+/// How often the configuration is read again, and what is waited in between.
+const RELOADS: usize = 40;
+const RELOAD: Duration = Duration::from_millis(80);
+
 impl Fault {
+    /// Whether it strikes the program and no backend.
+    pub(super) fn is_ours(self) -> bool {
+        matches!(self, Self::Restart | Self::Reloads)
+    }
+
     pub(super) fn costs(self) -> Cost {
         match self {
             Self::Killed
@@ -91,7 +102,7 @@ impl Fault {
             | Self::Answering500
             | Self::Answering503
             | Self::Restart => Cost::Fails,
-            Self::Dripping => Cost::Nothing,
+            Self::Dripping | Self::Reloads => Cost::Nothing,
         }
     }
 
@@ -145,8 +156,33 @@ impl Fault {
                 homing.kill();
                 homing.start_again();
             }
+            Self::Reloads => {
+                let text = homing.config();
+                for n in 1..=RELOADS {
+                    assert_eq!(homing.reload(&edited(&text, n)), (n as u64, 0));
+                    pause(RELOAD);
+                }
+                homing.reload(&text);
+            }
         }
     }
+}
+
+/// A configuration with its backends in another order, now and then without one of them or with one more, and with a
+/// listener that comes and goes.
+fn edited(text: &str, n: usize) -> String {
+    let list = text.lines().find_map(|l| l.strip_prefix("backends = [")?.strip_suffix(']')).unwrap();
+    let mut backends: Vec<String> =
+        list.split("}, ").map(|b| format!("{}}}", b.trim_end_matches('}'))).collect();
+    let count = backends.len();
+    backends.rotate_left(n % count);
+    match n % 4 {
+        1 => drop(backends.pop()),
+        2 => backends.insert(n % count, backends[0].replace("name = \"", "name = \"also-")),
+        _ => {}
+    }
+    let listener = ["", "[[listener]]\nname = \"more\"\nlisten = \"127.0.0.1:0\"\n"][n % 2];
+    text.replace(list, &backends.join(", ")).replacen("[[listener]]", &format!("{listener}[[listener]]"), 1)
 }
 
 /// The beginning of an answer of this length.

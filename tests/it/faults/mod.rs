@@ -89,6 +89,11 @@ fn answers_of_500_and_503_move_nobody() {
 }
 
 #[test]
+fn forty_reloads_cost_nothing_and_move_nobody() {
+    drive(Fault::Reloads);
+}
+
+#[test]
 fn a_restart_moves_nobody() {
     drive(Fault::Restart);
 }

@@ -39,6 +39,15 @@ pub(super) struct Watch {
     over: AtomicBool,
 }
 
+/// Ends the round when it is dropped: also if it fails, or nobody would ever stop.
+struct Over<'a>(&'a Watch);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Watch {
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
@@ -69,12 +78,12 @@ impl Scene {
         let watch = Watch {
             address: self.homing.address,
             fault,
-            target: if fault == Fault::Restart { "" } else { name },
+            target: if fault.is_ours() { "" } else { name },
             healed: Mutex::default(),
             over: AtomicBool::new(false),
         };
         // No stream outlives a restart of what it runs through.
-        let streamed = self.backends.iter().filter(|b| b.name != name && fault != Fault::Restart);
+        let streamed = self.backends.iter().filter(|b| b.name != watch.target && fault != Fault::Restart);
         let streamed: Vec<String> = streamed
             .flat_map(|b| self.sessions.iter().filter(|s| s.home == b.name).take(1))
             .map(Session::cookie)
@@ -83,6 +92,7 @@ impl Scene {
         let mut tally = Tally::default();
         std::thread::scope(|scope| {
             let watch = &watch;
+            let over = Over(watch);
             let running: Vec<_> = sessions.iter_mut().map(|s| scope.spawn(|| s.run(watch))).collect();
             let visitors = [(); VISITORS].map(|()| scope.spawn(|| session::visit(watch)));
             let streams = streamed.iter().flat_map(|cookie| {
@@ -98,7 +108,7 @@ impl Scene {
             fault.strike(&mut backends[target], homing);
             *watch.healed.lock() = Some(Instant::now());
             pause(AFTER);
-            watch.over.store(true, Ordering::Relaxed);
+            drop(over);
             for thread in running.into_iter().chain(visitors).chain(streams) {
                 tally += thread.join().unwrap();
             }

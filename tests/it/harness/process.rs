@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::process::{Pid, Signal};
 use socket2::Socket;
 use tempfile::TempDir;
 
 use super::backend::bound;
-use super::{Setup, until};
+use super::{Setup, get, until};
 
 /// Descriptors that a process is given where a test does not care.
 const DESCRIPTORS: u32 = 16_384;
@@ -80,6 +81,52 @@ impl Process {
         let (child, address, admin) = start(self.files.path(), self.descriptors, &self.said);
         assert_eq!((address, admin), (self.address, self.admin));
         self.child = child;
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ends(&mut self) {
+        until(|| self.child.try_wait().unwrap().is_some());
+    }
+
+    /// A file of its folder.
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
+        self.files.path().join(name)
+    }
+
+    /// Whether one of the last lines that it said has this in it.
+    pub(crate) fn said(&self, text: &str) -> bool {
+        self.said.lock().iter().any(|line| line.contains(text))
+    }
+
+    /// Its configuration as it is on disk.
+    pub(crate) fn config(&self) -> String {
+        std::fs::read_to_string(self.files.path().join("config.toml")).unwrap()
+    }
+
+    /// Writes its configuration anew and asks for a reload; how many have been answered by then, (done, refused).
+    pub(crate) fn reload(&self, text: &str) -> (u64, u64) {
+        let before = self.reloads();
+        std::fs::write(self.files.path().join("config.toml"), text).unwrap();
+        self.signal(Signal::HUP);
+        until(|| self.reloads() != before);
+        self.reloads()
+    }
+
+    /// A figure of its metrics, by the whole name of the series.
+    pub(crate) fn metric(&self, series: &str) -> Option<f64> {
+        let reply = get(self.admin, "/metrics");
+        let text = String::from_utf8(reply.body).unwrap();
+        text.lines().find_map(|l| l.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn reloads(&self) -> (u64, u64) {
+        let of = |result| format!("homing_config_reloads_total{{result=\"{result}\"}}");
+        let count = |result| self.metric(&of(result)).map_or(0, |n| n as u64);
+        (count("ok"), count("refused"))
     }
 
     /// Memory in use, in KiB.

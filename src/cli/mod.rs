@@ -1,4 +1,15 @@
-//! The subcommands: run, check, explain, strategies, demo, and the one-line form. The only file that prints.
+//! The subcommands. This file holds those that run or read a configuration, and the one-line form; the folder those
+//! that talk to a running homing: `reload` and `status`, `drain` (and ready, maint, weight) with `progress`, `sessions`;
+//! what they share is in `admin`, `client` and `table`. Only this room prints.
+
+mod admin;
+mod client;
+mod drain;
+mod progress;
+mod reload;
+mod sessions;
+mod status;
+mod table;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
@@ -8,6 +19,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
+use self::client::Failed;
+use self::table::Paint;
 use crate::affinity::foreign::Secrets;
 use crate::app::{self, Running};
 use crate::base::time::UnixSeconds;
@@ -20,6 +33,7 @@ use crate::demo;
 use crate::explain::{self, Ask, Explainer};
 use crate::net::listen::ListenAddress;
 use crate::snapshot::carried::Carried;
+use crate::snapshot::difference::Difference;
 use crate::strategy::Registry;
 
 /// A reverse-proxy load balancer: a client that has found a backend keeps finding it.
@@ -61,8 +75,27 @@ enum Command {
     Run(ConfigArgs),
     /// Find every problem of a configuration; exit 0 if it can be used, 1 if not
     Check(ConfigArgs),
+    /// Print the configuration in effect, every key with its value and where that came from; homing reads it as a file
+    Print(ConfigArgs),
+    /// Tell what another configuration would change, and whose sessions and keys would move; exit 0 if nothing changes,
+    /// 1 if something does, 2 if one of them cannot be used
+    Diff(DiffArgs),
     /// Tell which backend a request would get, and why; or, of cookies alone, what they say. Offline
     Explain(ExplainArgs),
+    /// Have a running homing read its configuration again; refused whole if anything is wrong with it
+    Reload(reload::ReloadArgs),
+    /// What a running homing's pools and backends do now
+    Status(status::StatusArgs),
+    /// Empty a backend: no new sessions, and those it has stay as long as you say
+    Drain(drain::DrainArgs),
+    /// Let a backend take sessions again
+    Ready(drain::ReadyArgs),
+    /// Take a backend away at once: nobody is sent there
+    Maint(drain::MaintArgs),
+    /// Give a backend more or less of the new sessions
+    Weight(drain::WeightArgs),
+    /// List, find, move or end the sessions that a pool keeps in its table
+    Sessions(sessions::SessionsArgs),
     /// List the strategies
     Strategies,
     /// Try it: a proxy and three small backends that people log in to
@@ -74,6 +107,19 @@ struct ConfigArgs {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
     config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct DiffArgs {
+    /// The configuration file as it is
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// The configuration file as it would be
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -129,7 +175,7 @@ struct DemoArgs {
 }
 
 /// Parses the command line, does what it says, and returns the exit code: 0 if all went well, 1 if something is wrong
-/// with what was asked, 2 if the command line is.
+/// with what was asked, 2 if the command line is, 3 if the homing that is asked cannot be reached.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -137,7 +183,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             say(&format!("homing: {error:#}\n"));
-            ExitCode::FAILURE
+            let failed = error.downcast_ref::<Failed>();
+            if let Some(help) = failed.and_then(Failed::help) {
+                say(&format!("  help: {help}\n"));
+            }
+            failed.map_or(ExitCode::FAILURE, |failed| failed.code().into())
         }
     }
 }
@@ -146,6 +196,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match (cli.command, cli.one_line) {
         (Some(Command::Run(args)), _) => run(&args.config),
         (Some(Command::Check(args)), _) => check(&args.config),
+        (Some(Command::Print(args)), _) => print_in_effect(&args.config),
+        (Some(Command::Diff(args)), _) => diff(&args),
         (Some(Command::Explain(args)), _) => explain(args),
         (Some(Command::Strategies), _) => {
             for kind in Registry::built_in().iter() {
@@ -153,6 +205,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        (Some(Command::Reload(args)), _) => reload::reload(&args),
+        (Some(Command::Status(args)), _) => status::status(&args),
+        (Some(Command::Drain(args)), _) => drain::drain(&args),
+        (Some(Command::Ready(args)), _) => drain::ready(&args),
+        (Some(Command::Maint(args)), _) => drain::maint(&args),
+        (Some(Command::Weight(args)), _) => drain::weight(&args),
+        (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
         (Some(Command::Demo(args)), _) => run_demo(&args),
         (None, Some(args)) => one_line(args),
         (None, None) => Ok(ExitCode::from(2)),
@@ -193,6 +252,34 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
         plan.pools.len(),
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_in_effect(path: &Path) -> anyhow::Result<ExitCode> {
+    let environment = environment()?;
+    match Sources::read(path).and_then(|s| s.print(&Registry::built_in(), &environment)) {
+        Ok((text, warnings)) => {
+            say(&warnings.render(style()));
+            print(&text)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(diagnostics) => {
+            say(&diagnostics.render(style()));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
+    let (registry, environment) = (Registry::built_in(), environment()?);
+    // The number of workers is a key that is compared, and nothing that pools are to differ by.
+    let carried = Carried { workers: Some(1), ..Carried::default() };
+    let plan = |path: &Path| Sources::read(path).and_then(|s| s.build(&registry, &environment, &carried));
+    let (Some(old), Some(new)) = (read_quietly(plan(&args.old)), read(plan(&args.new))) else {
+        return Ok(ExitCode::from(2));
+    };
+    let difference = Difference::between(&old.plan, &new.plan, &|_, _| 0);
+    print(&if args.json { format!("{}\n", difference.to_json()) } else { difference.to_text() })?;
+    Ok(if difference.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
@@ -343,6 +430,12 @@ fn style() -> Style {
     if !is_plain && std::io::stderr().is_terminal() { Style::Coloured } else { Style::Plain }
 }
 
+/// For what goes to standard output.
+fn paint() -> Paint {
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    if !is_plain && std::io::stdout().is_terminal() { Paint::Coloured } else { Paint::Plain }
+}
+
 fn log_to_standard_error() {
     let is_terminal = std::io::stderr().is_terminal();
     // A second start in one process keeps the first logger.
@@ -364,4 +457,55 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// Standard error is where people look; that it is closed is nothing to stop for.
 fn say(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_are_read() {
+        for (line, is_read) in [
+            ("reload --dry-run --admin 127.0.0.1:9900", true),
+            ("status -c x.toml --json", true),
+            ("status --admin https://node:9900", false),
+            ("drain app/a --deadline 10m --wait --timeout 1h", true),
+            ("drain app/a --mode deadline --deadline 10m", true),
+            ("drain app/a --mode deadline", false),
+            ("drain app/a --deadline 10", false),
+            ("drain app/a --mode later", false),
+            ("drain app/a --timeout 10m", false),
+            ("drain", false),
+            ("ready a", true),
+            ("ready app/a --as-configured --when-up --timeout 1m", true),
+            ("ready app/a --timeout 1m", false),
+            ("ready app/", false),
+            ("status app --names", true),
+            ("status --names", false),
+            ("maint app/unix:/run/a.sock", true),
+            ("weight app/a 5", true),
+            ("weight app/a default", true),
+            ("weight app/a 65536", false),
+            ("weight app/a", false),
+            ("sessions", true),
+            ("sessions app --backend a --limit 5", true),
+            ("sessions app --find -", true),
+            ("sessions app --move s1 --to b", true),
+            ("sessions app --move s1", false),
+            ("sessions app --to b", false),
+            ("sessions app --end s1 --find x", false),
+            ("sessions app --end s1", true),
+        ] {
+            let words = std::iter::once("homing").chain(line.split(' '));
+            let read = Cli::try_parse_from(words).map(drop);
+            assert_eq!(read.is_ok(), is_read, "{line}: {read:?}");
+        }
+    }
 }
