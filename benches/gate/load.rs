@@ -3,6 +3,7 @@
 //! Everything is a task of one thread, and the number of requests is fixed: the program's work is the same in every
 //! run, but for how many events it finds at once.
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
@@ -30,12 +31,27 @@ const UPGRADE: &[u8] =
 pub(crate) struct Work {
     /// Bytes of an answer, or of a message in a tunnel.
     pub(crate) answer: usize,
-    /// Whether each request brings the cookie that the first answer set.
-    pub(crate) is_returning: bool,
+    /// What each request brings along that tells its session.
+    pub(crate) brings: Brings,
+    /// Whether backends make sessions of their own.
+    pub(crate) makes_ids: bool,
     /// Whether each request has a connection of its own.
     pub(crate) is_closing: bool,
     /// Whether connections become tunnels, in which messages come back.
     pub(crate) is_tunnel: bool,
+}
+
+/// What tells a request's session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Brings {
+    /// Nothing.
+    Nothing,
+    /// The cookie that the first answer set: homing's, or the application's.
+    Cookie,
+    /// The header that the first answer had.
+    Header,
+    /// A cookie that names a backend.
+    Route,
 }
 
 /// One end of a connection.
@@ -52,17 +68,18 @@ struct Head {
 
 impl Work {
     /// A request without anything.
-    pub(crate) const GET: Self = Self { answer: 0, is_returning: false, is_closing: false, is_tunnel: false };
+    pub(crate) const GET: Self =
+        Self { answer: 0, brings: Brings::Nothing, makes_ids: false, is_closing: false, is_tunnel: false };
 
-    fn request(self, cookie: Option<&str>) -> Vec<u8> {
-        let cookie = cookie.map(|c| format!("Cookie: {c}\r\n")).unwrap_or_default();
+    /// A request with this field line.
+    fn request(self, field: &str) -> Vec<u8> {
         let connection = match self {
             Self { is_tunnel: true, .. } => ASK_UPGRADE,
             Self { is_closing: true, .. } => "Connection: close\r\n",
             _ => "",
         };
         format!(
-            "GET /s/{} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gate\r\nAccept: */*\r\n{cookie}{connection}\r\n",
+            "GET /s/{} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gate\r\nAccept: */*\r\n{field}{connection}\r\n",
             self.answer
         )
         .into_bytes()
@@ -90,13 +107,14 @@ pub(crate) async fn drive(
         "x".repeat(work.answer)
     );
     let answer: Rc<[u8]> = answer.into_bytes().into();
+    let ids = work.makes_ids.then(Rc::<Cell<usize>>::default);
     for listener in listeners {
-        tokio::task::spawn_local(backend(listener, Rc::clone(&answer)));
+        tokio::task::spawn_local(backend(listener, Rc::clone(&answer), ids.clone()));
     }
     let mut clients = JoinSet::new();
     for number in 0..CONNECTIONS {
         let last = u8::try_from(1 + number % SOURCES)?;
-        clients.spawn_local(client(Ipv4Addr::new(127, 0, 0, last), to, work, rounds));
+        clients.spawn_local(client(Ipv4Addr::new(127, 0, 0, last), number, to, work, rounds));
     }
     while let Some(ended) = clients.join_next().await {
         ended??;
@@ -105,14 +123,20 @@ pub(crate) async fn drive(
 }
 
 /// Its connections end as they like.
-async fn backend(listener: TcpListener, answer: Rc<[u8]>) {
+async fn backend(listener: TcpListener, answer: Rc<[u8]>, ids: Option<Rc<Cell<usize>>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::task::spawn_local(answers(stream, Rc::clone(&answer)));
+        tokio::task::spawn_local(answers(stream, Rc::clone(&answer), ids.clone()));
     }
 }
 
-/// Answers every head; requests have no body.
-async fn answers(stream: TcpStream, answer: Rc<[u8]>) -> anyhow::Result<()> {
+/// The id of an application's session: 32 letters.
+fn id(number: usize) -> String {
+    format!("{:032X}", (number as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+}
+
+/// Answers every head; requests have no body. Where there are `ids`, who has no cookie is given one of the
+/// application's.
+async fn answers(stream: TcpStream, answer: Rc<[u8]>, ids: Option<Rc<Cell<usize>>>) -> anyhow::Result<()> {
     let mut peer = Peer::new(stream)?;
     loop {
         let head = peer.head().await?;
@@ -120,13 +144,30 @@ async fn answers(stream: TcpStream, answer: Rc<[u8]>) -> anyhow::Result<()> {
             peer.stream.write_all(UPGRADE).await?;
             return peer.echo().await;
         }
-        peer.stream.write_all(&answer).await?;
+        match &ids {
+            Some(ids) if !head.text.contains("\r\nCookie: ") => {
+                let field = format!("Set-Cookie: JSESSIONID={}; Path=/; HttpOnly\r\nServer:", id(ids.get()));
+                ids.set(ids.get() + 1);
+                let text = String::from_utf8_lossy(&answer).replacen("Server:", &field, 1);
+                peer.stream.write_all(text.as_bytes()).await?;
+            }
+            _ => peer.stream.write_all(&answer).await?,
+        }
     }
 }
 
-async fn client(from: Ipv4Addr, to: SocketAddr, work: Work, rounds: usize) -> anyhow::Result<()> {
+async fn client(
+    from: Ipv4Addr,
+    number: usize,
+    to: SocketAddr,
+    work: Work,
+    rounds: usize,
+) -> anyhow::Result<()> {
     let mut peer = Peer::connect(from, to).await?;
-    let mut request = work.request(None);
+    let mut request = work.request(&match work.brings {
+        Brings::Route => format!("Cookie: JSESSIONID={}.node{}\r\n", id(number), number % BACKENDS),
+        Brings::Nothing | Brings::Cookie | Brings::Header => String::new(),
+    });
     if work.is_tunnel {
         peer.stream.write_all(&request).await?;
         let head = peer.head().await?;
@@ -141,11 +182,20 @@ async fn client(from: Ipv4Addr, to: SocketAddr, work: Work, rounds: usize) -> an
         let head = peer.head().await?;
         ensure!(head.text.starts_with("HTTP/1.1 200 "), "round {round}: {}", head.text);
         peer.discard(work.answer.saturating_sub(head.beyond)).await?;
-        if work.is_returning && round == 0 {
-            let cookie = head.field("set-cookie").context("no cookie was set")?;
-            request = work.request(cookie.split(';').next());
+        let name = match work.brings {
+            Brings::Cookie => "set-cookie",
+            Brings::Header => "x-homing-session",
+            Brings::Nothing | Brings::Route => continue,
+        };
+        let told = head.field(name);
+        if round > 0 {
+            ensure!(told.is_none(), "told again: {name}");
+            continue;
         }
-        ensure!(round == 0 || !work.is_returning || head.field("set-cookie").is_none(), "set again");
+        let told = told.with_context(|| format!("no {name} in the first answer"))?;
+        let told = told.split(';').next().unwrap_or_default();
+        let name = if work.brings == Brings::Cookie { "Cookie" } else { name };
+        request = work.request(&format!("{name}: {told}\r\n"));
     }
     Ok(())
 }

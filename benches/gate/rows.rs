@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use super::load::Work;
+use super::load::{Brings, Work};
 
 /// What is counted.
 #[derive(Clone, Copy)]
@@ -22,9 +22,23 @@ pub(crate) struct Row {
     pub(crate) work: Work,
     /// Requests on each connection in the shorter run.
     pub(crate) rounds: usize,
-    is_sticky: bool,
+    placing: Placing,
     is_logged: bool,
 }
+
+/// How a request finds its backend.
+#[derive(Clone, Copy)]
+enum Placing {
+    /// By a hash of the client's address.
+    Hash,
+    /// In turn.
+    Turn,
+    /// In turn, and by `[pool.affinity]` with these keys from then on.
+    Affinity(&'static str),
+}
+
+/// By homing's own cookie.
+const COOKIE: Placing = Placing::Affinity("mode = \"cookie\"\nname = \"srv\"");
 
 /// A request that is answered with 200 B, without a cookie.
 const PLAIN: Row = Row {
@@ -33,21 +47,43 @@ const PLAIN: Row = Row {
     unit: Unit::Instructions,
     work: Work { answer: 200, ..Work::GET },
     rounds: 40,
-    is_sticky: false,
+    placing: Placing::Hash,
     is_logged: false,
 };
 
 /// All rows, in the order of the table.
-pub(crate) const ROWS: [Row; 8] = [
+pub(crate) const ROWS: [Row; 12] = [
     PLAIN,
     Row {
         name: "cookie",
         about: "the same, an affinity cookie presented",
-        work: Work { is_returning: true, ..PLAIN.work },
-        is_sticky: true,
+        work: Work { brings: Brings::Cookie, ..PLAIN.work },
+        placing: COOKIE,
         ..PLAIN
     },
-    Row { name: "first", about: "a first visit: a cookie set on each answer", is_sticky: true, ..PLAIN },
+    Row { name: "first", about: "a first visit: a cookie set on each answer", placing: COOKIE, ..PLAIN },
+    Row { name: "robin", about: "as hash, in turn: round_robin", placing: Placing::Turn, ..PLAIN },
+    Row {
+        name: "header",
+        about: "as robin, a pin in a header",
+        work: Work { brings: Brings::Header, ..PLAIN.work },
+        placing: Placing::Affinity("mode = \"header\""),
+        ..PLAIN
+    },
+    Row {
+        name: "learn",
+        about: "as robin, the application's own cookie, learned",
+        work: Work { brings: Brings::Cookie, makes_ids: true, ..PLAIN.work },
+        placing: Placing::Affinity("mode = \"learn\"\ncreate = \"cookie:JSESSIONID\""),
+        ..PLAIN
+    },
+    Row {
+        name: "route",
+        about: "as robin, a cookie that ends in its backend's route",
+        work: Work { brings: Brings::Route, ..PLAIN.work },
+        placing: Placing::Affinity("preset = \"tomcat\""),
+        ..PLAIN
+    },
     Row {
         name: "close",
         about: "a connection per request",
@@ -92,12 +128,12 @@ impl Row {
     pub(crate) fn config(&self, backends: &[SocketAddr]) -> String {
         let mut out = "workers = 1\n[shutdown]\nnotice = \"1ms\"\ndrain = \"5s\"\n[access_log]\n".to_owned();
         let log = if self.is_logged { "path = \"/dev/null\"" } else { "format = \"off\"" };
-        let strategy = if self.is_sticky {
-            "\"round_robin\""
-        } else {
-            "{ kind = \"hash\", key = \"client_ip\", consistent = true }"
+        let strategy = match self.placing {
+            Placing::Hash => "{ kind = \"hash\", key = \"client_ip\", consistent = true }",
+            Placing::Turn | Placing::Affinity(_) => "\"round_robin\"",
         };
-        let backends: Vec<_> = backends.iter().map(|b| format!("\"{b}\"")).collect();
+        let backend = |(n, address)| format!("{{ address = \"{address}\", route = \"node{n}\" }}");
+        let backends: Vec<_> = backends.iter().enumerate().map(backend).collect();
         // Writing to memory does not fail.
         let _ = write!(
             out,
@@ -105,8 +141,9 @@ impl Row {
              backends = [{}]\n",
             backends.join(", ")
         );
-        if self.is_sticky {
-            out.push_str("[pool.affinity]\nmode = \"cookie\"\nname = \"srv\"\n");
+        if let Placing::Affinity(keys) = self.placing {
+            // Sessions are written once in 30 minutes: in a slow run none is written twice.
+            let _ = writeln!(out, "[pool.affinity]\n{keys}\nidle = \"30d\"");
         }
         out
     }

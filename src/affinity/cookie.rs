@@ -147,6 +147,12 @@ impl CookieAffinity {
         self.style
     }
 
+    /// Whether the application may set it too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.preserve || self.style != Style::Insert
+    }
+
     /// Whether a pin may go out on an answer to this method.
     #[must_use]
     pub fn may_set(&self, method: &str) -> bool {

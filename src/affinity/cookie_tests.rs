@@ -478,6 +478,38 @@ proptest! {
     }
 
     #[test]
+    fn before_an_application_s_value_only_a_pin_is_taken_out(
+        before in "[ -:<-~]{0,12}", value in "[!-:<-~]{0,20}", after in "[ -:<-~]{0,12}", cut in 0_usize..120,
+    ) {
+        let settings = CookieSettings { style: Style::Prefix, ..settings(A) };
+        let (cookie, members) = (CookieAffinity::try_new(settings).unwrap(), members(&["a", "b"]));
+        let mut pin = Vec::new();
+        cookie.pin(&Session::begin(42, at(0)), "b", None, at(0), &mut Nonces::new(), &mut pin).unwrap();
+        let pin = String::from_utf8(pin).unwrap();
+        let mut set = Vec::new();
+        let theirs = SetCookie::parse(b"srv=x").unwrap();
+        cookie.set_theirs(&SetCookie { value: value.as_bytes(), ..theirs }, pin.as_bytes(), &mut set);
+        prop_assert_eq!(String::from_utf8(set).unwrap(), format!("srv={pin}~{value}"));
+        let strip = |line: &str| {
+            let mut out = Vec::new();
+            match cookie.strip(line.as_bytes(), &mut out) {
+                Stripped::Unchanged => line.to_owned(),
+                Stripped::Changed | Stripped::Empty => String::from_utf8(out).unwrap(),
+            }
+        };
+        let line = format!("{before}; srv={pin}~{value}; {after}");
+        prop_assert_eq!(strip(&line), format!("{before}; srv={value}; {after}"));
+        prop_assert_eq!(read(&cookie, &[&line], &members, at(9000)).pin, Pin::To(BackendIx(1)), "idle ends none");
+        // A piece of a pin, or none, is the application's own.
+        let cut = cut.min(pin.len() - 1);
+        let line = format!("srv={}~{value}", &pin[..cut]);
+        prop_assert!(!matches!(read(&cookie, &[&line], &members, at(0)).pin, Pin::To(_)));
+        if cut < crate::affinity::seal::MIN_TEXT {
+            prop_assert_eq!(strip(&line), line);
+        }
+    }
+
+    #[test]
     fn whatever_is_set_is_read_back(
         id in "[a-z0-9.:_/-]{1,80}", key in any::<u64>(), age in 0_u32..28_000, since in 0_u32..1800,
         before in "[ -:<-~]{0,20}", after in "[ -:<-~]{0,20}",

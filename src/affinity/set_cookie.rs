@@ -155,4 +155,16 @@ mod tests {
             assert_eq!(days(date.0, date.1, date.2), expected, "{date:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_split_and_dated_without_harm(text in "[ -~]{0,120}", expires in "[ -~]{0,40}") {
+            for text in [text, format!("a=b; Expires={expires}")] {
+                if let Some(cookie) = SetCookie::parse(text.as_bytes()) {
+                    let _ = cookie.deletes(NOW);
+                    proptest::prop_assert!(text.as_bytes().ends_with(cookie.rest));
+                }
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::carriers::{Affinity, Mode};
 use super::cookie::{CookieAffinity, Style, Theirs};
 use super::kept::{Counting, Kept, Site};
 use super::pairs::trim;
-use super::seal::Nonces;
+use super::seal::{Nonces, SealError};
 use super::set_cookie::SetCookie;
 use super::sources::{Create, in_json};
 use super::{By, Pin, Session, Why};
@@ -55,6 +55,17 @@ pub struct Settled {
     pub header: Option<Vec<u8>>,
     /// Whether the answer becomes private because of it.
     pub private: bool,
+}
+
+/// What an answer says of a cookie of our name that the application may set.
+#[derive(Clone, Copy, Default)]
+struct TheirCookie {
+    /// It is set, and a pin goes into it.
+    takes_pin: bool,
+    /// It is set, and stays as it is.
+    is_kept: bool,
+    /// It is deleted.
+    deletes: bool,
 }
 
 /// What an answer makes of the application's id.
@@ -112,35 +123,44 @@ impl Affinity {
             return self.take_back(session, answer, site);
         }
         let mut settled = Settled::default();
-        if site.is_borrowed {
-            return settled;
+        let theirs = self.their_cookie(answer, site);
+        if theirs.deletes && session.by == By::Cookie {
+            self.end(session, site);
+        } else if !site.is_borrowed {
+            self.write_pins(session, theirs, answer, site, nonces, &mut settled);
         }
-        let is_pinned = self.write_pins(session, answer, site, nonces, &mut settled);
         let Some(kept) = &self.parts.kept else { return settled };
-        let counting = if self.is_counted_by_pin(session) || is_pinned && self.theirs().is_none() {
-            Counting::Elsewhere
-        } else {
-            Counting::Here
-        };
+        let is_counted =
+            self.is_counted_by_pin(session) || settled.set_cookie.is_some() || settled.header.is_some();
+        let counting = if is_counted { Counting::Elsewhere } else { Counting::Here };
         let made = self.learn(kept, session, answer, site, counting);
-        if made.is_new || self.ends(session, &made, answer, kept, site, counting) {
+        if made.is_new || theirs.deletes || site.is_borrowed {
             return settled;
         }
-        let is_due = session.is_due || session.counted_on != Some(site.chosen);
-        let is_known = match session.by {
-            By::Learned => session.pin != Pin::Void(Why::Unknown),
-            By::Route => true,
-            By::Cookie => self.theirs().is_some() && !matches!(session.pin, Pin::Void(Why::Invalid)),
-            By::Header | By::Nobody => false,
-        };
         match session.id {
-            Some(id) if is_known && is_due => kept.write(id.digest, session.issued, site, Counting::Here),
+            Some(id) if self.ends(session, &made, answer) => kept.end(id.digest, site, counting),
+            Some(id) if self.is_kept(session) => {
+                if session.is_due || session.counted_on != Some(site.chosen) {
+                    kept.write(id.digest, session.issued, site, Counting::Here);
+                }
+            }
+            Some(id) if session.pin != Pin::To(site.chosen) => kept.follow(id.digest, site),
             None if settled.pin.is_some() => {
                 kept.write(kept.digest_of(session.key), session.issued, site, Counting::Here);
             }
             Some(_) | None => {}
         }
         settled
+    }
+
+    /// Whether the table is where the session is kept, and knows it.
+    fn is_kept(&self, session: &Session) -> bool {
+        match session.by {
+            By::Learned => session.pin != Pin::Void(Why::Unknown),
+            By::Route => true,
+            By::Cookie => self.theirs().is_some(),
+            By::Header | By::Nobody => false,
+        }
     }
 
     /// Whether ids are looked for in the body of an answer to this session's request.
@@ -165,84 +185,69 @@ impl Affinity {
         }
     }
 
-    /// Writes the pins that are due; says whether there was one.
+    /// What the answer says of a cookie of our name, where the application may set it.
+    fn their_cookie(&self, answer: &Answer<'_>, site: &Site<'_>) -> TheirCookie {
+        let mut theirs = TheirCookie::default();
+        let Some(cookie) = self.parts.cookie.as_ref().filter(|c| c.is_shared()) else { return theirs };
+        for set in answer.set_cookies().filter(|c| c.name == cookie.name().as_bytes()) {
+            let fate = cookie.fate_of(&set, site.now);
+            theirs.takes_pin |= fate == Theirs::Pinned;
+            theirs.is_kept |= fate == Theirs::Kept;
+            theirs.deletes |= fate == Theirs::Kept && set.deletes(site.now);
+        }
+        theirs
+    }
+
+    /// Writes the pins that are due.
     fn write_pins(
         &self,
         session: &Session,
+        theirs: TheirCookie,
         answer: &Answer<'_>,
         site: &Site<'_>,
         nonces: &mut Nonces,
         settled: &mut Settled,
-    ) -> bool {
-        if self.parts.cookie.is_none() && self.parts.header.is_none() {
-            return false;
-        }
-        let is_theirs = self.theirs().is_some_and(|c| is_set(c, answer, site));
-        if !session.needs_pin(site.chosen) && !is_theirs {
-            return false;
-        }
-        let mut pinning = self.parts.cacheable.pinning(
-            answer.method,
-            answer.head.status,
-            answer.fields(Name::CacheControl),
-        );
-        if answer.point == Some(Point::Pin) && pinning == Pinning::Skip {
-            pinning = Pinning::Private;
-        }
-        if pinning == Pinning::Skip {
-            return false;
-        }
+    ) {
         let is_found = matches!(session.pin, Pin::To(_) | Pin::Void(Why::Removed));
+        let is_due = session.needs_pin(site.chosen);
+        let writes = |by| !is_found || session.by == by;
+        let cookie = self.parts.cookie.as_ref().filter(|cookie| {
+            let is_wanted = match cookie.style() {
+                Style::Rewrite | Style::Prefix => theirs.takes_pin,
+                Style::Insert if theirs.is_kept => false,
+                Style::Insert => {
+                    is_due && (cookie.may_set(answer.method) || answer.point == Some(Point::Pin))
+                }
+            };
+            is_wanted && writes(By::Cookie)
+        });
+        let header = self.parts.header.as_ref().filter(|_| is_due && writes(By::Header));
+        if cookie.is_none() && header.is_none() {
+            return;
+        }
+        let lines = answer.fields(Name::CacheControl);
+        let pinning = self.parts.cacheable.pinning(answer.method, answer.head.status, lines);
+        if pinning == Pinning::Skip && answer.point != Some(Point::Pin) {
+            return;
+        }
         let id = |ix| site.members.get(ix).id.as_str();
         let (backend, origin) = (id(site.chosen), site.origin.map(id));
-        let mut is_counted = false;
-        if let Some(cookie) = self.parts.cookie.as_ref().filter(|_| !is_found || session.by == By::Cookie) {
-            let mut out = Vec::with_capacity(256);
-            if cookie.style() != Style::Insert {
-                if is_theirs && cookie.pin(session, backend, origin, site.now, nonces, &mut out).is_ok() {
-                    settled.pin = Some(out);
-                }
-            } else if self.may_insert(cookie, session, answer, site)
-                && cookie.set_cookie(session, backend, origin, site.now, nonces, &mut out).is_ok()
-            {
-                settled.set_cookie = Some(out);
-                is_counted = true;
+        let now = site.now;
+        if let Some(cookie) = cookie {
+            if cookie.style() == Style::Insert {
+                settled.set_cookie =
+                    written(|out| cookie.set_cookie(session, backend, origin, now, nonces, out));
+            } else {
+                settled.pin = written(|out| cookie.pin(session, backend, origin, now, nonces, out));
             }
         }
-        let due = session.needs_pin(site.chosen) && (!is_found || session.by == By::Header);
-        if let Some(header) = self.parts.header.as_ref().filter(|_| due) {
-            let mut out = Vec::with_capacity(128);
-            if header.write(session, backend, origin, site.now, nonces, &mut out).is_ok() {
-                settled.header = Some(out);
-                is_counted = true;
-            }
+        if let Some(header) = header {
+            settled.header = written(|out| header.write(session, backend, origin, now, nonces, out));
         }
-        if is_counted {
+        if settled.set_cookie.is_some() || settled.header.is_some() {
             session.count(self.parts.terms.boot, site.members, site.chosen, site.worker, site.now);
         }
-        let is_told = is_counted || settled.pin.is_some();
-        settled.private = is_told && pinning == Pinning::Private;
-        is_told
-    }
-
-    /// Whether homing's own cookie may be set on this answer.
-    fn may_insert(
-        &self,
-        cookie: &CookieAffinity,
-        session: &Session,
-        answer: &Answer<'_>,
-        site: &Site<'_>,
-    ) -> bool {
-        let mut theirs = answer.set_cookies().filter(|c| c.name == cookie.name().as_bytes());
-        match theirs.find(|c| cookie.fate_of(c, site.now) == Theirs::Kept) {
-            Some(theirs) => {
-                if theirs.deletes(site.now) && session.by == By::Cookie {
-                    session.uncount(self.parts.terms.boot, site.members, site.worker, site.now);
-                }
-                false
-            }
-            None => cookie.may_set(answer.method) || answer.point == Some(Point::Pin),
-        }
+        settled.private = *settled != Settled::default() && pinning != Pinning::Plain;
     }
 
     /// Learns the ids that an answer makes.
@@ -304,6 +309,7 @@ impl Affinity {
         }
         if made.is_new
             && is_found
+            && !site.is_borrowed
             && let Some(old) = session.id
         {
             kept.retire(old.digest, site, counting);
@@ -311,29 +317,30 @@ impl Affinity {
         made
     }
 
-    /// Ends the session if its application did: by deleting its cookie, or by accepting a `DELETE` of it. Says whether.
-    fn ends(
-        &self,
-        session: &Session,
-        made: &Made,
-        answer: &Answer<'_>,
-        kept: &Kept,
-        site: &Site<'_>,
-        counting: Counting,
-    ) -> bool {
-        let Some(id) = session.id.filter(|_| self.parts.modes.contains(&Mode::Learn)) else { return false };
-        let is_deleted =
-            id.is_header && answer.method == "DELETE" && (200..300).contains(&answer.head.status);
-        if made.is_ended || is_deleted {
+    /// Whether the application ended the session: by deleting its cookie, or by accepting a `DELETE` of it.
+    fn ends(&self, session: &Session, made: &Made, answer: &Answer<'_>) -> bool {
+        let is_deleted = session.id.is_some_and(|id| id.is_header)
+            && answer.method == "DELETE"
+            && (200..300).contains(&answer.head.status)
+            && self.parts.modes.contains(&Mode::Learn);
+        made.is_ended || is_deleted
+    }
+
+    /// Counts a session no more, and forgets what the table has of it.
+    fn end(&self, session: &Session, site: &Site<'_>) {
+        let is_by_pin = self.is_counted_by_pin(session);
+        if is_by_pin {
+            session.uncount(self.parts.terms.boot, site.members, site.worker, site.now);
+        }
+        if let (Some(kept), Some(id)) = (&self.parts.kept, session.id) {
+            let counting = if is_by_pin { Counting::Elsewhere } else { Counting::Here };
             kept.end(id.digest, site, counting);
         }
-        made.is_ended || is_deleted
     }
 
     /// Takes back what the session was told by. An id that the same answer makes is a session of its own.
     fn take_back(&self, session: &Session, answer: &Answer<'_>, site: &Site<'_>) -> Settled {
         let mut settled = Settled::default();
-        let is_by_pin = self.is_counted_by_pin(session);
         match (session.by, &self.parts.cookie) {
             (By::Cookie, Some(cookie)) if cookie.style() == Style::Insert => {
                 let mut out = Vec::new();
@@ -348,25 +355,21 @@ impl Affinity {
             let pinning = self.parts.cacheable.pinning(answer.method, answer.head.status, lines);
             settled.private = pinning != Pinning::Plain;
         }
-        if is_by_pin {
-            session.uncount(self.parts.terms.boot, site.members, site.worker, site.now);
-        }
-        if let Some(kept) = &self.parts.kept {
-            let counting = if is_by_pin { Counting::Elsewhere } else { Counting::Here };
-            if let Some(id) = session.id {
-                kept.end(id.digest, site, counting);
-            }
-            if answer.point == Some(Point::Ended) {
-                let anew = Session::begin(session.key, site.now);
-                self.learn(kept, &anew, answer, site, Counting::Here);
-            }
+        self.end(session, site);
+        if let Some(kept) = self.parts.kept.as_ref().filter(|_| answer.point == Some(Point::Ended)) {
+            let anew = Session::begin(session.key, site.now);
+            self.learn(kept, &anew, answer, site, Counting::Here);
         }
         settled
     }
 }
 
-/// Whether the answer sets the application's cookie that is to carry a pin.
-fn is_set(cookie: &CookieAffinity, answer: &Answer<'_>, site: &Site<'_>) -> bool {
-    let mut ours = answer.set_cookies().filter(|c| c.name == cookie.name().as_bytes());
-    ours.any(|c| cookie.fate_of(&c, site.now) == Theirs::Pinned)
+/// What was written. A pin that cannot be sealed does not go out; the answer does.
+fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), SealError>) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(256);
+    write(&mut out).is_ok().then_some(out)
 }
+
+#[cfg(test)]
+#[path = "settle_tests.rs"]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// A request as far as lookups see it.
@@ -130,4 +132,31 @@ fn an_id_in_a_body_is_found_behind_what_wraps_it() {
     check("", &["/sid"], None);
     check("ok", &["/sid"], None);
     check(&format!("{{\"a\":{}", "[".repeat(10_000)), &["/a"], None);
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_client_sends_is_bounded(target in "/[ -~]{0,80}", line in "[ -~]{0,80}") {
+        let request = Request { target: target.leak(), cookies: vec![&*line.leak()].leak(), header: "" };
+        for lookup in ["cookie:s", "query:s", "path_param:s"] {
+            for id in all(lookup, &request) {
+                prop_assert!(!id.is_empty() && id.len() <= 81);
+            }
+        }
+    }
+
+    #[test]
+    fn an_escaped_id_is_the_plain_one(id in prop::collection::vec(any::<u8>(), 1..100)) {
+        let escaped: String = id.iter().map(|b| format!("%{b:02X}")).collect();
+        let target = format!("/?s={escaped}").leak();
+        let found = Lookup::parse("query:s").unwrap().find(&Request { target, cookies: &[], header: "" }, |found| {
+            Some(found.to_vec())
+        });
+        prop_assert_eq!(found, Some(id));
+    }
+
+    #[test]
+    fn any_body_is_read_without_harm(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = in_json(&body, ["/sid", "/a/0", "/"].into_iter());
+    }
 }

@@ -75,26 +75,19 @@ pub(super) fn read(table: Table<'_>, pool: &str, scope: &Scope<'_>) -> AffinityR
     };
     table.default("mode", Value::text(modes.first().map_or("none", |m| m.as_str())));
     let has = |mode: Mode| modes.contains(&mode);
-    let name = table.text("name", defaults::COOKIE).to_owned();
     let header = checked(&table, "header", defaults::HEADER, header_name);
-    let styles = [("insert", Style::Insert), ("rewrite", Style::Rewrite), ("prefix", Style::Prefix)];
-    let style = table.choice("style", &styles, Style::default());
-    let preserve = table.bool("preserve", false);
-    let post_only = table.bool("post_only", false);
-    let idle = table.duration("idle", defaults::IDLE);
-    let lifetime = table.get("lifetime").and_then(|i| i.duration());
     let on_lost = lost::on_lost(&table, preset.is_some_and(|p| p.begins_anew));
     let return_home = lost::return_home(&table);
-    let attributes = attributes(&table);
-    let path = attributes.path.clone();
     let cacheable =
         [("private", Cacheable::Private), ("skip", Cacheable::Skip), ("always", Cacheable::Always)];
     let cacheable = table.choice("cacheable", &cacheable, Cacheable::default());
     let keys = keys(&table, has(Mode::Cookie) || has(Mode::Header), &span, scope);
+    let settings = cookie(&table, pool, Arc::clone(&keys), scope);
+    let (idle, path) = (settings.idle, settings.attributes.path.clone());
     let (create, lookup) = ids(&table, preset, &modes);
     let separators = checked(&table, "separators", defaults::SEPARATORS, separators);
     let (bounds, file) = stick(table.section("table", Title::Inline("table")), scope);
-    let is_theirs = has(Mode::Cookie) && style != Style::Insert;
+    let is_theirs = has(Mode::Cookie) && settings.style != Style::Insert;
     let is_kept = has(Mode::Learn) || has(Mode::Route) || is_theirs;
     if is_theirs
         && (has(Mode::Learn) || has(Mode::Route))
@@ -104,22 +97,9 @@ pub(super) fn read(table: Table<'_>, pool: &str, scope: &Scope<'_>) -> AffinityR
             "must be \"insert\" beside the modes learn and route: one id of a session is in the table",
         );
     }
-    let boot = scope.environment.boot;
     let places = Places { table: &table };
     let say = |e: CookieError| scope.report.error(places.of(&e), e.to_string());
-    let terms = Terms::try_new(idle, lifetime, boot).map_err(say).ok();
-    let settings = CookieSettings {
-        pool: pool.to_owned(),
-        name,
-        style,
-        preserve,
-        post_only,
-        idle,
-        lifetime,
-        attributes,
-        keys: Arc::clone(&keys),
-        boot,
-    };
+    let terms = Terms::try_new(idle, settings.lifetime, settings.boot).map_err(say).ok();
     let cookie = match terms {
         Some(_) if has(Mode::Cookie) => CookieAffinity::try_new(settings).map_err(say).ok(),
         Some(_) | None => None,
@@ -150,6 +130,23 @@ pub(super) fn read(table: Table<'_>, pool: &str, scope: &Scope<'_>) -> AffinityR
         });
     }
     read
+}
+
+/// What the cookie is to be, with the times that hold for every mode.
+fn cookie(table: &Table<'_>, pool: &str, keys: Arc<SealKeys>, scope: &Scope<'_>) -> CookieSettings {
+    let styles = [("insert", Style::Insert), ("rewrite", Style::Rewrite), ("prefix", Style::Prefix)];
+    CookieSettings {
+        pool: pool.to_owned(),
+        name: table.text("name", defaults::COOKIE).to_owned(),
+        style: table.choice("style", &styles, Style::default()),
+        preserve: table.bool("preserve", false),
+        post_only: table.bool("post_only", false),
+        idle: table.duration("idle", defaults::IDLE),
+        lifetime: table.get("lifetime").and_then(|i| i.duration()),
+        attributes: attributes(table),
+        keys,
+        boot: scope.environment.boot,
+    }
 }
 
 /// Where answers and requests have the application's ids.

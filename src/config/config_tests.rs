@@ -647,6 +647,67 @@ conect = "1s"
     }
 }
 
+/// A preset, and what it says of mode, create, lookup and a backend that is down.
+type PresetRow = (&'static str, [Option<&'static str>; 4]);
+
+#[test]
+fn a_preset_is_its_keys() {
+    let rows: [PresetRow; 6] = [
+        (
+            "mcp",
+            [
+                Some("\"learn\""),
+                Some("[\"header:mcp-session-id\"]"),
+                Some("[\"header:mcp-session-id\"]"),
+                Some("404"),
+            ],
+        ),
+        ("socket_io", [Some("\"learn\""), Some("[\"json:/sid\"]"), Some("[\"query:sid\"]"), None]),
+        (
+            "signalr",
+            [
+                Some("\"learn\""),
+                Some("[\"json:/connectionToken\", \"json:/connectionId\"]"),
+                Some("[\"query:id\"]"),
+                None,
+            ],
+        ),
+        (
+            "tomcat",
+            [Some("\"route\""), None, Some("[\"cookie:JSESSIONID\", \"path_param:jsessionid\"]"), None],
+        ),
+        ("php", [Some("\"learn\""), Some("[\"cookie:PHPSESSID\"]"), Some("[\"cookie:PHPSESSID\"]"), None]),
+        (
+            "express",
+            [Some("\"learn\""), Some("[\"cookie:connect.sid\"]"), Some("[\"cookie:connect.sid\"]"), None],
+        ),
+    ];
+    for (preset, expected) in rows {
+        let pool = |keys: &str| {
+            let loaded = ok(&format!("{LISTENER}{POOL}[pool.affinity]\n{keys}\n"));
+            assert!(loaded.warnings.iter().next().is_none(), "{preset}");
+            Arc::clone(&loaded.plan.pools[0])
+        };
+        let short = pool(&format!("preset = \"{preset}\""));
+        let get = |key: &str| short.settings.get(&format!("affinity.{key}"));
+        let said = [get("mode"), get("create"), get("lookup"), get("on_lost.down.strict")];
+        assert_eq!(said, expected, "{preset}");
+        assert_eq!(short.affinity.as_ref().unwrap().preset(), Some(preset));
+        // Written out, it is the same.
+        let line =
+            |(key, value): (&str, Option<&str>)| value.map_or_else(String::new, |v| format!("{key} = {v}\n"));
+        let keys: String = ["mode", "create", "lookup"].into_iter().zip(expected).map(line).collect();
+        let gone = "{ strict = 404 }";
+        let lost =
+            format!("on_lost = {{ down = {gone}, drained = {gone}, removed = {gone}, full = \"strict\" }}");
+        let long = pool(&if preset == "mcp" { keys + &lost } else { keys });
+        let parts = |pool: &crate::pool::Pool| {
+            format!("{:?}", pool.affinity).replace(&format!("Some(\"{preset}\")"), "None")
+        };
+        assert_eq!((parts(&short), &short.policy), (parts(&long), &long.policy), "{preset}");
+    }
+}
+
 mod warned_of {
     use super::*;
 

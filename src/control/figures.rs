@@ -91,6 +91,7 @@ impl<'a> Figures<'a> {
                 "preset": pool.affinity.as_ref().and_then(Affinity::preset),
                 "panic": self.snapshot.standings.get(p).is_some_and(|s| s.panics),
                 "sessions": sessions,
+                "long_ids": pool.affinity.as_ref().map_or(0, Affinity::long_ids),
                 "skew": pool.skew.as_ref().and_then(|s| s.now(self.now)).map(|alarm| json!({
                     "share": (alarm.share * 100.0).round() / 100.0,
                     "key": alarm.seen.to_string(),

@@ -89,7 +89,7 @@ fn what_stays_keeps_its_connections_counters_and_health() {
     });
     b.does(Does::Hold); // No further verdict of it comes while the test lasts.
     let mut stream = open(homing.address);
-    let mut ask = |stream: &mut std::net::TcpStream| {
+    let ask = |stream: &mut std::net::TcpStream| {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
         read_reply(stream, &mut Vec::new(), true)
     };

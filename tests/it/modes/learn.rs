@@ -3,7 +3,7 @@
 use homing::config::Environment;
 
 use super::{all_answer, begin_everywhere, finds, send, sticky, until_live};
-use crate::harness::{Does, backend};
+use crate::harness::{Client, Does, backend};
 
 const SERVLET: &str = "mode = \"learn\"\ncreate = [\"cookie:JSESSIONID\"]\nlookup = [\"cookie:JSESSIONID\", \
                        \"query:jsessionid\", \"path_param:jsessionid\", \"header:x-session\"]";
@@ -207,4 +207,21 @@ fn without_an_id_there_is_no_session() {
         assert_eq!((why.as_str(), reply.field("set-cookie")), ("new", None));
     }
     until_live(&homing, &[0, 0]);
+}
+
+#[test]
+fn what_was_learned_outlives_a_change_of_the_pool() {
+    let (a, b) = (backend("a"), backend("b"));
+    let homing = sticky(&[&a, &b], SERVLET).spawn();
+    all_answer(&[&a, &b], "Set-Cookie: JSESSIONID=id\r\n", "");
+    let mut client = Client::new(homing.address);
+    let home = client.get("/").served_by();
+    all_answer(&[&a, &b], "", "");
+    for change in ["max_fails = 7", "strategy = \"random\"", "slow_start = \"3s\""] {
+        homing.reload(&homing.config().replacen("name = \"app\"", &format!("name = \"app\"\n{change}"), 1));
+        for _ in 0..3 {
+            let reply = client.get("/");
+            assert_eq!((reply.served_by(), reply.why().as_str()), (home.clone(), "pinned"), "{change}");
+        }
+    }
 }

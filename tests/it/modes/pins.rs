@@ -157,6 +157,7 @@ fn an_application_s_cookie_whose_value_is_the_pin() {
     all_answer(&[&b], "Set-Cookie: srv=x; Max-Age=0\r\n", "");
     let reply = send(&homing, "GET", "/", &cookie);
     assert_eq!(reply.field("set-cookie").as_deref(), Some("srv=x; Max-Age=0"), "a deletion stays one");
+    until_live(&homing, &[0, 0]);
 }
 
 #[test]
@@ -172,6 +173,7 @@ fn an_application_may_set_our_cookie_where_that_is_preserved() {
     until_live(&homing, &[1]);
     all_answer(&[&a], "Set-Cookie: srv=; Max-Age=0\r\n", "");
     assert_eq!(client.get("/").fields("set-cookie"), ["srv=; Max-Age=0"]);
+    until_live(&homing, &[0]);
 }
 
 #[test]
@@ -197,4 +199,19 @@ fn a_client_that_keeps_no_cookies_is_found_by_its_id_beside_the_cookie() {
     finds(&homing, &home, "/", &format!("X-Id: id-{home}\r\n"));
     finds(&homing, &home, "/", &format!("Cookie: {}\r\n", cookie.split(';').next().unwrap()));
     until_live(&homing, if home == "a" { &[1, 0] } else { &[0, 1] });
+}
+
+#[test]
+fn an_id_beside_a_pin_moves_with_it() {
+    let (mut a, b) = (backend("a"), backend("b"));
+    let homing = sticky(&[&a, &b], "mode = [\"cookie\", \"learn\"]\ncreate = \"header:x-id\"").run();
+    all_answer(&[&a, &b], "X-Id: id-NAME\r\n", "");
+    let first = (0..64).map(|_| send(&homing, "GET", "/", "")).find(|r| r.served_by() == "a").unwrap();
+    all_answer(&[&a, &b], "", "");
+    a.crash();
+    let cookie = first.field("set-cookie").unwrap();
+    let both = format!("X-Id: id-a\r\nCookie: {}\r\n", cookie.split(';').next().unwrap());
+    assert_eq!(send(&homing, "GET", "/", &both).why(), "unreachable");
+    a.revive();
+    finds(&homing, "b", "/", "X-Id: id-a\r\n");
 }
