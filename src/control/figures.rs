@@ -14,7 +14,6 @@ use super::recent::Recent;
 use super::state::left_on;
 use crate::affinity::Why;
 use crate::affinity::carriers::Affinity;
-use crate::affinity::table::Figures as Held;
 use crate::backend::availability::{AdminState, Availability, Health};
 use crate::backend::{Backend, BackendIx};
 use crate::base::time::UnixSeconds;
@@ -264,8 +263,14 @@ impl Live for Figures<'_> {
 
     fn table(&self, pool: usize) -> Option<TableLive> {
         let kept = self.pool(pool)?.affinity.as_ref().and_then(Affinity::kept)?;
-        let Held { entries, bytes, evicted, evicted_live, .. } = kept.table().figures();
-        Some(TableLive { entries, bytes, evicted_live, evicted_expired: evicted - evicted_live })
+        let of = kept.table().figures();
+        let (entries, bytes, evicted_live) = (of.entries, of.bytes, of.evicted_live);
+        Some(TableLive {
+            entries,
+            bytes,
+            evicted_live,
+            evicted_expired: of.evicted.saturating_sub(evicted_live),
+        })
     }
 
     fn backend(&self, pool: usize, backend: usize) -> BackendLive {

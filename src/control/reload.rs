@@ -145,7 +145,7 @@ impl Owner {
         let (text, told, warnings) = (difference.to_text(), difference.to_json(), lines(&loaded.warnings));
         if is_dry {
             return Ok(json!({
-                "reloaded": false, "text": text, "difference": told, "warnings": warnings,
+                "reloaded": false, "hash": format!("{:016x}", sources.hash()), "text": text, "difference": told, "warnings": warnings,
             }));
         }
         let tables = keeper::restore(&loaded.plan, Some(&before), &self.metrics);

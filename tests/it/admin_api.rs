@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Homing, Reply, backend, client_at, exchange, get, homing, open};
+use crate::harness::{Backend, Does, Homing, Reply, backend, client_at, exchange, get, homing, open};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const AT_A: &str = "/api/v1/pools/app/backends/a";
@@ -171,21 +171,52 @@ fn a_drain_goes_on_until_it_is_safe_to_stop() {
 
 #[test]
 fn what_is_in_flight_is_waited_for() {
-    use crate::harness::Does;
-    let (a, b) = (backend("a"), backend("b"));
+    let a = backend("a");
     a.does(Does::Hold);
-    b.does(Does::Hold);
-    let homing = homing(&[&a, &b]).run();
-    // One on each.
-    let mut held: Vec<_> = (0..2).map(|_| open(homing.address)).collect();
-    held.iter_mut().for_each(|s| s.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap());
+    let homing = homing(&[&a]).run();
+    let mut held = open(homing.address);
+    held.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
     homing.until(AT_A, |text| text.contains("\"in_flight\":1"));
     assert_eq!(homing.post(&format!("{AT_A}/state"), r#"{"state": "drain"}"#).status, 200);
     let safe = get(homing.admin, &format!("{AT_A}/safe-to-stop"));
     assert_eq!((safe.status, &safe.json()["why"]), (409, &json!("1 request")));
     a.does(Does::Answer);
     homing.until(&format!("{AT_A}/safe-to-stop"), |text| text.contains("\"safe\":true"));
-    b.does(Does::Answer);
+}
+
+#[test]
+fn a_session_is_found_listed_moved_and_ended() {
+    let (a, b) = (backend("a"), backend("b"));
+    let learn = "\n[pool.affinity]\nmode = \"learn\"\ncreate = [\"cookie:sid\"]\nlookup = [\"cookie:sid\"]\n";
+    let homing = homing(&[&a, &b]).with(learn).run();
+    for (backend, id) in [(&a, "of-a"), (&b, "of-b")] {
+        backend.answers(format!(
+            "HTTP/1.1 200 OK\r\nX-Backend: {}\r\nSet-Cookie: sid={id}\r\nContent-Length: 0\r\n\r\n",
+            backend.name
+        ));
+    }
+    let mut client = client_at(&homing, "a");
+    let sessions = |rest: &str| format!("/api/v1/pools/app/sessions{rest}");
+    let sessions_of_a = || homing.told(AT_A)["sessions"].as_u64().unwrap();
+
+    let found = homing.post(&sessions("/find"), r#"{"id": "of-a"}"#).json();
+    assert_eq!(found["backend"], "a", "{found}");
+    let name = found["name"].as_str().unwrap();
+    assert!(!name.contains("of-a"), "a name tells no id");
+    let listed = homing.told(&sessions("?backend=a"));
+    assert_eq!((&listed["sessions"][0]["name"], &listed["sessions"][1]), (&json!(name), &Value::Null));
+    assert_eq!(sessions_of_a(), 1);
+
+    [&a, &b].iter().for_each(|backend| backend.does(Does::Answer));
+    let moved = homing.post(&sessions("/move"), &format!(r#"{{"name": {name:?}, "to": "b"}}"#));
+    assert_eq!((moved.status, &moved.json()["backend"]), (200, &json!("b")));
+    assert_eq!((client.get("/").served_by().as_str(), sessions_of_a()), ("b", 0));
+
+    assert_eq!(homing.post(&sessions("/end"), r#"{"id": "of-a"}"#).status, 200);
+    assert_eq!(homing.post(&sessions("/find"), r#"{"id": "of-a"}"#).status, 404);
+    let events = homing.told("/api/v1/state")["events"].to_string();
+    assert!(events.contains(&format!("session {name} of pool app: moved from a to b")), "{events}");
+    assert!(!events.contains("of-a"), "ids are secrets: {events}");
 }
 
 #[test]
