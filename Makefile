@@ -7,9 +7,9 @@ fuzz: SECONDS ?= 60
 soak: SECONDS ?= 600
 bench: SECONDS ?= 0.7
 ROUNDS ?= 30
-# The allocator is C and built with make; curl is for people, who try what they have built.
-NEEDS := cc make curl
-PACKAGES := gcc libc6-dev make curl
+# The allocator is C and built with make; curl is for people, who try what they have built; the page is tested in Chromium.
+NEEDS := cc make curl chromium
+PACKAGES := gcc libc6-dev make curl chromium fonts-dejavu-core
 # What homing is measured beside, commands and packages; Debian keeps servers where not everybody's path leads.
 PEERS := nginx haproxy
 
@@ -32,7 +32,7 @@ if [ -n "$$missing" ]; then \
 fi
 endef
 
-.PHONY: help test setup check bench bench-gate soak fuzz conformance
+.PHONY: help test setup check bench bench-gate soak fuzz conformance screenshots
 
 help:
 	@echo "make test                     set up what is missing, then run every test"
@@ -42,6 +42,7 @@ help:
 	@echo "make bench-gate ROWS=.. UPDATE=1  instructions per request against benches/budget.toml, or that file written"
 	@echo "make soak SECONDS=..          drive every fault against a release build, for so long"
 	@echo "make fuzz TARGET=.. SECONDS=..  fuzz one target: $(patsubst fuzz/corpus/%,%,$(wildcard fuzz/corpus/*))"
+	@echo "make screenshots              the page, in light, in dark and on a phone: examples/page*.png"
 	@echo "make conformance FOLDER=..    send recorded odd messages through homing, and explain what differs"
 
 test: setup
@@ -54,7 +55,7 @@ setup:
 			echo "setup: missing:$$missing; installing $(PACKAGES)"; \
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); \
 		else \
-			echo "setup: missing:$$missing; install a C compiler, make and curl" >&2; \
+			echo "setup: missing:$$missing; install a C compiler, make, curl and Chromium" >&2; \
 			echo "       (Debian, Ubuntu: sudo apt-get install $(PACKAGES))" >&2; \
 			exit 1; \
 		fi; \
@@ -84,6 +85,9 @@ soak: setup
 
 fuzz:
 	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=$(SECONDS)
+
+screenshots: setup
+	HOMING_SCREENSHOTS=$(CURDIR)/examples $(CARGO) test --locked --test it the_page_shows_what_is_and_changes_it
 
 conformance:
 	$(CARGO) build --locked --release

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use crate::control::admin::AdminSocket;
 use crate::control::reload::{Origin, Reloader};
-use crate::control::{self, Control, Signals};
+use crate::control::{self, Control, Signals, keeper};
 use crate::net::descriptors;
 use crate::net::listen::{Bound, Claim, ListenAddress};
 use crate::proxy::record::AFFINITY;
@@ -51,10 +51,15 @@ pub fn start(plan: Plan, origin: Option<Origin>, signals: Signals) -> anyhow::Re
     let bound = bind(&plan, workers)?;
     let admin = match &plan.admin {
         None => None,
-        Some(listen) => Some(claim_one(listen, "[admin] listen")?),
+        Some(admin) => Some(claim_one(&admin.listen, "[admin] listen")?),
     };
     let metrics = Arc::new(Metrics::new(Layout { workers, affinity: &AFFINITY, refusals: REFUSALS }));
     let log = start_log(&plan, &metrics)?;
+    let reloader = origin.map(|origin| Reloader::new(origin, workers, descriptors));
+    let plan = match &reloader {
+        Some(reloader) => reloader.with_kept(plan, &metrics)?,
+        None => plan,
+    };
     let phases = Arc::new(Phases::default());
     let (reporter, reports) = reports::channel();
     let listeners = plan.listeners.iter().zip(&bound);
@@ -85,7 +90,7 @@ pub fn start(plan: Plan, origin: Option<Origin>, signals: Signals) -> anyhow::Re
         admin,
         phases: Arc::clone(&phases),
         access_log: log.as_ref().map(AccessLogWriter::reopener),
-        reloader: origin.map(|origin| Reloader::new(origin, workers, descriptors)),
+        reloader,
         signals,
     })
     .context("start the control plane")?;
@@ -112,6 +117,7 @@ impl Running {
                 let _ = std::fs::remove_file(path);
             }
         }
+        keeper::save_all(&self.published.load().plan);
         self.phases.advance(Phase::Cut);
         self.control.stop();
         if let Some(log) = self.log {

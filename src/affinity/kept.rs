@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::table::{Digest, Evicted, Held, NameNo, Outcome, Record, Table};
+use super::table::{Digest, Evicted, Held, NameNo, Outcome, Record, ShardCopy, Table, Times};
 use super::{By, Id, Pin, Session, Terms, Why};
 use crate::backend::BackendIx;
 use crate::backend::members::Members;
@@ -67,6 +67,12 @@ impl Kept {
     #[must_use]
     pub const fn table(&self) -> &Arc<Table> {
         &self.table
+    }
+
+    /// How long its sessions last.
+    #[must_use]
+    pub const fn times(&self) -> Times {
+        self.terms.times
     }
 
     /// What the table finds an id by.
@@ -152,6 +158,50 @@ impl Kept {
     pub fn retire(&self, digest: Digest, site: &Site<'_>, counting: Counting) {
         let held = self.table.retire(digest, site.now, RETIRED);
         self.forget(held, site, counting);
+    }
+
+    /// Counts what the table held before this process began. `members` are those that this side was made for.
+    pub fn count_restored(&self, members: &Members, now: UnixSeconds) {
+        let mut copy = ShardCopy::default();
+        for part in 0..self.table.parts() {
+            self.table.copy_part(part, &mut copy);
+            let live = copy.sessions().map(|(_, held)| held);
+            let live = live.filter(|h| h.ends.is_none() && h.expired(now, self.terms.times).is_none());
+            for (ix, held) in live.filter_map(|held| Some((self.place(held.home)?, held))) {
+                members.get(ix).sessions.restore(held.last_seen, now);
+            }
+        }
+    }
+
+    /// Frees up to `budget` sessions that are over.
+    pub fn sweep(&self, now: UnixSeconds, budget: usize) -> usize {
+        self.table.sweep(now, self.terms.times, budget)
+    }
+
+    /// Ends a session by the operator's wish; whether there was one.
+    pub fn drop_session(&self, digest: Digest, members: &Members, now: UnixSeconds) -> bool {
+        let held = self.table.end(digest);
+        if let Some((ix, held)) =
+            held.and_then(|h| Some((self.place(h.home)?, h)).filter(|_| h.ends.is_none()))
+        {
+            let sessions = &members.get(ix).sessions;
+            sessions.end(sessions.last_row(), held.last_seen, now);
+        }
+        held.is_some()
+    }
+
+    /// Gives a session another home by the operator's wish; whether there was one.
+    pub fn move_session(&self, digest: Digest, to: BackendIx, members: &Members, now: UnixSeconds) -> bool {
+        let Some(name) = self.name(to) else { return false };
+        let Some(held) = self.table.move_to(digest, name) else { return false };
+        if held.ends.is_none() {
+            if let Some(from) = self.place(held.home) {
+                let sessions = &members.get(from).sessions;
+                sessions.end(sessions.last_row(), held.last_seen, now);
+            }
+            members.get(to).sessions.restore(held.last_seen, now);
+        }
+        true
     }
 
     fn forget(&self, held: Option<Held>, site: &Site<'_>, counting: Counting) {

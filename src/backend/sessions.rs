@@ -125,7 +125,7 @@ impl LiveSessions {
     pub fn new(workers: usize, idle: Duration) -> Self {
         let slots = Slots::new(idle);
         let cells = slots.idle.div_ceil(slots.length) as usize + 3;
-        let lines = workers.max(1) * (cells + 1).div_ceil(LINE);
+        let lines = (workers.max(1) + 1) * (cells + 1).div_ceil(LINE);
         Self { slots, cells, rows: (0..lines).map(|_| Line::default()).collect() }
     }
 
@@ -163,6 +163,20 @@ impl LiveSessions {
     #[must_use]
     pub const fn slots(&self) -> Slots {
         self.slots
+    }
+
+    /// The row beside those of the workers: the control plane's.
+    #[must_use]
+    pub fn last_row(&self) -> usize {
+        (self.rows.len() / self.lines_per_row()).saturating_sub(1)
+    }
+
+    /// A session that was counted before this process began, and was used last at `last_seen`.
+    pub fn restore(&self, last_seen: UnixSeconds, now: UnixSeconds) {
+        if let Some(row) = self.row(self.last_row()) {
+            let oldest = self.advance(row, now);
+            row.add(oldest, self.slots.slot_of(last_seen), 1);
+        }
     }
 
     /// A new session, or one that another node counted: counted from now.

@@ -334,7 +334,7 @@ fn secret_keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
             return None;
         }
     };
-    warn_of_readers(&file, &path, read.mode, scope);
+    warn_of_readers(&file, &path, read.mode, "forge pins", scope);
     match SealKeys::parse(&read.text) {
         Ok(keys) => {
             scope.report.record.hide(node, format!("keys {:x}", hash64(&keys.fingerprint())));
@@ -347,11 +347,11 @@ fn secret_keys(item: &Item<'_>, scope: &Scope<'_>) -> Option<Arc<SealKeys>> {
     }
 }
 
-/// Whoever reads the keys can forge pins.
-fn warn_of_readers(file: &Item<'_>, path: &Path, mode: u32, scope: &Scope<'_>) {
+/// Whoever reads a secret file can do what it is for.
+pub(super) fn warn_of_readers(file: &Item<'_>, path: &Path, mode: u32, can: &str, scope: &Scope<'_>) {
     if mode & 0o077 != 0 {
         let message = format!(
-            "{} may be read by others (mode {:o}): whoever reads it can forge pins",
+            "{} may be read by others (mode {:o}): whoever reads it can {can}",
             path.display(),
             mode & 0o777
         );

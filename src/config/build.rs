@@ -21,7 +21,7 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     let scope = &*scope;
     root.skip("include");
     let max_connections = root.get("max_connections").and_then(|item| item.integer(&(1..=u32::MAX)));
-    let admin = root.table("admin", Title::Section("admin")).map(listener::admin);
+    let admin = root.table("admin", Title::Section("admin")).map(|t| listener::admin(t, scope));
     let access_log = listener::access_log(root.section("access_log", Title::Section("access_log")), scope);
     let shutdown = listener::shutdown(root.section("shutdown", Title::Section("shutdown")));
     let listeners: Vec<_> = root.tables("listener").into_iter().map(listener::read).collect();
@@ -36,7 +36,8 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
 
     check_unique(scope.report, "listener", listener_names.iter());
     check_unique(scope.report, "pool", pool_names.iter());
-    check_listeners(&listeners, admin.as_ref(), scope);
+    let at = admin.as_ref().map(|(admin, span)| (admin.listen.clone(), span.clone()));
+    check_listeners(&listeners, at.as_ref(), scope);
     check_pools(&pools, shutdown, scope);
     check_routes(&routes, &listeners, &pools, scope);
     lint::check(&listeners, &routes, &pools, scope);
@@ -48,7 +49,7 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     Plan {
         workers,
         max_connections,
-        admin: admin.map(|(address, _)| address),
+        admin: admin.map(|(admin, _)| admin),
         access_log,
         listeners: listeners
             .into_iter()

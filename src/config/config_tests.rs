@@ -27,6 +27,7 @@ pub(super) fn environment() -> Environment {
 pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     key_file(folder.path(), KEY, 0o600);
+    secret_file(folder.path(), "admin.token", KEY, 0o600);
     std::fs::create_dir(folder.path().join("pools")).unwrap();
     let pool = "[[pool]]\nname = \"more\"\nbackends = [\"127.0.0.1:9\"]\n[[route]]\npath = \"/more\"\npool = \"more\"\n";
     std::fs::write(folder.path().join("pools/more.toml"), pool).unwrap();
@@ -34,8 +35,12 @@ pub(super) fn folder() -> tempfile::TempDir {
 }
 
 pub(super) fn key_file(folder: &Path, text: &str, mode: u32) {
+    secret_file(folder, "cookie.key", text, mode);
+}
+
+fn secret_file(folder: &Path, name: &str, text: &str, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
-    let path = folder.join("cookie.key");
+    let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -149,7 +154,7 @@ fall = 3
         let Loaded { plan, warnings } = parsed(ISSUE, folder.path()).unwrap_or_else(|e| panic!("{e}"));
         assert!(warnings.is_empty(), "{warnings}");
         assert_eq!(plan.workers, 2);
-        assert_eq!(plan.admin.map(|a| a.to_string()).as_deref(), Some("127.0.0.1:9900"));
+        assert_eq!(plan.admin.map(|a| a.listen.to_string()).as_deref(), Some("127.0.0.1:9900"));
         assert_eq!(plan.access_log.path, Some(folder.path().join("access.log")));
         assert!(plan.listeners[0].trusted_proxies.contains("10.1.2.3".parse().unwrap()));
         let route = &plan.routes.as_slice()[0];
@@ -583,6 +588,40 @@ conect = "1s"
     }
 
     #[test]
+    fn the_admins_token_and_peers() {
+        let with = |keys: &str| format!("[admin]\n{keys}\n{LISTENER}{POOL}");
+        let folder = tempfile::tempdir().unwrap();
+        let check = |text: &str, part: &str| {
+            let said = said_in(text, folder.path());
+            assert!(said.len() == 1 && said[0].contains(part), "{text}\nexpected {part}\nsaid {said:#?}");
+        };
+        let file = with("token = { file = \"admin.token\" }");
+        check(&file, "2:18: error: file = \"admin.token\": read");
+        let token = |text: &str, mode| secret_file(folder.path(), "admin.token", text, mode);
+        token("\n", 0o600);
+        check(&file, "admin.token is empty: it must hold the token");
+        token("hunter2", 0o600);
+        check(&file, "must hold a token of 16 to 1024 characters");
+        token(KEY, 0o640);
+        check(&file, "2:18: warning: ");
+        check(&file, "(mode 640): whoever reads it can change everything");
+        token(KEY, 0o600);
+        assert!(said_in(&file, folder.path()).is_empty());
+        let everywhere = file.replace("[admin]\n", "[admin]\nlisten = \":9900\"\n");
+        assert!(said_in(&everywhere, folder.path()).is_empty(), "a token is what it takes");
+        check(&with("token = {}"), "token has no file");
+        let error = parsed(&with("token = \"hunter2\""), folder.path()).unwrap_err().to_string();
+        assert!(error.contains("must not stand") && !error.contains("hunter2"), "{error}");
+        check(&with("peers = [\"10.0.0.2:9900\"]"), "must be another node's admin address");
+        check(&with("peers = [\"https://a:1\"]"), "admin listeners speak no TLS");
+        let many: Vec<_> = (0..33).map(|n| format!("\"http://node-{n}:9900\"")).collect();
+        check(&with(&format!("peers = [{}]", many.join(", "))), "is one too many: there may be 32");
+        let plan = parsed(&with(&format!("peers = [{}]", many[..2].join(", "))), folder.path()).unwrap().plan;
+        let urls: Vec<_> = plan.admin.unwrap().peers.iter().map(|p| p.url.to_string()).collect();
+        assert_eq!(urls, ["http://node-0:9900", "http://node-1:9900"]);
+    }
+
+    #[test]
     fn health() {
         let with = |h: &str| format!("{LISTENER}{POOL}[pool.health]\n{h}\n");
         let table = [
@@ -627,7 +666,10 @@ mod warned_of {
                 "7:8: warning: affinity by pins without a secret: restarts forget pins",
             ),
             (format!("{LISTENER}{alone}{cookie}"), "one backend: there is nothing to choose"),
-            (format!("[admin]\nlisten = \":9900\"\n{base}"), "2:10: warning: admin listens on [::]:9900"),
+            (
+                format!("[admin]\nlisten = \":9900\"\n{base}"),
+                "2:10: warning: admin listens on [::]:9900 without a token",
+            ),
             (format!("{base}[pool.health]\ninterval = \"6s\"\n"), "7:12: warning: checks every 6s are rarer"),
             (
                 format!("{base}[pool.health]\npath = \"/\"\ndrain = 200\n"),

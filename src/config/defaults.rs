@@ -24,6 +24,9 @@ pub(super) const MAX_WORKERS: u32 = 1024;
 /// Where `[admin]` listens: this machine alone may ask.
 pub(super) const ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9900));
 
+/// Most nodes that one asks whether a backend can be stopped.
+pub(super) const MOST_PEERS: usize = 32;
+
 /// Bounds on a request. (431 and 414 beyond; nginx 4 x 8 KiB, HAProxy 16 KiB, Envoy 60 KiB)
 /// 240 bytes a second are httpd's scale for a body's least rate (500 there).
 pub(super) const LIMITS: Limits =

@@ -3,13 +3,17 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::affinity::warn_of_readers;
+use super::item::Item;
 use super::reader::{Table, Title};
 use super::record::Value;
 use super::{Scope, address, defaults, named};
 use crate::base::cidr::{Prefix, PrefixSet};
+use crate::base::hash::hash64;
 use crate::base::settings::Settings;
 use crate::message::field::Underscores;
 use crate::net::listen::ListenAddress;
+use crate::snapshot::admin::{Admin, Peer, Token};
 use crate::snapshot::{AccessLog, ClientTimeouts, HalfClose, Limits, Listener, LogFormat, Shutdown};
 
 /// A listener as read, with what the checks across sections need.
@@ -64,23 +68,75 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
 }
 
 /// Reads `[admin]`.
-pub(super) fn admin(table: Table<'_>) -> (ListenAddress, Range<usize>) {
+pub(super) fn admin(table: Table<'_>, scope: &Scope<'_>) -> (Admin, Range<usize>) {
     let item = table.get("listen");
     let span = item.map_or_else(|| table.span(), |i| i.span());
     let address = item.and_then(|i| i.parse(address::listen));
     let default = ListenAddress::Tcp { address: defaults::ADMIN, both_families: false };
-    let address = address.unwrap_or(default);
-    table.default("listen", Value::text(&address));
-    if let ListenAddress::Tcp { address, .. } = &address
+    let listen = address.unwrap_or(default);
+    table.default("listen", Value::text(&listen));
+    let token = table.get("token").map(|item| token(&item, scope));
+    if let ListenAddress::Tcp { address, .. } = &listen
         && !address.ip().to_canonical().is_loopback()
+        && token.is_none()
     {
         let message = format!(
-            "admin listens on {address}: whoever reaches it reads metrics and the state of every backend"
+            "admin listens on {address} without a token: whoever reaches it reads metrics and the state of every \
+             backend, and nothing can be changed from there"
         );
-        table.report.warning(span.clone(), message, "listen on 127.0.0.1, [::1] or a unix: socket");
+        let help = "listen on 127.0.0.1, [::1] or a unix: socket, or openssl rand -hex 32 > admin.token; chmod 600 \
+                    admin.token; then token = { file = \"admin.token\" }";
+        table.report.warning(span.clone(), message, help);
     }
+    let peers = table.get("peers").and_then(|item| item.list("addresses")).unwrap_or_default();
+    let most = defaults::MOST_PEERS;
+    if let Some(one_too_many) = peers.get(most) {
+        one_too_many.refuse(format_args!("is one too many: there may be {most}"));
+    }
+    let peers = peers.iter().filter_map(|item| item.parse(Peer::parse)).collect();
     table.finish();
-    (address, span)
+    (Admin { listen, token: token.flatten(), peers }, span)
+}
+
+/// `token = { file = "admin.token" }`
+fn token(item: &Item<'_>, scope: &Scope<'_>) -> Option<Token> {
+    if !item.value.is_table() {
+        let help = "write it to a file of its own: token = { file = \"admin.token\" }";
+        scope.report.error_at_secret(item.span(), "token: must not stand in the configuration", help);
+        return None;
+    }
+    let table = item.table(Title::Inline("token"))?;
+    let file = table.required("file", "where the token is, as in { file = \"admin.token\" }");
+    let node = table.node();
+    table.finish();
+    let file = file?;
+    let path = file.parse(|text| scope.path(text))?;
+    let help = || {
+        format!(
+            "openssl rand -hex 32 > {0}; chmod 600 {0} makes one; relative to the folder of this file",
+            path.display()
+        )
+    };
+    let read = match scope.sources.file(&path) {
+        Ok(read) => read,
+        Err(error) => {
+            file.refuse_with_help(format_args!("read {}: {error}", path.display()), help());
+            return None;
+        }
+    };
+    warn_of_readers(&file, &path, read.mode, "change everything through the admin listener", scope);
+    match Token::parse(&read.text) {
+        Ok(token) => {
+            // Tells one from another within this process, and says nothing outside of it.
+            let seeded = format!("{} {}", scope.environment.boot, token.expose());
+            scope.report.record.hide(node, format!("token {:x}", hash64(seeded.as_bytes())));
+            Some(token)
+        }
+        Err(must) => {
+            file.refuse_with_help(format_args!("{} {must}", path.display()), help());
+            None
+        }
+    }
 }
 
 /// Reads `[access_log]`.

@@ -213,11 +213,12 @@ impl fmt::Debug for Variables {
 }
 
 impl Scope<'_> {
-    /// The table of the pool of this name: the one that it has already, if that has the same bounds, or an empty one.
+    /// The table of the pool of this name: the one that it has already; with what is in it, if its bounds change.
     fn table_for(&self, pool: &str, bounds: Bounds) -> Arc<StickTable> {
-        let old = self.carried.pool(pool).and_then(|p| p.affinity.as_ref()?.kept());
-        match old.filter(|kept| kept.table().bounds() == bounds) {
-            Some(kept) => Arc::clone(kept.table()),
+        let restored = self.carried.tables.get(pool);
+        match restored.or_else(|| Some(self.carried.pool(pool)?.affinity.as_ref()?.kept()?.table())) {
+            Some(old) if old.bounds() == bounds => Arc::clone(old),
+            Some(old) => Arc::new(StickTable::of(old, bounds)),
             None => Arc::new(StickTable::new(bounds, self.environment.seeds)),
         }
     }

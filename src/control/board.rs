@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::drain::Drain;
 use crate::backend::BackendId;
@@ -20,7 +22,10 @@ pub(super) type Key = (Arc<str>, BackendId);
 
 /// What is told; within the control plane only.
 #[derive(Debug, Default)]
-pub(super) struct Board(Mutex<Told>);
+pub(super) struct Board {
+    told: Mutex<Told>,
+    happened: Notify,
+}
 
 /// All of it at one moment.
 #[derive(Clone, Debug, Default)]
@@ -105,18 +110,18 @@ pub(super) struct Reloaded {
 impl Board {
     /// All that is told now.
     pub(super) fn told(&self) -> Told {
-        self.0.lock().clone()
+        self.told.lock().clone()
     }
 
     /// Changes what is told; short, for the admin listener waits meanwhile.
     pub(super) fn tell(&self, change: impl FnOnce(&mut Told)) {
-        change(&mut self.0.lock());
+        change(&mut self.told.lock());
     }
 
     /// Changes what is told of one backend.
     pub(super) fn note(&self, pool: &Arc<str>, backend: &BackendId, change: impl FnOnce(&mut Notes)) {
         let key = (Arc::clone(pool), backend.clone());
-        change(self.0.lock().backends.entry(key).or_default());
+        change(self.told.lock().backends.entry(key).or_default());
     }
 
     /// Logs something that happened, and keeps it for the page.
@@ -126,12 +131,24 @@ impl Board {
             Level::Warning => tracing::warn!("{text}"),
             Level::Error => tracing::error!("{text}"),
         }
-        let mut told = self.0.lock();
+        let mut told = self.told.lock();
         let number = told.events.back().map_or(1, |last| last.number + 1);
         if told.events.len() >= EVENTS {
             told.events.pop_front();
         }
         told.events.push_back(Event { number, at: UnixSeconds::now(), level, text });
+        drop(told);
+        self.happened.notify_one();
+    }
+
+    /// Waits for the next event; one that came since the last call counts. For one who waits.
+    pub(super) async fn happened(&self) {
+        self.happened.notified().await;
+    }
+
+    /// The events after this number, the oldest first.
+    pub(super) fn events_after(&self, number: u64) -> Vec<Event> {
+        self.told.lock().events.iter().filter(|event| event.number > number).cloned().collect()
     }
 }
 
@@ -139,6 +156,27 @@ impl Told {
     /// What is told of one backend.
     pub(super) fn of(&self, pool: &Arc<str>, backend: &BackendId) -> Notes {
         self.backends.get(&(Arc::clone(pool), backend.clone())).cloned().unwrap_or_default()
+    }
+}
+
+impl Event {
+    /// As the API tells it.
+    pub(super) fn json(&self) -> Value {
+        json!({ "number": self.number, "at": self.at.0, "level": self.level.as_str(), "text": self.text })
+    }
+}
+
+impl ConfigState {
+    /// As the API tells it.
+    pub(super) fn json(&self) -> Value {
+        let reload = self.last_reload.as_ref();
+        json!({
+            "source": self.source,
+            "hash": self.hash,
+            "loaded": self.loaded.0,
+            "warnings": self.warnings,
+            "last_reload": reload.map(|r| json!({ "at": r.at.0, "ok": r.is_ok, "text": r.text })),
+        })
     }
 }
 

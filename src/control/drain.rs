@@ -5,7 +5,7 @@ use crate::base::time::UnixSeconds;
 
 /// What becomes of the sessions of a backend that drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     /// They stay for as long as they are used, until the deadline if there is one.
     Keep,
     /// One that comes back after a pause of so many seconds moves then.
@@ -16,7 +16,7 @@ pub enum Mode {
 
 /// Who wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub(super) enum Because {
     /// The configuration says `state = "drain"`.
     Configured,
     /// An operator, at run time.
@@ -29,34 +29,34 @@ pub enum Because {
 
 /// One backend's drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drain {
+pub(super) struct Drain {
     /// What becomes of its sessions.
-    pub mode: Mode,
+    pub(super) mode: Mode,
     /// Who wants it.
-    pub because: Because,
+    pub(super) because: Because,
     /// When it began.
-    pub since: UnixSeconds,
+    pub(super) since: UnixSeconds,
     /// When it has to be over.
-    pub deadline: Option<UnixSeconds>,
+    pub(super) deadline: Option<UnixSeconds>,
     /// Sessions that were live when it began.
-    pub began_with: u32,
+    pub(super) began_with: u32,
 }
 
 /// What is left on a backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Left {
+pub(super) struct Left {
     /// Live sessions.
-    pub sessions: u32,
+    pub(super) sessions: u32,
     /// Requests in flight, tunnels not among them.
-    pub requests: u32,
+    pub(super) requests: u32,
     /// WebSockets and other tunnels.
-    pub tunnels: u32,
+    pub(super) tunnels: u32,
 }
 
 impl Drain {
     /// Which sessions have to go now.
     #[must_use]
-    pub fn leaving(&self, now: UnixSeconds) -> Leaving {
+    pub(super) fn leaving(&self, now: UnixSeconds) -> Leaving {
         match self.mode {
             Mode::Now => Leaving::Over,
             _ if self.is_overdue(now) => Leaving::Over,
@@ -67,14 +67,14 @@ impl Drain {
 
     /// Whether its deadline has passed.
     #[must_use]
-    pub fn is_overdue(&self, now: UnixSeconds) -> bool {
+    pub(super) fn is_overdue(&self, now: UnixSeconds) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// When it will be over if sessions go on leaving as they did so far, and at its deadline at the latest; `None`
     /// while nothing can be said.
     #[must_use]
-    pub fn expected_end(&self, live: u32, now: UnixSeconds) -> Option<UnixSeconds> {
+    pub(super) fn expected_end(&self, live: u32, now: UnixSeconds) -> Option<UnixSeconds> {
         let (gone, passed) = (self.began_with.saturating_sub(live), now.saturating_since(self.since));
         let left = match (live, gone) {
             (0, _) => Some(0),
@@ -92,7 +92,7 @@ impl Drain {
 impl Mode {
     /// As commands, logs and the API write it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Keep => "keep",
             Self::Idle(_) => "idle",
@@ -104,7 +104,7 @@ impl Mode {
 impl Because {
     /// As logs and the API write it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Configured => "configured",
             Self::Operator => "operator",
@@ -117,7 +117,7 @@ impl Because {
 impl Left {
     /// Whether nothing is left.
     #[must_use]
-    pub const fn is_nothing(self) -> bool {
+    pub(super) const fn is_nothing(self) -> bool {
         self.sessions == 0 && self.requests == 0 && self.tunnels == 0
     }
 }

@@ -1,14 +1,20 @@
 //! What is true at one moment of every pool and backend: as JSON, and as gauges for the metrics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::board::{Board, Notes, Override, Told};
+use super::board::{Board, Event, Notes, Override, Told};
 use super::drain::{Drain, Left, Mode};
+use super::recent::Recent;
 use super::state::left_on;
+use crate::affinity::Why;
 use crate::affinity::carriers::Affinity;
+use crate::affinity::table::Figures as Held;
 use crate::backend::availability::{AdminState, Availability, Health};
 use crate::backend::{Backend, BackendIx};
 use crate::base::time::UnixSeconds;
@@ -18,6 +24,10 @@ use crate::snapshot::published::Published;
 use crate::snapshot::{Plan, Snapshot};
 use crate::telemetry::live::{BackendLive, BackendState, DrainLive, Live, TableLive};
 use crate::telemetry::metrics::{Metrics, Names, PoolNames};
+use crate::telemetry::process::Process;
+
+/// What may become of a request's session, of which each is told though it never happened.
+const RESULTS: [&str; 6] = ["hit", "new", "moved", "borrowed", "broken", "none"];
 
 /// One snapshot's live figures.
 pub(super) struct Figures<'a> {
@@ -26,6 +36,14 @@ pub(super) struct Figures<'a> {
     told: Told,
     snapshot: Arc<Snapshot>,
     now: UnixSeconds,
+}
+
+/// What the backends of one pool share.
+#[derive(Clone, Copy)]
+struct Whole {
+    sessions: u64,
+    /// Of those that take new sessions.
+    weights: u32,
 }
 
 /// Whether a backend can be stopped without anybody losing anything.
@@ -64,16 +82,8 @@ impl<'a> Figures<'a> {
         let pools = pools.map(|(p, pool)| {
             let live = |b: &Backend| u64::from(b.sessions.live(self.now));
             let sessions = pool.members.iter().map(|(_, b)| live(b)).sum::<u64>();
-            let open = |ix: BackendIx| self.snapshot.standings.get(p).is_some_and(|s| s.open.contains(ix));
-            let weights = pool.members.iter().filter(|(ix, _)| open(*ix)).map(|(_, b)| u32::from(b.weight));
-            let weights: u32 = weights.sum();
-            let backends = pool.members.iter().map(|(ix, b)| {
-                let fair = if open(ix) { f64::from(b.weight) / f64::from(weights.max(1)) } else { 0.0 };
-                let share = live(b) as f64 / sessions.max(1) as f64;
-                let mut json = self.backend_json(p, ix, b);
-                (json["share"], json["fair_share"]) = (json!(share), json!(fair));
-                json
-            });
+            let whole = self.whole(p, pool);
+            let backends = pool.members.iter().map(|(ix, b)| self.backend_json(p, ix, b, whole));
             json!({
                 "name": *pool.name,
                 "strategy": pool.kind.name,
@@ -93,6 +103,57 @@ impl<'a> Figures<'a> {
         json!({ "phase": phase.as_str(), "pools": pools.collect::<Vec<_>>() })
     }
 
+    /// All of it: the pools with how much they did, the configuration, what happened, the process.
+    pub(super) fn state(&self, phase: Phase, recent: &Recent, uptime: Duration) -> Value {
+        let mut state = self.pools(phase);
+        if let Some(pools) = state.get_mut("pools").and_then(Value::as_array_mut) {
+            for (at, (json, pool)) in pools.iter_mut().zip(&self.snapshot.plan.pools).enumerate() {
+                self.add_totals(json, at, pool, recent);
+            }
+        }
+        let listeners = self.snapshot.plan.listeners.iter().map(|l| self.metrics.listener_totals(&l.name));
+        let connections: u64 = listeners.map(|l| l.opened.saturating_sub(l.closed)).sum();
+        let process = Process::read();
+        state["version"] = json!(env!("CARGO_PKG_VERSION"));
+        state["now"] = json!(self.now.0);
+        state["uptime_s"] = json!(uptime.as_secs());
+        state["config"] = self.told.config.json();
+        state["events"] = self.told.events.iter().map(Event::json).collect();
+        state["process"] = json!({
+            "connections": connections,
+            "workers": self.snapshot.plan.workers,
+            "rss_bytes": process.as_ref().map(|p| p.resident_bytes),
+            "open_fds": process.as_ref().map(|p| p.open_fds),
+            "max_fds": process.as_ref().map(|p| p.max_fds),
+            "cpu_s": process.as_ref().map(|p| p.cpu_seconds),
+        });
+        state
+    }
+
+    fn add_totals(&self, json: &mut Value, at: usize, pool: &Pool, recent: &Recent) {
+        let totals = self.metrics.pool_totals(&pool.name);
+        let rates = recent.rates(&pool.name, &totals, Instant::now());
+        let (mut results, mut reasons) = (BTreeMap::from(RESULTS.map(|word| (word, 0))), BTreeMap::new());
+        for (why, n) in Why::ALL.iter().zip(&totals.affinity) {
+            *results.entry(why.result()).or_insert(0) += n;
+            // Words stand for a home that was lost and for one that was only away.
+            *reasons.entry(why.as_str()).or_insert(0) += n;
+        }
+        let table = self.table(at).map(|t| {
+            json!({
+                "entries": t.entries, "bytes": t.bytes, "evicted_live": t.evicted_live,
+                "evicted_expired": t.evicted_expired,
+            })
+        });
+        json["requests_total"] = json!(totals.requests());
+        json["errors_total"] = json!(totals.by_class.last());
+        json["rps"] = json!(rates.rps);
+        json["p50_ms"] = json!(rates.p50_ms);
+        json["p99_ms"] = json!(rates.p99_ms);
+        json["affinity"] = json!({ "mode": json["affinity"], "results": results, "reasons": reasons });
+        json["table"] = json!(table);
+    }
+
     /// Whether this backend can be stopped, if there is one.
     pub(super) fn safety(&self, pool: &str, backend: &str) -> Option<Safety> {
         let (p, pool) = self.snapshot.plan.pools.iter().enumerate().find(|(_, p)| &*p.name == pool)?;
@@ -109,10 +170,24 @@ impl<'a> Figures<'a> {
     pub(super) fn backend(&self, pool: &str, backend: &str) -> Option<Value> {
         let (p, pool) = self.snapshot.plan.pools.iter().enumerate().find(|(_, p)| &*p.name == pool)?;
         let ix = pool.members.find(backend)?;
-        Some(self.backend_json(p, ix, pool.members.get(ix)))
+        Some(self.backend_json(p, ix, pool.members.get(ix), self.whole(p, pool)))
     }
 
-    fn backend_json(&self, pool: usize, ix: BackendIx, backend: &Backend) -> Value {
+    /// What a pool's backends have their shares of.
+    fn whole(&self, p: usize, pool: &Pool) -> Whole {
+        let weights = pool.members.iter().filter(|(ix, _)| self.is_open(p, *ix));
+        Whole {
+            sessions: pool.members.iter().map(|(_, b)| u64::from(b.sessions.live(self.now))).sum(),
+            weights: weights.map(|(_, b)| u32::from(b.weight)).sum(),
+        }
+    }
+
+    fn is_open(&self, pool: usize, backend: BackendIx) -> bool {
+        self.snapshot.standings.get(pool).is_some_and(|s| s.open.contains(backend))
+    }
+
+    fn backend_json(&self, pool: usize, ix: BackendIx, backend: &Backend, whole: Whole) -> Value {
+        let weight = if self.is_open(pool, ix) { backend.weight } else { 0 };
         let availability = self.availability(pool, ix);
         let notes = self.notes(pool, backend);
         let check = notes.check.map(|check| {
@@ -136,6 +211,8 @@ impl<'a> Figures<'a> {
             "tunnels": left.tunnels,
             "waiting": backend.load.waiting(),
             "sessions": left.sessions,
+            "share": f64::from(left.sessions) / whole.sessions.max(1) as f64,
+            "fair_share": f64::from(weight) / f64::from(whole.weights.max(1)),
             "requests_total": totals.requests,
             "errors_total": totals.errors.iter().sum::<u64>(),
             "last_check": check,
@@ -184,8 +261,10 @@ impl Live for Figures<'_> {
         names(&self.snapshot.plan)
     }
 
-    fn table(&self, _: usize) -> Option<TableLive> {
-        None
+    fn table(&self, pool: usize) -> Option<TableLive> {
+        let kept = self.pool(pool)?.affinity.as_ref().and_then(Affinity::kept)?;
+        let Held { entries, bytes, evicted, evicted_live, .. } = kept.table().figures();
+        Some(TableLive { entries, bytes, evicted_live, evicted_expired: evicted - evicted_live })
     }
 
     fn backend(&self, pool: usize, backend: usize) -> BackendLive {

@@ -3,14 +3,17 @@
 //! It owns every probe, timer and decision about availability. [`checker`] probes, `state` turns probes, workers' reports
 //! and operators' wishes into verdicts and publishes them, `owner` does what is asked for ([`reload`] among it),
 //! `drain` is how a backend is emptied, [`admin`] answers questions and takes wishes, `board` is what it reads beside the
-//! snapshot, [`stopping`] ends the process in order. It never sees a client's request and never names the data plane.
+//! snapshot, [`keeper`] keeps tables on disk, [`stopping`] ends the process in order. It
+//! never sees a client's request and never names the data plane.
 
 pub mod admin;
 mod board;
 pub mod checker;
 mod drain;
 mod figures;
+pub mod keeper;
 mod owner;
+mod recent;
 pub mod reload;
 mod state;
 pub mod stopping;
@@ -138,19 +141,20 @@ pub async fn run(control: Control, signals: Option<stopping::Streams>) {
         Owner::new(Arc::clone(&published), Arc::clone(&metrics), Arc::clone(&board), reloader, probed);
     if let Some(socket) = admin {
         let dropped = Arc::clone(reports.dropped());
-        let view = admin::View {
-            published: Arc::clone(&published),
-            metrics,
-            phases: Arc::clone(&phases),
-            board,
-            reports_dropped: dropped,
-            desk: desk.clone(),
-        };
+        let view = admin::View::new(
+            Arc::clone(&published),
+            Arc::clone(&metrics),
+            Arc::clone(&phases),
+            Arc::clone(&board),
+            dropped,
+            desk.clone(),
+        );
         tasks.spawn(admin::serve(socket, Arc::new(view)));
     }
     if let Some(streams) = signals {
         tasks.spawn(stopping::follow_signals(streams, Arc::clone(&phases), access_log, desk.clone()));
     }
+    tasks.spawn(keeper::keep(Arc::clone(&published), Arc::clone(&metrics), Arc::clone(&board)));
     tasks.spawn(stopping::follow_phases(phases, published));
     loop {
         let due = owner.next_due().map_or_else(|| Instant::now() + IDLE, |due| started + due);

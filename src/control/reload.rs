@@ -8,19 +8,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::AHashMap;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::board::{Board, ConfigState, Key, Level, Override, Reloaded};
 use super::figures::names;
+use super::keeper;
 use super::owner::{Owner, Refused};
-use crate::backend::BackendId;
+use crate::affinity::table::Table;
+use crate::backend::{Backend, BackendId};
 use crate::base::time::UnixSeconds;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Style};
 use crate::config::{Environment, Loaded, Sources};
 use crate::net::listen::{Bound, Claim, ListenAddress};
+use crate::pool::Pool;
 use crate::snapshot::Plan;
 use crate::snapshot::carried::Carried;
+use crate::snapshot::difference::Difference;
 use crate::strategy::Registry;
 use crate::telemetry::metrics::Metrics;
 
@@ -70,6 +75,22 @@ impl Reloader {
         Self { origin, workers, descriptors, weights: BTreeMap::new() }
     }
 
+    /// The first plan with the sessions that tables were kept with on disk.
+    ///
+    /// # Errors
+    /// The plan cannot be built again, which is a bug.
+    pub fn with_kept(&self, plan: Plan, metrics: &Metrics) -> Result<Plan, Diagnostics> {
+        let tables = keeper::restore(&plan, None, metrics);
+        if tables.is_empty() {
+            return Ok(plan);
+        }
+        let origin = &self.origin;
+        let carried = Carried { tables: tables.clone(), ..Carried::default() };
+        let plan = origin.sources.build(&origin.registry, &origin.environment, &carried)?.plan;
+        keeper::count(&plan, &tables);
+        Ok(plan)
+    }
+
     /// Tells which configuration homing began with.
     pub(super) fn introduce(&self, board: &Board, metrics: &Metrics) {
         let (now, hash) = (UnixSeconds::now(), self.hash());
@@ -99,7 +120,9 @@ impl Owner {
             Err(refused) => refused.text().to_owned(),
         };
         match &done {
-            Ok(_) => self.board.event(Level::Info, format!("reloaded: {text}")),
+            Ok(_) => {
+                self.board.event(Level::Info, format!("reloaded: {}", text.trim_end().replace('\n', "; ")))
+            }
             Err(_) => {
                 self.metrics.config_refused(now);
                 let text = format!("the configuration was not reloaded, the old one stays in force: {text}");
@@ -114,15 +137,23 @@ impl Owner {
     async fn try_reload(&mut self, is_dry: bool) -> Result<Value, Refused> {
         let reloader = self.reloader.as_ref().ok_or_else(no_sources)?;
         let sources = reloader.origin.sources.fresh().map_err(wrong)?;
-        let (loaded, weights) = self.build(&sources)?;
-        let warnings = lines(&loaded.warnings);
+        let (mut loaded, mut weights) = self.build(&sources, &AHashMap::new())?;
+        let before = Arc::clone(&self.published.load().plan);
+        let now = UnixSeconds::now();
+        let live = |_: &Pool, backend: &Backend| backend.sessions.live(now);
+        let difference = Difference::between(&before, &loaded.plan, &live);
+        let (text, told, warnings) = (difference.to_text(), difference.to_json(), lines(&loaded.warnings));
         if is_dry {
-            return Ok(
-                json!({ "reloaded": false, "text": "nothing is wrong with it", "warnings": warnings }),
-            );
+            return Ok(json!({
+                "reloaded": false, "text": text, "difference": told, "warnings": warnings,
+            }));
+        }
+        let tables = keeper::restore(&loaded.plan, Some(&before), &self.metrics);
+        if !tables.is_empty() {
+            (loaded, weights) = self.build(&sources, &tables)?;
+            keeper::count(&loaded.plan, &tables);
         }
         self.commit(loaded.plan).await?;
-        let now = UnixSeconds::now();
         let Some(reloader) = &mut self.reloader else { return Err(no_sources()) };
         for (key, weight) in &reloader.weights {
             if !weights.contains_key(key) {
@@ -142,9 +173,9 @@ impl Owner {
             told.config.warnings.clone_from(&warnings);
         });
         self.note_weights();
-        Ok(
-            json!({ "reloaded": true, "hash": hash, "text": "the configuration is in force", "warnings": warnings }),
-        )
+        Ok(json!({
+            "reloaded": true, "hash": hash, "text": text, "difference": told, "warnings": warnings,
+        }))
     }
 
     /// Sets a weight in place of the configured one, or takes that back.
@@ -227,12 +258,16 @@ impl Owner {
     async fn build_again(&mut self) -> Result<(), Refused> {
         let reloader = self.reloader.as_ref().ok_or_else(no_sources)?;
         let sources = reloader.origin.sources.clone();
-        let (loaded, _) = self.build(&sources)?;
+        let (loaded, _) = self.build(&sources, &AHashMap::new())?;
         self.commit(loaded.plan).await
     }
 
     /// The plan of these texts beside the one in force, and the weights that still stand in it.
-    fn build(&self, sources: &Sources) -> Result<(Loaded, BTreeMap<Key, Weight>), Refused> {
+    fn build(
+        &self,
+        sources: &Sources,
+        tables: &AHashMap<Box<str>, Arc<Table>>,
+    ) -> Result<(Loaded, BTreeMap<Key, Weight>), Refused> {
         let reloader = self.reloader.as_ref().ok_or_else(no_sources)?;
         let previous = Arc::clone(&self.published.load().plan);
         let (mut weights, origin) = (reloader.weights.clone(), &reloader.origin);
@@ -240,6 +275,7 @@ impl Owner {
             let mut carried = Carried {
                 previous: Some(&previous),
                 workers: Some(reloader.workers),
+                tables: tables.clone(),
                 now: UnixSeconds::now(),
                 ..Carried::default()
             };

@@ -22,9 +22,10 @@ pub fn introduction(proxy_url: &str, admin_url: &str, affinity_on: bool) -> Stri
     };
     format!(
         "
-In a browser, open
+In a browser, open the application and, beside it, the balancer's own page, which shows and changes everything:
 
   {proxy}/
+  {admin}/
 
 {browser}
 
@@ -33,10 +34,10 @@ In a shell, log in and keep the cookies in a jar; then {shell}:
   curl -s -o /dev/null -c homing.jar -d name=ada {proxy}/login
   for i in 1 2 3 4 5 6; do curl -s -b homing.jar -c homing.jar {proxy}/api/whoami; done
 
-Watch a response stream, and the pools as the balancer sees them:
+Watch a response stream, and drain a backend without logging anybody out:
 
   curl -N -b homing.jar {proxy}/events
-  curl -s {admin}/api/v1/pools
+  curl -s -H 'X-Homing: 1' -d '{{\"state\": \"drain\"}}' {admin}/api/v1/pools/demo/backends/amber/state
 
 {other}
 Ctrl-C ends everything.
@@ -52,7 +53,7 @@ mod tests {
     fn commands_name_the_addresses_without_a_doubled_slash() {
         let text = introduction("http://127.0.0.1:8080/", "http://127.0.0.1:9090/", true);
         assert!(text.contains("-d name=ada http://127.0.0.1:8080/login\n"), "{text}");
-        assert!(text.contains("curl -s http://127.0.0.1:9090/api/v1/pools\n"), "{text}");
+        assert!(text.contains("\n  http://127.0.0.1:9090/\n"), "{text}");
         assert!(!text.contains("0//"), "{text}");
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ahash::{AHashMap, AHashSet};
 
 use super::{Listener, Plan};
+use crate::affinity::table::Table;
 use crate::backend::availability::AdminState;
 use crate::backend::{Backend, BackendId};
 use crate::base::time::UnixSeconds;
@@ -21,6 +22,8 @@ pub struct Carried<'a> {
     pub weights: AHashMap<Box<str>, AHashMap<BackendId, u16>>,
     /// Backends, by pool, that stay as leaving members once the configuration does not name them.
     pub leaving: AHashMap<Box<str>, AHashSet<BackendId>>,
+    /// Tables by pool that were kept on disk, for pools that have none yet.
+    pub tables: AHashMap<Box<str>, Arc<Table>>,
     /// Now: sessions that are counted anew are counted from their last use.
     pub now: UnixSeconds,
 }

@@ -19,7 +19,7 @@ use crate::pool::Pool;
 use crate::route::Route;
 
 /// What a reload does not change: what begins the key of a setting.
-const RESTART: [&str; 3] = ["workers", "admin.", "access_log."];
+const RESTART: [&str; 3] = ["workers", "admin.listen", "access_log."];
 
 /// What another plan would change.
 #[derive(Clone, Debug, Default)]

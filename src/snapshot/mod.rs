@@ -1,5 +1,6 @@
 //! What crosses between the planes: one immutable snapshot one way, reports the other.
 
+pub mod admin;
 pub mod carried;
 pub mod difference;
 pub mod phases;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::admin::Admin;
 use crate::base::cidr::PrefixSet;
 use crate::base::settings::Settings;
 use crate::message::field::Underscores;
@@ -42,8 +44,8 @@ pub struct Plan {
     pub workers: usize,
     /// Connections at once on all listeners; `None` is as many as the descriptors allow.
     pub max_connections: Option<u32>,
-    /// Where the admin listener is, if there is one.
-    pub admin: Option<ListenAddress>,
+    /// The admin listener, if there is one.
+    pub admin: Option<Admin>,
     /// The access log.
     pub access_log: AccessLog,
     /// Where clients come in.

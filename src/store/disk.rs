@@ -135,7 +135,7 @@ pub fn load(
     times: Times,
 ) -> Result<Option<Loaded>, LoadError> {
     remove_left_behind(path);
-    let mut file = match File::open(path) {
+    let mut file = match open(path) {
         Ok(file) => io::BufReader::with_capacity(BUFFER, file),
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(LoadError::Open { path: path.into(), source }),
@@ -153,6 +153,11 @@ pub fn set_aside(path: &Path, now: UnixSeconds) -> io::Result<PathBuf> {
     let aside = beside(path, &format!(".corrupt-{}", now.0));
     fs::rename(path, &aside)?;
     Ok(aside)
+}
+
+/// Opens a file and nothing else: a pipe or a device could be read for ever.
+fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() { File::open(path) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// Lets `write` fill a new file, then gives it the name.

@@ -104,9 +104,11 @@ fn a_damaged_file_is_refused_and_set_aside() {
 }
 
 #[test]
-fn a_folder_is_no_table() {
+fn a_folder_or_a_device_is_no_table() {
     let (folder, _) = folder();
-    assert!(load(folder.path(), BOUNDS, NOW, times()).is_err());
+    for path in [folder.path(), Path::new("/dev/zero")] {
+        assert!(matches!(load(path, BOUNDS, NOW, times()), Err(LoadError::Open { .. })));
+    }
 }
 
 #[test]

@@ -137,7 +137,7 @@ pub fn write(table: &Table, to: &mut impl Write, now: UnixSeconds) -> io::Result
 ///
 /// # Errors
 ///
-/// It is not, to the last byte, what [`write`] wrote.
+/// It is not, to the last byte, what [`write()`] wrote.
 pub fn read(
     from: &mut impl Read,
     bounds: Bounds,

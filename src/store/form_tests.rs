@@ -44,8 +44,11 @@ fn read_back(bytes: &[u8], bounds: Bounds, now: UnixSeconds) -> Result<Loaded, R
     read(&mut &*bytes, bounds, now, times())
 }
 
+/// A session with its names in full, and when it was issued, last seen, and is to end.
+type Told = (Digest, String, Option<String>, [Option<u32>; 3]);
+
 /// The sessions, the next to go of each shard first, with the names in full.
-fn sessions(table: &Table) -> Vec<(Digest, String, Option<String>, [Option<u32>; 3])> {
+fn sessions(table: &Table) -> Vec<Told> {
     let mut copy = ShardCopy::default();
     let text = |name| table.text(name).to_string();
     let part = |part| {

@@ -7,18 +7,23 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The usual `process_*` figures.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Process {
-    pub(super) resident_bytes: u64,
-    pub(super) open_fds: usize,
-    pub(super) max_fds: u64,
-    /// Unix seconds.
-    pub(super) start_seconds: f64,
-    pub(super) cpu_seconds: f64,
+pub struct Process {
+    /// Memory resident.
+    pub resident_bytes: u64,
+    /// Descriptors open.
+    pub open_fds: usize,
+    /// Descriptors allowed.
+    pub max_fds: u64,
+    /// Its start, in Unix seconds.
+    pub start_seconds: f64,
+    /// CPU time used.
+    pub cpu_seconds: f64,
 }
 
 impl Process {
     /// Reads them now; `None` where there is no `/proc`.
-    pub(super) fn read() -> Option<Self> {
+    #[must_use]
+    pub fn read() -> Option<Self> {
         let (status, stat) =
             (fs::read_to_string("/proc/self/status").ok()?, fs::read_to_string("/proc/self/stat").ok()?);
         let (limits, system) = (fs::read_to_string("/proc/self/limits"), fs::read_to_string("/proc/stat"));

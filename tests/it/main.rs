@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod admin_api;
 mod attacks;
 mod caps;
 mod commands;
@@ -19,9 +20,12 @@ mod gep_1619;
 mod going_away;
 mod lost;
 mod modes;
+mod openapi;
+mod page;
 mod placement;
 mod proxy_protocol;
 mod queue;
+mod reload;
 mod rolling_deploy;
 mod routes;
 mod shutdown;

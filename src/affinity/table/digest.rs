@@ -94,7 +94,7 @@ impl Digest {
 
     /// Which of `shards` it belongs to.
     pub(super) const fn shard(self, shards: usize) -> usize {
-        (self.0[0] as u64 * shards as u64 >> 32) as usize
+        ((self.0[0] as u64 * shards as u64) >> 32) as usize
     }
 
     /// The bits that an index is ordered by; independent of the shard.

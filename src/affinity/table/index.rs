@@ -104,7 +104,7 @@ const fn slot(word: u64) -> u32 {
 
 /// Where a word would be, if nobody was there before.
 const fn first(word: u64, n: usize) -> usize {
-    ((word >> 32) * n as u64 >> 32) as usize
+    (((word >> 32) * n as u64) >> 32) as usize
 }
 
 const fn next(at: usize, n: usize) -> usize {

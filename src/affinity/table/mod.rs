@@ -7,13 +7,15 @@
 //!
 //! It is bounded in entries and in bytes, and a shard is full when it has its share of either. A full shard gives away
 //! a retired session, or else the one that was longest not [put](Table::put): the longest idle of the *shard*, not of
-//! the table. Digests fill shards evenly, to within a percent or so; a table of less than 16384 entries is one shard
-//! and exact. What a table has allocated it keeps for the next sessions.
+//! the table. Digests fill shards evenly, to within one or two percent, so that a large table gives somebody away when
+//! it is nearly full; one of less than 16384 entries is one shard and exact. What a table has allocated it keeps for
+//! the next sessions.
 //!
-//! An entry takes 44 bytes ([`shard`]) and its place in the index 10 to 15. Times are coarse: a session is put once in
-//! each of its [`Slots`] and not with every request.
+//! An entry takes 44 bytes and its place in the index 10 to 15. Times are coarse: a session is put once in each of its
+//! [slots](Times) and not with every request.
 
 pub mod digest;
+pub mod held;
 mod index;
 mod names;
 pub mod shard;
@@ -22,23 +24,22 @@ mod slab;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
 pub use self::digest::{Digest, Seeds};
+pub use self::held::{Evicted, Found, Held, NameNo, Outcome, Put, Record, Times};
 use self::names::Names;
-use self::shard::{Shard, ShardCopy};
-use super::Why;
-use crate::backend::sessions::Slots;
+use self::shard::Shard;
+pub use self::shard::ShardCopy;
 use crate::base::time::UnixSeconds;
 
 /// Most shards of a table.
-const SHARDS: u64 = 64;
+const SHARDS: u64 = 256;
 /// A shard has room for so many entries, if the bounds let the table be cut at all.
 const PER_SHARD: u64 = 8192;
 /// Most entries that one shard may have, which bounds a table to 2^36.
-const SHARD_MOST: u64 = 1 << 30;
+const SHARD_MOST: u64 = 1 << 28;
 /// What part of the bytes may be taken by names.
 const NAMES_PART: u64 = 16;
 /// Bytes that names take at most, however large the table: half a million of them.
@@ -53,91 +54,6 @@ pub struct Bounds {
     pub entries: u64,
     /// Bytes allocated, all told; below [`Bounds::LEAST_BYTES`] is taken as that.
     pub bytes: u64,
-}
-
-/// The number of a backend's id in one table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NameNo(u32);
-
-/// When sessions end by themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    /// The idle time, cut as live sessions are counted, so that "counted" and "valid" are one thing.
-    pub slots: Slots,
-    /// Seconds that a session lasts at most, however much it is used.
-    pub lifetime: u32,
-}
-
-/// What a session is put with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Where it belongs.
-    pub home: NameNo,
-    /// Its first home, if it was moved and may return.
-    pub origin: Option<NameNo>,
-    /// When it began.
-    pub issued: UnixSeconds,
-}
-
-/// What the table holds of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Where it belongs.
-    pub home: NameNo,
-    /// Its first home, if it was moved and may return.
-    pub origin: Option<NameNo>,
-    /// When it began.
-    pub issued: UnixSeconds,
-    /// When it was put last.
-    pub last_seen: UnixSeconds,
-    /// When it is over whatever happens: of a retired one.
-    pub ends: Option<UnixSeconds>,
-}
-
-/// A session that was looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// What is held of it.
-    pub held: Held,
-    /// `ExpiredIdle` or `ExpiredLifetime`, if it is over.
-    pub expired: Option<Why>,
-}
-
-/// What putting a session did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Put {
-    /// What was there before.
-    pub outcome: Outcome,
-    /// Who had to go for it.
-    pub evicted: Option<Evicted>,
-}
-
-/// What was there before a session was put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing.
-    Created,
-    /// The session, with another home.
-    Moved {
-        /// That home.
-        from: NameNo,
-        /// When it was put last.
-        last_seen: UnixSeconds,
-    },
-    /// The session, at the same home.
-    Refreshed {
-        /// When it was put last.
-        last_seen: UnixSeconds,
-    },
-}
-
-/// A session that had to go because its shard was full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evicted {
-    /// What was held of it.
-    pub held: Held,
-    /// Whether it was still of use: neither expired nor retired.
-    pub was_live: bool,
 }
 
 /// How full a table is, and what it gave away.
@@ -198,43 +114,6 @@ impl Bounds {
     }
 }
 
-impl NameNo {
-    /// The number itself: names are numbered from 0 as they come.
-    #[must_use]
-    pub const fn index(self) -> u32 {
-        self.0
-    }
-}
-
-impl Times {
-    /// Sessions end `idle` after their last use and `lifetime` after their beginning; below 1 s is taken as 1 s.
-    #[must_use]
-    pub fn new(idle: Duration, lifetime: Option<Duration>) -> Self {
-        let seconds = |l: Duration| u32::try_from(l.as_secs()).unwrap_or(u32::MAX).max(1);
-        Self { slots: Slots::new(idle), lifetime: lifetime.map_or(u32::MAX, seconds) }
-    }
-
-    /// `ExpiredIdle` or `ExpiredLifetime`, if a session with these times is over at `now`.
-    #[must_use]
-    pub const fn expired(self, issued: UnixSeconds, last_seen: UnixSeconds, now: UnixSeconds) -> Option<Why> {
-        if !self.slots.is_live(last_seen, now) {
-            Some(Why::ExpiredIdle)
-        } else if now.saturating_since(issued) > self.lifetime {
-            Some(Why::ExpiredLifetime)
-        } else {
-            None
-        }
-    }
-}
-
-impl Held {
-    /// `ExpiredIdle` or `ExpiredLifetime`, if the session is over at `now`.
-    #[must_use]
-    pub const fn expired(&self, now: UnixSeconds, times: Times) -> Option<Why> {
-        times.expired(self.issued, self.last_seen, now)
-    }
-}
-
 impl Table {
     /// An empty table. Memory is taken as sessions come.
     #[must_use]
@@ -244,6 +123,29 @@ impl Table {
         let names = Names::new((bounds.bytes.max(Bounds::LEAST_BYTES) / NAMES_PART).min(NAMES_MOST));
         let shards = (0..shards).map(shard).collect();
         Self { seeds, bounds, shards, names, sweep_at: AtomicUsize::new(0) }
+    }
+
+    /// What another table holds, within other bounds: where they are narrower, the longest idle are left out.
+    #[must_use]
+    pub fn of(other: &Self, bounds: Bounds) -> Self {
+        let (table, mut copy) = (Self::new(bounds, other.seeds), ShardCopy::default());
+        let (mut count, mut names) = (0, Vec::new());
+        for part in 0..other.parts() {
+            other.copy_part(part, &mut copy);
+            // After the copy: whatever it mentions has its name by now.
+            for name in other.names(count) {
+                names.push(table.name(&name));
+                count += 1;
+            }
+            let named = |name: NameNo| names.get(name.0 as usize).copied().flatten();
+            for (digest, held) in copy.sessions() {
+                if let Some(home) = named(held.home) {
+                    table.restore(digest, Held { home, origin: held.origin.and_then(named), ..held });
+                }
+            }
+        }
+        table.reorder();
+        table
     }
 
     /// What its digests are keyed with: as secret as the ids.
@@ -296,7 +198,8 @@ impl Table {
         Some(Found { held, expired: held.expired(now, times) })
     }
 
-    /// Writes a session down as used now. A retired one stays retired until it is over, whoever puts it.
+    /// Writes a session down as used now. A retired one stays retired until it is over, whoever puts it. One that
+    /// expired and begins anew under its id is told as refreshed or moved, so that whoever counts finds it where it was.
     ///
     /// Asked when a session begins or moves, and else once in each of its slots.
     pub fn put(&self, digest: Digest, record: Record, now: UnixSeconds, times: Times) -> Put {

@@ -1,4 +1,4 @@
-//! Where a shard's entries are: chunks of 16 KiB, so that growing copies nothing and holds nothing twice.
+//! Where a shard's entries are: chunks of 8 KiB, so that growing copies nothing and holds nothing twice.
 
 use super::digest::Digest;
 use super::{Held, NameNo};
@@ -6,8 +6,8 @@ use crate::base::time::UnixSeconds;
 
 /// No slot, no name.
 pub(super) const NONE: u32 = u32::MAX;
-/// Entries of a chunk: 16,368 bytes, just below what allocators round to.
-const CHUNK: usize = 372;
+/// Entries of a chunk: 8,184 bytes, just below what allocators round to. (jemalloc pads what is 16 KiB or more by a page.)
+const CHUNK: usize = 186;
 
 /// A session: 44 bytes.
 #[derive(Clone, Copy, Debug)]

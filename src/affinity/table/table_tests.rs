@@ -1,8 +1,11 @@
 use std::collections::HashSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::affinity::Why;
+use crate::backend::sessions::Slots;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
@@ -353,7 +356,7 @@ proptest! {
     ) {
         let (mut index, mut held) = (index::Index::new(most), HashSet::new());
         // Some are spread, some fall on a few places at the end.
-        let hash = |n: u32| if n % 6 == 0 { u32::MAX - n % 5 } else { n.wrapping_mul(0x9e37_79b9) };
+        let hash = |n: u32| if n.is_multiple_of(6) { u32::MAX - n % 5 } else { n.wrapping_mul(0x9e37_79b9) };
         for (add, n) in steps {
             if add && !held.contains(&n) && (held.len() as u64) < most {
                 index.insert(hash(n), n);

@@ -178,7 +178,7 @@ fn edited(text: &str, n: usize) -> String {
     backends.rotate_left(n % count);
     match n % 4 {
         1 => drop(backends.pop()),
-        2 => backends.insert(n % count, backends[0].replace("name = \"", "name = \"also ")),
+        2 => backends.insert(n % count, backends[0].replace("name = \"", "name = \"also-")),
         _ => {}
     }
     let listener = ["", "[[listener]]\nname = \"more\"\nlisten = \"127.0.0.1:0\"\n"][n % 2];

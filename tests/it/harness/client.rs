@@ -45,6 +45,11 @@ impl Reply {
         self.field("x-homing-affinity").unwrap_or_default()
     }
 
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e} in {}{}", self.head, self.text()))
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -119,7 +124,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Reply {
 }
 
 /// Reads one final reply; `held` keeps what came behind it.
-pub(crate) fn read_reply(stream: &mut TcpStream, held: &mut Vec<u8>, has_body: bool) -> Reply {
+pub(crate) fn read_reply(stream: &mut impl Read, held: &mut Vec<u8>, has_body: bool) -> Reply {
     let mut reply = Reply::default();
     let end = loop {
         if let Some(at) = held.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -153,7 +158,7 @@ pub(crate) fn read_reply(stream: &mut TcpStream, held: &mut Vec<u8>, has_body: b
     }
 }
 
-fn read_chunked(stream: &mut TcpStream, held: &mut Vec<u8>, mut reply: Reply) -> Reply {
+fn read_chunked(stream: &mut impl Read, held: &mut Vec<u8>, mut reply: Reply) -> Reply {
     loop {
         let Some(line) = held.windows(2).position(|w| w == b"\r\n") else {
             if more(stream, held) {
@@ -178,7 +183,7 @@ fn read_chunked(stream: &mut TcpStream, held: &mut Vec<u8>, mut reply: Reply) ->
     }
 }
 
-fn more(stream: &mut TcpStream, held: &mut Vec<u8>) -> bool {
+fn more(stream: &mut impl Read, held: &mut Vec<u8>) -> bool {
     let mut piece = [0; 16 * 1024];
     match stream.read(&mut piece) {
         Ok(0) => false,

@@ -1,6 +1,7 @@
 //! Three lines of setup, one claim: backends that do as they are told, a homing around them, clients that keep cookies.
 
 mod backend;
+pub(crate) mod chromium;
 mod client;
 mod process;
 mod serve;
@@ -137,6 +138,20 @@ impl Homing {
     /// Sends bytes on a new connection and reads one reply.
     pub(crate) fn send(&self, bytes: impl AsRef<[u8]>) -> Reply {
         exchange(self.address, bytes.as_ref())
+    }
+
+    /// Asks the admin listener to change something, as a program on this machine does.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Reply {
+        let (host, length) = (self.admin, body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Homing: 1\r\nContent-Length: {length}\r\n\r\n"
+        );
+        exchange(self.admin, (head + body).as_bytes())
+    }
+
+    /// What the admin listener tells at `path`, as JSON.
+    pub(crate) fn told(&self, path: &str) -> serde_json::Value {
+        get(self.admin, path).json()
     }
 
     pub(crate) fn phases(&self) -> Arc<homing::snapshot::phases::Phases> {

@@ -83,6 +83,21 @@ impl Process {
         self.child = child;
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn ends(&mut self) {
+        until(|| self.child.try_wait().unwrap().is_some());
+    }
+
+    /// A file of its folder.
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
+        self.files.path().join(name)
+    }
+
+    /// Whether one of the last lines that it said has this in it.
+    pub(crate) fn said(&self, text: &str) -> bool {
+        self.said.lock().iter().any(|line| line.contains(text))
+    }
+
     /// Its configuration as it is on disk.
     pub(crate) fn config(&self) -> String {
         std::fs::read_to_string(self.files.path().join("config.toml")).unwrap()

@@ -1,7 +1,7 @@
 //! Both ends of a WebSocket that goes through homing, in the hands of one test.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use super::{Homing, LIMIT, homing, open, read_reply};
 
@@ -37,6 +37,17 @@ pub(crate) fn homing_for_tunnels() -> (Homing, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let pool = format!("backends = [\"{}\"]", listener.local_addr().unwrap());
     (homing(&[]).pool(&pool).run(), listener)
+}
+
+/// A client's end of a WebSocket at this address.
+pub(crate) fn connect(address: SocketAddr, path: &str) -> Peer {
+    let mut stream = open(address);
+    let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let fields = format!("Host: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\n{fields}\r\n").as_bytes()).unwrap();
+    let mut held = Vec::new();
+    assert_eq!(read_reply(&mut stream, &mut held, true).status, 101);
+    Peer { stream, held, mask: Some([0x37, 0xfa, 0x21, 0x3d]) }
 }
 
 /// A tunnel: the client's end and the backend's.

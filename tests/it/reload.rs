@@ -1,0 +1,208 @@
+//! Another configuration in place of the present one, over the wire: whole or not at all, and nobody notices.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Backend, Client, Does, Process, backend, get, homing, open, read_reply, until};
+
+/// What the admin listener says of this backend of the first pool.
+fn told(homing: &Process, backend: &str) -> Option<Value> {
+    let pools: Value = serde_json::from_slice(&get(homing.admin, "/api/v1/pools").body).unwrap();
+    let backends = pools["pools"][0]["backends"].as_array().unwrap().clone();
+    backends.into_iter().find(|b| b["id"] == backend)
+}
+
+/// The configuration without this backend.
+fn without(text: &str, backend: &Backend) -> String {
+    let entry = format!("{{ name = \"{}\", address = \"{}\" }}", backend.name, backend.address);
+    let shorter = text.replace(&format!(", {entry}"), "").replace(&format!("{entry}, "), "");
+    assert_ne!(shorter, text);
+    shorter
+}
+
+/// The configuration with one more listener: the socket `more.sock` beside it.
+fn with_listener(homing: &Process, text: &str) -> String {
+    let path = homing.file("more.sock");
+    let listener = format!("[[listener]]\nname = \"more\"\nlisten = \"unix:{}\"\n[[pool]]", path.display());
+    text.replacen("[[pool]]", &listener, 1)
+}
+
+#[test]
+fn what_is_wrong_is_refused_as_a_whole() {
+    let a = backend("a");
+    let homing = homing(&[&a]).spawn();
+    let good = homing.config();
+    let half_wrong = with_listener(&homing, &good);
+    for wrong in [
+        half_wrong.replace("name = \"app\"", "name = \"app\"\nstrategy = \"fastest\""),
+        good.replace("127.0.0.1", "127.0.0.1:"),
+        "\u{0}".to_owned(),
+        half_wrong.replace("unix:", "unix:/no/such/folder"),
+    ] {
+        let before = homing.reload(&good);
+        assert_eq!(homing.reload(&wrong), (before.0, before.1 + 1), "{wrong}");
+        assert_eq!(homing.metric("homing_config_last_reload_success"), Some(0.0));
+        assert!(!homing.file("more.sock").exists(), "half of it is in force");
+        assert_eq!(Client::new(homing.address).get("/").served_by(), "a");
+    }
+    assert!(homing.said("config.toml:"), "nobody was told where it is wrong");
+    homing.reload(&good);
+    assert_eq!(homing.metric("homing_config_last_reload_success"), Some(1.0));
+}
+
+#[test]
+fn listeners_come_and_go_and_who_is_inside_is_served() {
+    let a = backend("a");
+    let homing = homing(&[&a]).spawn();
+    let one = homing.config();
+    let two = with_listener(&homing, &one);
+    homing.reload(&two);
+    let path = homing.file("more.sock");
+    until(|| UnixStream::connect(&path).is_ok());
+    let mut inside = UnixStream::connect(&path).unwrap();
+    inside.write_all(b"GET /1 HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let mut held = Vec::new();
+    assert_eq!(read_reply(&mut inside, &mut held, true).status, 200);
+    homing.reload(&one);
+    assert!(!path.exists());
+    // It is told that this was its last one.
+    inside.write_all(b"GET /2 HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let last = read_reply(&mut inside, &mut held, true);
+    assert_eq!((last.status, last.field("connection").as_deref()), (200, Some("close")));
+    assert_eq!(get(homing.address, "/").status, 200);
+    // And there again, at once.
+    homing.reload(&two);
+    until(|| UnixStream::connect(&path).is_ok());
+}
+
+#[test]
+fn what_stays_keeps_its_connections_counters_and_health() {
+    let [a, b] = [backend("a"), backend("b")];
+    let health = "\n[pool.health]\npath = \"/\"\ninterval = \"100ms\"\nfall = 1\n";
+    let homing = homing(&[&a, &b]).with(health).spawn();
+    b.does(Does::Bytes(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_vec()));
+    until(|| {
+        told(&homing, "b").unwrap()["health"] == "down" && told(&homing, "a").unwrap()["health"] == "up"
+    });
+    b.does(Does::Hold); // No further verdict of it comes while the test lasts.
+    let mut stream = open(homing.address);
+    let mut ask = |stream: &mut std::net::TcpStream| {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        read_reply(stream, &mut Vec::new(), true)
+    };
+    (0..5).for_each(|_| assert_eq!(ask(&mut stream).served_by(), "a"));
+    let count = || homing.metric("homing_upstream_requests_total{pool=\"app\",backend=\"a\"}").unwrap();
+    let connects = || homing.metric("homing_upstream_connects_total{pool=\"app\",backend=\"a\"}").unwrap();
+    let (requests, connected) = (count(), connects());
+    assert!(requests >= 5.0);
+    // The pool changes, and its backends are the same.
+    homing.reload(&homing.config().replace("name = \"app\"\n", "name = \"app\"\nmax_fails = 7\n"));
+    assert_eq!(told(&homing, "b").unwrap()["health"], "down", "known to be down");
+    assert_eq!(ask(&mut stream).served_by(), "a");
+    assert_eq!((count(), connects()), (requests + 1.0, connected), "the kept connection was used");
+}
+
+#[test]
+fn a_backend_that_is_taken_out_keeps_its_sessions_and_leaves_when_they_have_ended() {
+    let [a, b] = [backend("a"), backend("b")];
+    let affinity = "\n[pool.affinity]\nmode = \"cookie\"\nname = \"srv\"\nidle = \"3s\"\nsecret = { file = \"cookie.key\" }\n";
+    let homing = homing(&[&a, &b]).with(affinity).spawn();
+    let mut client = Client::new(homing.address);
+    until(|| {
+        client = Client::new(homing.address);
+        client.get("/").served_by() == "b"
+    });
+    let whole = homing.config();
+    homing.reload(&without(&whole, &b));
+    let leaving = told(&homing, "b").unwrap();
+    assert_eq!((&leaving["leaving"], &leaving["state"]), (&Value::Bool(true), &"drain".into()));
+    for _ in 0..3 {
+        let reply = client.get("/");
+        assert_eq!(reply.served_by(), "b");
+        assert!(["pinned", "refreshed"].contains(&&*reply.why()), "{}", reply.why());
+        assert_eq!(Client::new(homing.address).get("/").served_by(), "a", "a new session");
+    }
+    until(|| told(&homing, "b").is_none());
+    assert!(homing.said("backend app/b has left"));
+    homing.reload(&whole);
+    until(|| Client::new(homing.address).get("/").served_by() == "b");
+}
+
+#[test]
+fn without_time_to_leave_sessions_move_at_once_and_once() {
+    let [a, b] = [backend("a"), backend("b")];
+    let homing = homing(&[&a, &b]).pool("leave = \"0s\"\n").cookie_with_key().spawn();
+    let mut client = Client::new(homing.address);
+    until(|| {
+        client = Client::new(homing.address);
+        client.get("/").served_by() == "b"
+    });
+    let whole = homing.config();
+    homing.reload(&without(&whole, &b));
+    let reply = client.get("/");
+    assert_eq!((&*reply.served_by(), &*reply.why()), ("a", "removed"));
+    homing.reload(&whole);
+    let reply = client.get("/");
+    assert_eq!((&*reply.served_by(), &*reply.why()), ("a", "pinned"));
+}
+
+#[test]
+fn learned_sessions_outlive_the_program_and_a_broken_file_is_set_aside() {
+    let [a, b] = [backend("a"), backend("b")];
+    let learn = "\n[pool.affinity]\nmode = \"learn\"\ncreate = [\"cookie:sid\"]\ntable = { file = \"app.sessions\", interval = \"1s\" }\n";
+    let mut homing = homing(&[&a, &b]).with(learn).spawn();
+    for it in [&a, &b] {
+        let head = format!("HTTP/1.1 200 OK\r\nX-Backend: {}\r\nSet-Cookie: sid=of-{0}\r\n", it.name);
+        it.does(Does::Bytes(format!("{head}Content-Length: 0\r\n\r\n").into_bytes()));
+    }
+    until(|| {
+        ["a", "b"].iter().all(|name| told(&homing, name).unwrap()["sessions"] == 1) || {
+            Client::new(homing.address).get("/");
+            false
+        }
+    });
+    let finds = |homing: &Process| {
+        for name in ["a", "b"] {
+            let mut client = Client::new(homing.address);
+            client.set("sid", &format!("of-{name}"));
+            let reply = client.get("/");
+            assert_eq!((&*reply.served_by(), &*reply.why()), (name, "pinned"));
+        }
+    };
+    finds(&homing);
+    // At an orderly end everything is written down.
+    homing.signal(Signal::TERM);
+    homing.ends();
+    homing.start_again();
+    finds(&homing);
+    assert_eq!(told(&homing, "a").unwrap()["sessions"], 1, "what was restored is counted");
+    let snapshots = |homing: &Process, result: &str| {
+        homing
+            .metric(&format!("homing_session_snapshots_total{{pool=\"app\",result=\"{result}\"}}"))
+            .unwrap_or(0.0)
+    };
+    assert_eq!(snapshots(&homing, "restored"), 1.0);
+    // At any other, what was written down last.
+    until(|| snapshots(&homing, "written") > 0.0);
+    homing.kill();
+    homing.start_again();
+    finds(&homing);
+    homing.kill();
+    let path = homing.file("app.sessions");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    homing.start_again();
+    assert_eq!(snapshots(&homing, "corrupt"), 1.0);
+    let mut client = Client::new(homing.address);
+    client.set("sid", "of-a");
+    assert_eq!(client.get("/").why(), "unknown", "nothing of it is believed");
+    let files = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    let aside =
+        files.filter(|f| f.as_ref().unwrap().file_name().to_string_lossy().contains("app.sessions.corrupt-"));
+    assert_eq!(aside.count(), 1);
+}
