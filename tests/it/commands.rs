@@ -1,6 +1,6 @@
 //! The commands that talk to a running homing, as somebody types them.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Output, Stdio};
 
 use super::harness::{Backend, Client, Does, Process, backend, homing, open, until};
@@ -21,7 +21,7 @@ fn says(homing: &Process, words: &[&str], code: i32) -> String {
 
 fn started(backends: &[&Backend]) -> Process {
     let health = "\n[pool.health]\npath = \"/\"\ninterval = \"100ms\"\n";
-    homing(backends).with("\n[pool.affinity]\nmode = \"cookie\"\nidle = \"1s\"\n").with(health).spawn()
+    homing(backends).with("\n[pool.affinity]\nmode = \"cookie\"\nidle = \"3s\"\n").with(health).spawn()
 }
 
 #[test]
@@ -91,4 +91,52 @@ fn what_is_wrong_is_said_with_what_there_is() {
     homing.kill();
     let text = says(&homing, &["status"], 3);
     assert!(text.contains(&format!("connect to homing at {}", homing.admin)), "{text}");
+}
+
+#[test]
+fn a_changed_file_comes_into_force_or_is_refused_with_its_mistakes() {
+    let (a, b) = (backend("a"), backend("b"));
+    let homing = started(&[&a, &b]);
+    let (path, text) = (homing.file("config.toml"), homing.config());
+    std::fs::write(&path, text.replacen("name = \"b\"", "name = \"c\"", 1)).unwrap();
+    let dry = says(&homing, &["reload", "--dry-run"], 0);
+    assert!(dry.starts_with("not reloaded: a dry run\n") && dry.contains("+ backend \"c\""), "{dry}");
+    assert!(says(&homing, &["status", "app", "--names"], 0).contains("b\n"));
+    let done = says(&homing, &["reload"], 0);
+    assert!(done.starts_with("reloaded, configuration ") && done.contains("+ backend \"c\""), "{done}");
+    assert!(says(&homing, &["status", "app", "--names"], 0).contains("c\n"));
+
+    std::fs::write(&path, text.replacen("[[pool]]", "[[pool]]\nstrategy = \"nonsense\"", 1)).unwrap();
+    let refused = says(&homing, &["reload"], 1);
+    assert!(refused.contains("nonsense"), "{refused}");
+    let words = ["status", "-c", path.to_str().unwrap()];
+    assert!(says(&homing, &words, 0).contains("refused"), "it is found by the file as it is now");
+}
+
+#[test]
+fn a_weight_is_set_and_taken_back() {
+    let (a, b) = (backend("a"), backend("b"));
+    let homing = started(&[&a, &b]);
+    assert!(says(&homing, &["weight", "app/a", "5"], 0).contains("; weight 5 (configured: 1);"));
+    assert!(says(&homing, &["status"], 0).contains("5*"));
+    assert!(says(&homing, &["weight", "app/a", "default"], 0).contains("; weight 1;"));
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_and_not_the_drain() {
+    let a = backend("a");
+    let homing = started(&[&a]);
+    Client::new(homing.address).get("/");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_homing"));
+    command.args(["drain", "app/a", "--wait", "--admin", &homing.admin.to_string()]);
+    let mut waits = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(waits.stderr.take().unwrap()).lines();
+    let first = said.next().unwrap().unwrap();
+    assert!(first.starts_with("app/a: 1 session, "), "{first}");
+    let pid = rustix::process::Pid::from_child(&waits);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let last = said.next().unwrap().unwrap();
+    assert!(last.contains("app/a goes on draining"), "{last}");
+    assert_eq!(waits.wait().unwrap().code(), Some(1));
+    assert!(says(&homing, &["status"], 0).contains("drain*"));
 }
