@@ -96,10 +96,10 @@ fn of_table(table: Table<'_>, common: &Common<'_>) -> Option<Read> {
     let slow_start = table.duration_or_zero("slow_start", common.slow_start);
     let backup = table.bool("backup", false);
     let route = table.get("route").and_then(|i| i.parse(route));
+    table.default("route", Value::text(id));
     let admin = table.choice("state", &states, AdminState::Ready);
     let record = &table.report.record;
     record.inherit(table.node(), &["max_fails", "fail_timeout", "slow_start"]);
-    table.default("route", Value::text(id));
     let written_weight = u16::try_from(weight).unwrap_or(u16::MAX);
     let operators = common.carried.weight(common.pool, id);
     if let Some(weight) = operators {
