@@ -50,7 +50,9 @@ fn a_wait_that_takes_too_long_leaves_the_drain() {
     let homing = started(&[&a]);
     a.does(Does::Serve);
     let mut tunnel = open(homing.address);
-    tunnel.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").unwrap();
+    tunnel
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .unwrap();
     until(|| says(&homing, &["status", "--json"], 0).contains("\"tunnels\":1"));
     let text = says(&homing, &["drain", "app/a", "--wait", "--timeout", "100ms"], 1);
     assert!(text.contains("1 tunnel left"), "{text}");

@@ -84,7 +84,9 @@ fn what_stays_keeps_its_connections_counters_and_health() {
     let health = "\n[pool.health]\npath = \"/\"\ninterval = \"100ms\"\nfall = 1\n";
     let homing = homing(&[&a, &b]).with(health).spawn();
     b.does(Does::Bytes(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_vec()));
-    until(|| told(&homing, "b").unwrap()["health"] == "down" && told(&homing, "a").unwrap()["health"] == "up");
+    until(|| {
+        told(&homing, "b").unwrap()["health"] == "down" && told(&homing, "a").unwrap()["health"] == "up"
+    });
     b.does(Does::Hold); // No further verdict of it comes while the test lasts.
     let mut stream = open(homing.address);
     let mut ask = |stream: &mut std::net::TcpStream| {
@@ -156,9 +158,11 @@ fn learned_sessions_outlive_the_program_and_a_broken_file_is_set_aside() {
         let head = format!("HTTP/1.1 200 OK\r\nX-Backend: {}\r\nSet-Cookie: sid=of-{0}\r\n", it.name);
         it.does(Does::Bytes(format!("{head}Content-Length: 0\r\n\r\n").into_bytes()));
     }
-    until(|| ["a", "b"].iter().all(|name| told(&homing, name).unwrap()["sessions"] == 1) || {
-        Client::new(homing.address).get("/");
-        false
+    until(|| {
+        ["a", "b"].iter().all(|name| told(&homing, name).unwrap()["sessions"] == 1) || {
+            Client::new(homing.address).get("/");
+            false
+        }
     });
     let finds = |homing: &Process| {
         for name in ["a", "b"] {
@@ -176,7 +180,9 @@ fn learned_sessions_outlive_the_program_and_a_broken_file_is_set_aside() {
     finds(&homing);
     assert_eq!(told(&homing, "a").unwrap()["sessions"], 1, "what was restored is counted");
     let snapshots = |homing: &Process, result: &str| {
-        homing.metric(&format!("homing_session_snapshots_total{{pool=\"app\",result=\"{result}\"}}")).unwrap_or(0.0)
+        homing
+            .metric(&format!("homing_session_snapshots_total{{pool=\"app\",result=\"{result}\"}}"))
+            .unwrap_or(0.0)
     };
     assert_eq!(snapshots(&homing, "restored"), 1.0);
     // At any other, what was written down last.
@@ -196,6 +202,7 @@ fn learned_sessions_outlive_the_program_and_a_broken_file_is_set_aside() {
     client.set("sid", "of-a");
     assert_eq!(client.get("/").why(), "unknown", "nothing of it is believed");
     let files = std::fs::read_dir(path.parent().unwrap()).unwrap();
-    let aside = files.filter(|f| f.as_ref().unwrap().file_name().to_string_lossy().contains("app.sessions.corrupt-"));
+    let aside =
+        files.filter(|f| f.as_ref().unwrap().file_name().to_string_lossy().contains("app.sessions.corrupt-"));
     assert_eq!(aside.count(), 1);
 }
