@@ -62,7 +62,13 @@ pub(crate) const ROWS: [Row; 12] = [
         ..PLAIN
     },
     Row { name: "first", about: "a first visit: a cookie set on each answer", placing: COOKIE, ..PLAIN },
-    Row { name: "robin", about: "as hash, in turn: round_robin", placing: Placing::Turn, ..PLAIN },
+    Row {
+        name: "robin",
+        about: "as hash, in turn, with a cookie that homing does not look at",
+        work: Work { brings: Brings::Route, ..PLAIN.work },
+        placing: Placing::Turn,
+        ..PLAIN
+    },
     Row {
         name: "header",
         about: "as robin, a pin in a header",

@@ -137,10 +137,14 @@ pub(super) fn cookie_values<'l>(
     name: &str,
     finder: &Finder<'_>,
 ) -> impl Iterator<Item = &'l [u8]> {
-    let found = finder.find(line).and_then(|at| {
-        let start = memrchr(b';', line.get(..at)?).map_or(0, |i| i + 1);
-        line.get(start..)
-    });
+    let found = if line.starts_with(name.as_bytes()) {
+        Some(line)
+    } else {
+        finder.find(line).and_then(|at| {
+            let start = memrchr(b';', line.get(..at)?).map_or(0, |i| i + 1);
+            line.get(start..)
+        })
+    };
     found.into_iter().flat_map(move |rest| values(rest, name.as_bytes()))
 }
 

@@ -241,16 +241,7 @@ impl Exchange<'_> {
             && !self.is_last();
         self.story.status = head.status;
         let body = if reads_body { body_of(lease.held.data(), end, source) } else { None };
-        let method = upload.head().get(self.request.method.clone()).unwrap_or_default();
-        let answer = settle::Answer {
-            method: std::str::from_utf8(method).unwrap_or_default(),
-            head: &head,
-            names: &names,
-            body: body.as_deref(),
-            point,
-            is_open: self.request.pool.standing.open.contains(choice.backend),
-        };
-        let settled = self.settle(&answer, choice);
+        let settled = self.settle(&head, &names, body.as_deref(), point, upload, choice);
         let listener = &self.client.door.listener;
         let date = self.worker.date();
         let passing = Passing {
@@ -273,7 +264,15 @@ impl Exchange<'_> {
     }
 
     /// Settles the session, in a pool with affinity.
-    fn settle(&self, answer: &settle::Answer<'_>, choice: Choice) -> Settled {
+    fn settle(
+        &self,
+        head: &head::ResponseHead<'_, '_>,
+        names: &[Name],
+        body: Option<&[u8]>,
+        point: Option<Point>,
+        upload: &Pump,
+        choice: Choice,
+    ) -> Settled {
         let pool = &self.request.pool.pool;
         let (Some(affinity), Some(session)) = (&pool.affinity, &self.request.session) else {
             return Settled::default();
@@ -282,7 +281,11 @@ impl Exchange<'_> {
         let origin = pool.policy.origin(session, choice.backend);
         let is_borrowed = choice.why.is_borrowed();
         let site = Site { members: &pool.members, chosen: choice.backend, is_borrowed, origin, worker, now };
-        affinity.settle(session, answer, &site, &mut self.worker.nonces.borrow_mut())
+        let method = upload.head().get(self.request.method.clone()).unwrap_or_default();
+        let method = std::str::from_utf8(method).unwrap_or_default();
+        let is_open = self.request.pool.standing.open.contains(choice.backend);
+        let answer = settle::Answer { method, head, names, body, point, is_open };
+        affinity.settle(session, &answer, &site, &mut self.worker.nonces.borrow_mut())
     }
 
     /// Whether a session's id may stand in this answer's body: it is small and plain JSON, or the text that engine.io

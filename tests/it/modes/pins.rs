@@ -141,7 +141,14 @@ fn an_application_s_cookie_whose_value_is_the_pin() {
     let homing = sticky(&[&a, &b], "mode = \"cookie\"\nname = \"srv\"\nstyle = \"rewrite\"").run();
     assert_eq!(send(&homing, "GET", "/", "").field("set-cookie"), None);
     all_answer(&[&a, &b], "Set-Cookie: srv=; Path=/y\r\n", "");
-    let first = (0..64).map(|_| send(&homing, "GET", "/", "")).find(|r| r.served_by() == "a").unwrap();
+    let mut others = 0;
+    let first = loop {
+        let reply = send(&homing, "GET", "/", "");
+        if reply.served_by() == "a" {
+            break reply;
+        }
+        others += 1;
+    };
     let set = first.field("set-cookie").unwrap();
     assert!(set.ends_with("; Path=/y") && set.len() > 90, "{set}");
     let cookie = format!("Cookie: {}\r\n", set.split(';').next().unwrap());
@@ -157,7 +164,7 @@ fn an_application_s_cookie_whose_value_is_the_pin() {
     all_answer(&[&b], "Set-Cookie: srv=x; Max-Age=0\r\n", "");
     let reply = send(&homing, "GET", "/", &cookie);
     assert_eq!(reply.field("set-cookie").as_deref(), Some("srv=x; Max-Age=0"), "a deletion stays one");
-    until_live(&homing, &[0, 0]);
+    until_live(&homing, &[0, others]);
 }
 
 #[test]
