@@ -210,7 +210,10 @@ fn clients() -> impl FnMut() -> (IpAddr, [u8; 4], u64) {
 fn stick_table(sessions: u64) -> (Table, impl FnMut() -> [u8; 32]) {
     let table = Table::new(Bounds { entries: sessions * 2, bytes: 1 << 30 }, Seeds::new([7; 16]));
     let record = Record { home: table.name("a").unwrap(), origin: None, issued: NOW };
-    let id = |n: u64| std::array::from_fn(|i| hash64(&n.to_le_bytes()).to_le_bytes()[i % 8]);
+    let id = |n: u64| {
+        let eight = hash64(&n.to_le_bytes()).to_le_bytes();
+        std::array::from_fn(|i| eight[i % 8])
+    };
     (0..sessions).for_each(|n| _ = table.put(table.digest(&id(n)), record, NOW, table_times()));
     let mut last = 0;
     let ids = move || {

@@ -32,9 +32,9 @@ impl Index {
         size_of_val(&*self.places) as u64
     }
 
-    /// The first slot under `hash` that `is_it`.
-    pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.place_of(hash, is_it).map(|at| slot(self.places[at]))
+    /// What `look` finds in the first slot under `hash` in which it finds anything.
+    pub(super) fn find<T>(&self, hash: u32, look: impl Fn(u32) -> Option<T>) -> Option<T> {
+        self.walk(hash, |_, slot| look(slot))
     }
 
     /// Adds a slot that is not there.
@@ -48,7 +48,7 @@ impl Index {
 
     /// Removes a slot and moves up those that were kept from their place by it.
     pub(super) fn remove(&mut self, hash: u32, it: u32) {
-        let Some(mut gap) = self.place_of(hash, |slot| slot == it) else { return };
+        let Some(mut gap) = self.walk(hash, |at, slot| (slot == it).then_some(at)) else { return };
         let n = self.places.len();
         let ahead = |from: usize, to: usize| if to >= from { to - from } else { to + n - from };
         let mut at = gap;
@@ -67,18 +67,20 @@ impl Index {
         self.len -= 1;
     }
 
-    fn place_of(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
+    /// Goes over the places and slots under `hash`.
+    fn walk<T>(&self, hash: u32, look: impl Fn(usize, u32) -> Option<T>) -> Option<T> {
         let n = self.places.len();
-        let mut at = first(u64::from(hash) << 32, n);
-        for _ in 0..n {
+        let start = first(u64::from(hash) << 32, n);
+        for at in (start..n).chain(0..start) {
             let word = self.places[at];
             if word == 0 {
                 return None;
             }
-            if (word >> 32) as u32 == hash && is_it(slot(word)) {
-                return Some(at);
+            if (word >> 32) as u32 == hash
+                && let Some(found) = look(at, slot(word))
+            {
+                return Some(found);
             }
-            at = next(at, n);
         }
         None
     }

@@ -59,7 +59,9 @@ impl Shard {
     }
 
     pub(super) fn get(&self, digest: Digest) -> Option<Held> {
-        self.find(digest).map(|slot| self.slab.at(slot).held())
+        self.index
+            .find(digest.place(), |slot| Some(self.slab.at(slot)).filter(|at| at.digest == digest))
+            .map(Entry::held)
     }
 
     pub(super) fn put(&mut self, digest: Digest, record: Record, now: UnixSeconds, times: Times) -> Put {
@@ -196,7 +198,7 @@ impl Shard {
     }
 
     fn find(&self, digest: Digest) -> Option<u32> {
-        self.index.find(digest.place(), |slot| self.slab.at(slot).digest == digest)
+        self.index.find(digest.place(), |slot| Some(slot).filter(|slot| self.slab.at(*slot).digest == digest))
     }
 
     /// Adds a session that is not there, if there is room.
