@@ -214,8 +214,8 @@ impl LiveSessions {
         u32::try_from(sum.max(0)).unwrap_or(u32::MAX)
     }
 
-    /// For how long, in seconds, the longest idle of the live sessions has not been used, as far as slots can tell;
-    /// `None` if none is live. For people: it reads every cell.
+    /// For how many seconds the longest idle of the live sessions was surely not used; `None` if none is live. Less than
+    /// the truth by one slot at most. For people: it reads every cell.
     #[must_use]
     pub fn longest_idle(&self, now: UnixSeconds) -> Option<u32> {
         let rows = || self.rows.chunks_exact(self.lines_per_row());
@@ -229,7 +229,7 @@ impl LiveSessions {
         };
         let (oldest, present) = (self.slots.oldest(now), self.slots.slot_of(now));
         let slot = (oldest..=present).find(|slot| count(*slot) > 0)?;
-        Some(now.saturating_since(UnixSeconds(slot.saturating_mul(self.slots.length))))
+        Some(self.slots.pause(UnixSeconds(slot.saturating_mul(self.slots.length)), now))
     }
 
     const fn lines_per_row(&self) -> usize {
