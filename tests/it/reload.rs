@@ -206,3 +206,28 @@ fn learned_sessions_outlive_the_program_and_a_broken_file_is_set_aside() {
         files.filter(|f| f.as_ref().unwrap().file_name().to_string_lossy().contains("app.sessions.corrupt-"));
     assert_eq!(aside.count(), 1);
 }
+
+#[test]
+fn a_backend_asks_for_a_drain_and_a_weight_by_its_checks() {
+    let [a, b] = [backend("a"), backend("b")];
+    let health = "\n[pool.health]\npath = \"/\"\ninterval = \"50ms\"\n";
+    let homing = homing(&[&a, &b]).with(health).spawn();
+    let says = |state: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\nX-Backend: b\r\nX-Homing-State: {state}\r\nContent-Length: 0\r\n\r\n");
+        b.does(Does::Bytes(head.into_bytes()));
+    };
+    says("drain");
+    until(|| told(&homing, "b").unwrap()["state"] == "drain");
+    assert_eq!(told(&homing, "b").unwrap()["drain"]["because"], "health");
+    says("ready, weight=7");
+    until(|| told(&homing, "b").unwrap()["weight"] == 7 && told(&homing, "b").unwrap()["state"] == "up");
+    assert_eq!(told(&homing, "b").unwrap()["overrides"]["weight"]["covers"], 1);
+    // What the configuration says of it changes: the weight that it asks for stands in for the new one at its next check.
+    let entry = format!("name = \"b\", address = \"{}\"", b.address);
+    homing.reload(&homing.config().replace(&entry, &format!("{entry}, weight = 3")));
+    until(|| told(&homing, "b").unwrap()["overrides"]["weight"]["covers"] == 3);
+    b.does(Does::Answer);
+    until(|| told(&homing, "b").unwrap()["weight"] == 3 && told(&homing, "b").unwrap()["overrides"]["weight"].is_null());
+    says("maint");
+    until(|| told(&homing, "b").unwrap()["health"] == "down");
+}
