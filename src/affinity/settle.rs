@@ -112,9 +112,6 @@ impl Affinity {
             return self.take_back(session, answer, site);
         }
         let mut settled = Settled::default();
-        if site.is_borrowed {
-            return settled;
-        }
         let is_pinned = self.write_pins(session, answer, site, nonces, &mut settled);
         let Some(kept) = &self.parts.kept else { return settled };
         let counting = if self.is_counted_by_pin(session) || is_pinned && self.theirs().is_none() {
@@ -123,7 +120,7 @@ impl Affinity {
             Counting::Here
         };
         let made = self.learn(kept, session, answer, site, counting);
-        if made.is_new || self.ends(session, &made, answer, kept, site, counting) {
+        if made.is_new || self.ends(session, &made, answer, kept, site, counting) || site.is_borrowed {
             return settled;
         }
         let is_due = session.is_due || session.counted_on != Some(site.chosen);
@@ -134,7 +131,7 @@ impl Affinity {
             By::Header | By::Nobody => false,
         };
         match session.id {
-            Some(id) if is_known && is_due => kept.write(id.digest, session.issued, site, Counting::Here),
+            Some(id) if is_known && is_due => kept.write(id.digest, session.issued, site, counting),
             None if settled.pin.is_some() => {
                 kept.write(kept.digest_of(session.key), session.issued, site, Counting::Here);
             }
@@ -178,7 +175,13 @@ impl Affinity {
             return false;
         }
         let is_theirs = self.theirs().is_some_and(|c| is_set(c, answer, site));
-        if !session.needs_pin(site.chosen) && !is_theirs {
+        // Who is only lent keeps its pin: in a cookie that the application sets anew too.
+        let (home, origin) = match session.pin {
+            Pin::To(home) if site.is_borrowed => (home, session.origin),
+            Pin::To(_) | Pin::Void(_) | Pin::Free => (site.chosen, site.origin),
+        };
+        let is_due = session.needs_pin(site.chosen) && !site.is_borrowed;
+        if !is_due && !is_theirs {
             return false;
         }
         let mut pinning = self.parts.cacheable.pinning(
@@ -194,7 +197,7 @@ impl Affinity {
         }
         let is_found = matches!(session.pin, Pin::To(_) | Pin::Void(Why::Removed));
         let id = |ix| site.members.get(ix).id.as_str();
-        let (backend, origin) = (id(site.chosen), site.origin.map(id));
+        let (backend, origin) = (id(home), origin.map(id));
         let mut is_counted = false;
         if let Some(cookie) = self.parts.cookie.as_ref().filter(|_| !is_found || session.by == By::Cookie) {
             let mut out = Vec::with_capacity(256);
@@ -209,8 +212,8 @@ impl Affinity {
                 is_counted = true;
             }
         }
-        let due = session.needs_pin(site.chosen) && (!is_found || session.by == By::Header);
-        if let Some(header) = self.parts.header.as_ref().filter(|_| due) {
+        let is_told_here = is_due && (!is_found || session.by == By::Header);
+        if let Some(header) = self.parts.header.as_ref().filter(|_| is_told_here) {
             let mut out = Vec::with_capacity(128);
             if header.write(session, backend, origin, site.now, nonces, &mut out).is_ok() {
                 settled.header = Some(out);

@@ -2,7 +2,7 @@
 
 use homing::config::Environment;
 
-use super::{all_answer, begin_everywhere, finds, send, sticky, until_live};
+use super::{all_answer, begin_everywhere, finds, send, sticky, until_live, without_ejection};
 use crate::harness::{Does, backend};
 
 const SERVLET: &str = "mode = \"learn\"\ncreate = [\"cookie:JSESSIONID\"]\nlookup = [\"cookie:JSESSIONID\", \
@@ -207,4 +207,38 @@ fn without_an_id_there_is_no_session() {
         assert_eq!((why.as_str(), reply.field("set-cookie")), ("new", None));
     }
     until_live(&homing, &[0, 0]);
+}
+
+#[test]
+fn a_session_that_is_lent_keeps_its_home_and_what_is_made_there_is_learned() {
+    let (mut a, mut b) = (backend("a"), backend("b"));
+    let homing = without_ejection(&[&a, &b], &format!("{SERVLET}\non_lost = \"borrow\"")).run();
+    all_answer(&[&a, &b], "Set-Cookie: JSESSIONID=id-NAME\r\n", "");
+    begin_everywhere(&homing, "GET", "/");
+    all_answer(&[&a, &b], "", "");
+    let id = "Cookie: JSESSIONID=id-a\r\n";
+    a.crash();
+    // The same id, set again, makes nothing.
+    all_answer(&[&b], "Set-Cookie: JSESSIONID=id-a\r\n", "");
+    let lent = send(&homing, "GET", "/", id);
+    assert_eq!((lent.served_by().as_str(), lent.why().as_str()), ("b", "unreachable"));
+    a.revive();
+    finds(&homing, "a", "/", id);
+    a.crash();
+    // Another one is a session that only its maker knows.
+    all_answer(&[&b], "Set-Cookie: JSESSIONID=made\r\n", "");
+    assert_eq!(send(&homing, "GET", "/", id).served_by(), "b");
+    all_answer(&[&b], "", "");
+    finds(&homing, "b", "/", "Cookie: JSESSIONID=made\r\n");
+    a.revive();
+    finds(&homing, "b", "/", "Cookie: JSESSIONID=made\r\n");
+    until_live(&homing, &[0, 2]);
+    // And one that is deleted there is over.
+    b.crash();
+    let made = "Cookie: JSESSIONID=made\r\n";
+    all_answer(&[&a], "Set-Cookie: JSESSIONID=; Max-Age=0\r\n", "");
+    assert_eq!(send(&homing, "GET", "/", made).why(), "unreachable");
+    all_answer(&[&a], "", "");
+    assert_eq!(send(&homing, "GET", "/", made).why(), "unknown");
+    until_live(&homing, &[0, 1]);
 }
