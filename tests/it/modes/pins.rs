@@ -163,7 +163,8 @@ fn an_application_s_cookie_whose_value_is_the_pin() {
 fn an_application_s_cookie_that_is_set_while_its_session_is_lent_has_the_pin_to_its_home() {
     for style in ["rewrite", "prefix"] {
         let (mut a, b) = (backend("a"), backend("b"));
-        let affinity = format!("mode = \"cookie\"\nname = \"srv\"\nstyle = \"{style}\"\non_lost = \"borrow\"");
+        let affinity =
+            format!("mode = \"cookie\"\nname = \"srv\"\nstyle = \"{style}\"\non_lost = \"borrow\"");
         let homing = sticky(&[&a, &b], &affinity).run();
         all_answer(&[&a, &b], "Set-Cookie: srv=1; Path=/y\r\n", "");
         let first = (0..64).map(|_| send(&homing, "GET", "/", "")).find(|r| r.served_by() == "a").unwrap();
