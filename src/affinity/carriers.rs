@@ -28,6 +28,7 @@ use crate::base::time::UnixSeconds;
 #[derive(Debug)]
 pub struct Affinity {
     pub(super) parts: Parts,
+    begins_together: bool,
     /// Ids that were too long to be looked at.
     long_ids: AtomicU64,
 }
@@ -102,8 +103,10 @@ impl Mode {
 impl Affinity {
     /// An affinity of these parts.
     #[must_use]
-    pub const fn new(parts: Parts) -> Self {
-        Self { parts, long_ids: AtomicU64::new(0) }
+    pub fn new(parts: Parts) -> Self {
+        let is_in_cookie = |create: &Create| matches!(create, Create::Cookie(_));
+        let begins_together = parts.modes != [Mode::Learn] || parts.create.iter().any(is_in_cookie);
+        Self { parts, begins_together, long_ids: AtomicU64::new(0) }
     }
 
     /// The modes, in the order in which they are asked.
@@ -116,6 +119,13 @@ impl Affinity {
     #[must_use]
     pub fn to_text(&self) -> String {
         self.parts.modes.iter().map(|m| m.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether requests that a client sends before it has a session are to begin one together. Each answer with an id
+    /// in a header or a body begins one of its own.
+    #[must_use]
+    pub const fn begins_together(&self) -> bool {
+        self.begins_together
     }
 
     /// The name of the preset that it was made from.

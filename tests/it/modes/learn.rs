@@ -1,9 +1,11 @@
 //! The application makes the id, and homing remembers which backend did.
 
+use std::io::Write as _;
+
 use homing::config::Environment;
 
 use super::{all_answer, begin_everywhere, finds, send, sticky, until_live, without_ejection};
-use crate::harness::{Does, backend};
+use crate::harness::{Does, backend, open, read_reply, until};
 
 const SERVLET: &str = "mode = \"learn\"\ncreate = [\"cookie:JSESSIONID\"]\nlookup = [\"cookie:JSESSIONID\", \
                        \"query:jsessionid\", \"path_param:jsessionid\", \"header:x-session\"]";
@@ -241,4 +243,22 @@ fn a_session_that_is_lent_keeps_its_home_and_what_is_made_there_is_learned() {
     all_answer(&[&a], "", "");
     assert_eq!(send(&homing, "GET", "/", made).why(), "unknown");
     until_live(&homing, &[0, 1]);
+}
+
+#[test]
+fn clients_behind_one_address_begin_together_where_a_jar_is_what_they_share() {
+    for (mode, expected) in [(HEADER, "new"), (JSON, "new"), (SERVLET, "followed")] {
+        let (a, b) = (backend("a"), backend("b"));
+        let homing = sticky(&[&a, &b], mode).run();
+        [&a, &b].iter().for_each(|backend| backend.does(Does::Hold));
+        let mut first = open(homing.address);
+        first.write_all(b"GET /1 HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        until(|| a.requests().len() + b.requests().len() == 1);
+        let mut second = open(homing.address);
+        second.write_all(b"GET /2 HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        until(|| a.requests().len() + b.requests().len() == 2);
+        [&a, &b].iter().for_each(|backend| backend.does(Does::Answer));
+        let [first, second] = [first, second].map(|mut s| read_reply(&mut s, &mut Vec::new(), true).why());
+        assert_eq!((first.as_str(), second.as_str()), ("new", expected), "{mode}");
+    }
 }
