@@ -28,6 +28,7 @@ use crate::base::time::UnixSeconds;
 #[derive(Debug)]
 pub struct Affinity {
     pub(super) parts: Parts,
+    begins_together: bool,
     /// Ids that were too long to be looked at.
     long_ids: AtomicU64,
 }
@@ -102,8 +103,10 @@ impl Mode {
 impl Affinity {
     /// An affinity of these parts.
     #[must_use]
-    pub const fn new(parts: Parts) -> Self {
-        Self { parts, long_ids: AtomicU64::new(0) }
+    pub fn new(parts: Parts) -> Self {
+        let is_in_cookie = |create: &Create| matches!(create, Create::Cookie(_));
+        let begins_together = parts.modes != [Mode::Learn] || parts.create.iter().any(is_in_cookie);
+        Self { parts, begins_together, long_ids: AtomicU64::new(0) }
     }
 
     /// The modes, in the order in which they are asked.
@@ -116,6 +119,13 @@ impl Affinity {
     #[must_use]
     pub fn to_text(&self) -> String {
         self.parts.modes.iter().map(|m| m.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether requests that a client sends before it has a session are to begin one together. Each answer with an id
+    /// in a header or a body begins one of its own.
+    #[must_use]
+    pub const fn begins_together(&self) -> bool {
+        self.begins_together
     }
 
     /// The name of the preset that it was made from.
@@ -186,8 +196,7 @@ impl Affinity {
             return Some(session);
         }
         // The application's cookie may be old: where the session is now, the table says.
-        let session = kept.beside(session, kept.digest_of(session.key), now);
-        Some(Session { pin: session.counted_on.map_or(session.pin, Pin::To), ..session })
+        Some(kept.beside(session, kept.digest_of(session.key), now))
     }
 
     fn of_header<F: KeyFacts>(&self, facts: &F, reading: &mut Reading<'_>) -> Option<Session> {
@@ -227,8 +236,9 @@ impl Affinity {
         best
     }
 
-    /// The session of the first value that names a member, or that the table knows. A value that names nobody is placed
-    /// by its hash, as one whose backend is gone.
+    /// The session of the first value that names a member, or that the table knows. One that moved is where the table
+    /// says, unless the value is a route and nothing else, which new sessions have too. A value that names nobody is
+    /// placed by its hash, as one whose backend is gone.
     fn of_route<F: KeyFacts>(&self, facts: &F, reading: &Reading<'_>) -> Option<Session> {
         let (kept, routed) = (self.parts.kept.as_ref()?, self.parts.routed.as_ref()?);
         let mut best: Option<Session> = None;
@@ -239,13 +249,17 @@ impl Affinity {
                 }
                 let void = Session::void(Why::Removed, hash64(value), reading.now);
                 let session = kept.beside(void, kept.digest(value), reading.now);
-                let home = routed.home(value, reading.members).or(session.counted_on);
-                let pin = home.map_or(session.pin, Pin::To);
+                let pin = match (session.pin, routed.home(value, reading.members)) {
+                    (Pin::To(_), Some(named)) if named.is_alone => Pin::To(named.backend),
+                    (Pin::To(home), _) => Pin::To(home),
+                    (void, named) => named.map_or(void, |named| Pin::To(named.backend)),
+                };
                 let session = Session { pin, by: By::Route, ..session };
-                if home.is_none() {
-                    best = best.or(Some(session));
+                if matches!(pin, Pin::To(_)) {
+                    return Some(session);
                 }
-                home.map(|_| session)
+                best = best.or(Some(session));
+                None
             });
             if found.is_some() {
                 return found;

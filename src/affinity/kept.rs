@@ -115,16 +115,24 @@ impl Kept {
         Some(if ends.is_some() { Session { is_due: false, id: None, ..session } } else { session })
     }
 
-    /// What the table knows of a session that something else told of: when it was written down last, and where. What it
-    /// does not know is written down with the answer.
+    /// What the table knows of a session that something else told of: when it was written down last, and where it is
+    /// now. What it does not know is written down with the answer.
     pub fn beside(&self, session: Session, digest: Digest, now: UnixSeconds) -> Session {
         let id = Some(Id { digest, is_header: false });
         let unknown = Session { counted_on: None, is_due: false, id, ..session };
         let Some(found) = self.table.get(digest, now, self.terms.times) else { return unknown };
-        let Held { home, issued, last_seen, .. } = found.held;
+        let Held { home, origin, issued, last_seen, .. } = found.held;
+        let counted_on = self.place(home);
         let is_due = self.terms.times.slots.is_due(last_seen, now);
-        let (issued, boot) = (session.issued.min(issued), self.terms.boot);
-        Session { counted_on: self.place(home), issued, last_seen, boot, is_due, ..unknown }
+        let known = Session { counted_on, last_seen, boot: self.terms.boot, is_due, ..unknown };
+        if found.expired.is_some() {
+            return known;
+        }
+        let (pin, origin) = match counted_on {
+            Some(home) => (Pin::To(home), origin.and_then(|name| self.place(name))),
+            None => (session.pin, session.origin),
+        };
+        Session { pin, origin, issued: session.issued.min(issued), ..known }
     }
 
     /// Writes a session down as used now and at `site`, and counts it.

@@ -126,7 +126,7 @@ impl Affinity {
         let theirs = self.their_cookie(answer, site);
         if theirs.deletes && session.by == By::Cookie {
             self.end(session, site);
-        } else if !site.is_borrowed {
+        } else {
             self.write_pins(session, theirs, answer, site, nonces, &mut settled);
         }
         let Some(kept) = &self.parts.kept else { return settled };
@@ -209,7 +209,12 @@ impl Affinity {
         settled: &mut Settled,
     ) {
         let is_found = matches!(session.pin, Pin::To(_) | Pin::Void(Why::Removed));
-        let is_due = session.needs_pin(site.chosen);
+        let is_due = session.needs_pin(site.chosen) && !site.is_borrowed;
+        // Who is only lent keeps its pin: in a cookie that the application sets anew too.
+        let (home, origin) = match session.pin {
+            Pin::To(home) if site.is_borrowed => (home, session.origin),
+            Pin::To(_) | Pin::Void(_) | Pin::Free => (site.chosen, site.origin),
+        };
         let writes = |by| !is_found || session.by == by;
         let cookie = self.parts.cookie.as_ref().filter(|cookie| {
             let is_wanted = match cookie.style() {
@@ -231,7 +236,7 @@ impl Affinity {
             return;
         }
         let id = |ix| site.members.get(ix).id.as_str();
-        let (backend, origin) = (id(site.chosen), site.origin.map(id));
+        let (backend, origin) = (id(home), origin.map(id));
         let now = site.now;
         if let Some(cookie) = cookie {
             if cookie.style() == Style::Insert {

@@ -286,3 +286,51 @@ fn what_is_no_pair_is_refused() {
     let error = usual().explainer.decode(&ask).unwrap_err();
     assert_eq!(error.to_string(), "--cookie \"srv\": write 'name=value'");
 }
+
+/// What is told of a request with this cookie to a pool with these keys of its affinity, whose `a` is in maintenance.
+fn told(affinity: &str, cookie: &str) -> Answer {
+    let text = format!(
+        "[[listener]]\nlisten = \"127.0.0.1:0\"\n[[pool]]\nname = \"app\"\nbackends = [{}]\n[pool.affinity]\n{affinity}\n",
+        BOTH.replace("1\" }", "1\", state = \"maint\" }")
+    );
+    scene(&text, NEW).ask("/", cookie)
+}
+
+#[test]
+fn every_remedy_has_its_sentence() {
+    let route = "mode = \"route\"\nlookup = \"cookie:id\"\non_lost = ";
+    for (remedy, backend, reason, part) in [
+        ("\"rebind\"", Some("b"), "maint", "is in maintenance: it moves to \"b\""),
+        ("\"borrow\"", Some("b"), "maint", "is in maintenance: it is lent to \"b\""),
+        ("{ strict = 404 }", None, "strict", "`on_lost` lets no session move: 404"),
+        ("{ redirect = \"/sorry\" }", None, "strict", "`on_lost` lets no session move: 302 to /sorry"),
+    ] {
+        let answer = told(&format!("{route}{remedy}"), "id=1.a");
+        assert_eq!((answer.backend.as_deref(), answer.reason.as_str()), (backend, reason), "{remedy}");
+        assert!(answer.steps[2].contains(part), "{part:?} is not in {:#?}", answer.steps);
+    }
+}
+
+#[test]
+fn what_the_table_of_a_running_homing_knows_is_told_to_be_there() {
+    let learn = "mode = \"learn\"\ncreate = \"cookie:id\"";
+    let answer = told(learn, "id=some");
+    assert_eq!((answer.reason.as_str(), answer.backend.as_deref()), ("unknown", Some("b")));
+    assert!(answer.steps[2].starts_with("it is placed by its id's hash: \"b\""), "{:#?}", answer.steps);
+    assert_eq!(
+        answer.depends_on[1],
+        "table: a running homing may know the session: homing sessions app --find ID"
+    );
+    assert!(!answer.to_text(now()).contains("round_robin"), "{}", answer.to_text(now()));
+    let answer = told(learn, "other=1");
+    assert_eq!(answer.reason, "new");
+    assert!(answer.depends_on.iter().all(|on| !on.starts_with("table")), "{:#?}", answer.depends_on);
+    assert!(answer.depends_on.iter().any(|on| on.starts_with("round_robin")), "{:#?}", answer.depends_on);
+}
+
+#[test]
+fn a_cookie_of_the_application_s_is_told_to_carry_the_pin_when_that_sets_it() {
+    let answer = told("mode = \"cookie\"\nname = \"sid\"\nstyle = \"prefix\"", "sid=theirs");
+    let part = "the pin to \"b\" goes into the cookie \"sid\" whenever the application sets that";
+    assert_eq!((answer.reason.as_str(), answer.steps[3].as_str()), ("new", part));
+}

@@ -21,7 +21,7 @@ use anyhow::Context as _;
 use crate::affinity::foreign::Secrets;
 use crate::affinity::pairs::{pair, segments};
 use crate::affinity::seal::SealKeys;
-use crate::affinity::{Pin, Why};
+use crate::affinity::{By, Pin, Why};
 use crate::backend::members::BackendSet;
 use crate::config::Environment;
 use crate::pool::Pool;
@@ -229,7 +229,7 @@ impl Explainer {
     fn answer(&self, request: &Request, key: Option<&[u8]>, pins: Vec<PinReport>) -> Answer {
         let pool = &request.pool;
         let mut tried = BackendSet::new();
-        let (mut chain, mut why) = (Vec::new(), Why::NoBackend);
+        let (mut chain, mut why, mut refused) = (Vec::new(), Why::NoBackend, None);
         let key = key.or(request.key.as_deref());
         let hash = key.map_or(request.hash, crate::base::hash::hash64);
         loop {
@@ -245,8 +245,10 @@ impl Explainer {
             let facts =
                 RequestFacts { client: request.client, key, hash, attempt, now: self.worker.unix_now() };
             let decision = pool.pickers.borrow_mut().choose(&ask, &facts);
-            if chain.is_empty() && matches!(decision, Decision::Refuse(_)) {
-                why = Why::Strict;
+            if chain.is_empty()
+                && let Decision::Refuse(cause) = decision
+            {
+                (why, refused) = (Why::Strict, Some(cause));
             }
             let Some(choice) = decision.choice() else { break };
             if chain.is_empty() {
@@ -265,6 +267,7 @@ impl Explainer {
             pins: &pins,
             chosen: chain.first().copied(),
             why,
+            refused,
         };
         let steps = decided.steps();
         let chain: Vec<String> = chain.iter().map(|ix| pool.pool.members.get(*ix).id.to_string()).collect();
@@ -291,8 +294,14 @@ fn field(header: &str) -> anyhow::Result<(&str, &str)> {
 fn depends_on(request: &Request, key: Option<&[u8]>) -> Vec<String> {
     let pool = &request.pool.pool;
     let mut on = vec!["health: every backend is taken to be up".to_owned()];
-    let is_pinned = request.session.is_some_and(|s| matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed)));
-    if is_pinned {
+    if request.session.is_some_and(|s| matches!(s.by, By::Learned | By::Route)) {
+        on.push(format!(
+            "table: a running homing may know the session: homing sessions {} --find ID",
+            pool.name
+        ));
+    }
+    let placed = |pin| matches!(pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown));
+    if request.session.is_some_and(|s| placed(s.pin)) {
         on.push("load: max_conns is taken to have room".to_owned());
         return on;
     }

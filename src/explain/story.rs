@@ -2,11 +2,13 @@
 
 use super::pins::{Own, OwnPin, PinReport, State};
 use crate::affinity::carriers::Mode;
+use crate::affinity::cookie::Style;
 use crate::affinity::key::KeySource;
 use crate::affinity::{By, Pin, Session, Why};
 use crate::backend::BackendIx;
 use crate::backend::availability::AdminState;
 use crate::pool::Pool;
+use crate::pool::policy::Remedy;
 use crate::pool::standing::Standing;
 use crate::strategy::Needs;
 
@@ -20,6 +22,8 @@ pub(super) struct Decided<'a> {
     pub(super) pins: &'a [PinReport],
     pub(super) chosen: Option<BackendIx>,
     pub(super) why: Why,
+    /// For which cause nobody gets it, where the pool lets no session move.
+    pub(super) refused: Option<Why>,
 }
 
 impl Decided<'_> {
@@ -66,7 +70,8 @@ impl Decided<'_> {
                 "its value names no backend of the pool: it is placed by its hash".to_owned()
             }
             Pin::Void(_) | Pin::Free => {
-                "its id is in the table of a running homing, or else placed by its hash".to_owned()
+                "its id is in the table of a running homing, or else it is one that nobody was seen to make"
+                    .to_owned()
             }
         }
     }
@@ -106,7 +111,10 @@ impl Decided<'_> {
         let Some(chosen) = self.chosen.map(|ix| self.id(ix)) else {
             return match self.why {
                 Why::Strict => {
-                    "that backend cannot be used, and `on_lost` lets no session move: 503".to_owned()
+                    format!(
+                        "that backend cannot be used, and `on_lost` lets no session move: {}",
+                        self.refusal()
+                    )
                 }
                 _ => format!("nobody can be used (open to new sessions: {}): 503", self.open()),
             };
@@ -115,19 +123,34 @@ impl Decided<'_> {
             Why::Pinned | Why::Refreshed => {
                 format!("\"{chosen}\" owns it, {}", self.keeps())
             }
-            Why::Removed | Why::Down | Why::Maint | Why::Full | Why::Unreachable => {
-                let lost = match self.why {
-                    Why::Removed => "its backend is gone",
-                    Why::Maint => "its backend is in maintenance",
-                    Why::Full => "its backend has no room",
+            Why::Returned => format!("\"{chosen}\" is its first home, and takes it back (`return_home`)"),
+            Why::Unknown => {
+                format!("it is placed by its id's hash: \"{chosen}\" on every node (open: {})", self.open())
+            }
+            why if why.is_moved() || why.is_borrowed() => {
+                let lost = match why.as_str() {
+                    "removed" => "its backend is gone",
+                    "maint" => "its backend is in maintenance",
+                    "drained" => "its backend's drain is over",
+                    "full" => "its backend has no room",
                     _ => "its backend cannot be used",
                 };
+                let how = if why.is_borrowed() { "is lent" } else { "moves" };
                 format!(
-                    "{lost}: it moves to \"{chosen}\", its second choice on every node (open: {})",
+                    "{lost}: it {how} to \"{chosen}\", its second choice on every node (open: {})",
                     self.open()
                 )
             }
             _ => format!("{kind} gives it to \"{chosen}\" {}(open: {})", self.placed_by(), self.open()),
+        }
+    }
+
+    /// What a session gets that does not move.
+    fn refusal(&self) -> String {
+        match self.refused.map(|cause| self.pool.policy.on_lost.of(cause)) {
+            Some(Remedy::Refuse(status)) => status.to_string(),
+            Some(Remedy::Redirect(to)) => format!("302 to {to}"),
+            Some(Remedy::Rebind | Remedy::Borrow | Remedy::Wait(_)) | None => "503".to_owned(),
         }
     }
 
@@ -167,10 +190,21 @@ impl Decided<'_> {
         if matches!(session.by, By::Learned | By::Route) {
             return Some("what the client is told is the application's own".to_owned());
         }
+        if self.why.is_borrowed() {
+            return Some("its pin stays as it is".to_owned());
+        }
         let has_pins =
             self.pool.affinity.as_ref().is_some_and(|a| a.cookie().is_some() || a.header().is_some());
         if !has_pins {
             return Some("the session begins when the application makes an id".to_owned());
+        }
+        let theirs =
+            self.pool.affinity.as_ref().and_then(|a| a.cookie()).filter(|c| c.style() != Style::Insert);
+        if let Some(cookie) = theirs.filter(|_| session.by != By::Header) {
+            return Some(format!(
+                "the pin to \"{id}\" goes into the cookie \"{}\" whenever the application sets that",
+                cookie.name()
+            ));
         }
         Some(if session.pin != Pin::To(chosen) {
             format!("once \"{id}\" has answered, the answer carries a pin to it")

@@ -197,8 +197,9 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
         let claims = fields.forwarded_for > 0 && !is_trusted;
         skew.take(&pool.pool, key.as_ref().map(|_| (source, hash)), client, claims);
     }
-    let is_new =
-        session.is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown)));
+    let is_new = session
+        .is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown)))
+        && pool.pool.affinity.as_ref().is_some_and(|a| a.begins_together());
     let visit = if is_new { visit_key(client, fields.user_agent, pool) } else { 0 };
 
     let is_plain_get = head.method == "GET" && framing == Framing::None; // RFC 6455 section 4.1

@@ -1,9 +1,11 @@
 //! The application makes the id, and homing remembers which backend did.
 
+use std::io::Write as _;
+
 use homing::config::Environment;
 
-use super::{all_answer, begin_everywhere, finds, send, sticky, until_live};
-use crate::harness::{Client, Does, backend};
+use super::{all_answer, begin_everywhere, finds, send, sticky, until_live, without_ejection};
+use crate::harness::{Client, Does, backend, open, read_reply, until};
 
 const SERVLET: &str = "mode = \"learn\"\ncreate = [\"cookie:JSESSIONID\"]\nlookup = [\"cookie:JSESSIONID\", \
                        \"query:jsessionid\", \"path_param:jsessionid\", \"header:x-session\"]";
@@ -223,5 +225,57 @@ fn what_was_learned_outlives_a_change_of_the_pool() {
             let reply = client.get("/");
             assert_eq!((reply.served_by(), reply.why().as_str()), (home.clone(), "pinned"), "{change}");
         }
+    }
+}
+
+#[test]
+fn a_session_that_is_lent_keeps_its_home_and_what_is_made_there_is_learned() {
+    let (mut a, mut b) = (backend("a"), backend("b"));
+    let homing = without_ejection(&[&a, &b], &format!("{SERVLET}\non_lost = \"borrow\"")).run();
+    all_answer(&[&a, &b], "Set-Cookie: JSESSIONID=id-NAME\r\n", "");
+    begin_everywhere(&homing, "GET", "/");
+    all_answer(&[&a, &b], "", "");
+    let id = "Cookie: JSESSIONID=id-a\r\n";
+    a.crash();
+    // The same id, set again, makes nothing.
+    all_answer(&[&b], "Set-Cookie: JSESSIONID=id-a\r\n", "");
+    let lent = send(&homing, "GET", "/", id);
+    assert_eq!((lent.served_by().as_str(), lent.why().as_str()), ("b", "unreachable"));
+    a.revive();
+    finds(&homing, "a", "/", id);
+    a.crash();
+    // Another one is a session that only its maker knows.
+    all_answer(&[&b], "Set-Cookie: JSESSIONID=made\r\n", "");
+    assert_eq!(send(&homing, "GET", "/", id).served_by(), "b");
+    all_answer(&[&b], "", "");
+    finds(&homing, "b", "/", "Cookie: JSESSIONID=made\r\n");
+    a.revive();
+    finds(&homing, "b", "/", "Cookie: JSESSIONID=made\r\n");
+    until_live(&homing, &[0, 2]);
+    // And one that is deleted there is over.
+    b.crash();
+    let made = "Cookie: JSESSIONID=made\r\n";
+    all_answer(&[&a], "Set-Cookie: JSESSIONID=; Max-Age=0\r\n", "");
+    assert_eq!(send(&homing, "GET", "/", made).why(), "unreachable");
+    all_answer(&[&a], "", "");
+    assert_eq!(send(&homing, "GET", "/", made).why(), "unknown");
+    until_live(&homing, &[0, 1]);
+}
+
+#[test]
+fn clients_behind_one_address_begin_together_where_a_jar_is_what_they_share() {
+    for (mode, expected) in [(HEADER, "new"), (JSON, "new"), (SERVLET, "followed")] {
+        let (a, b) = (backend("a"), backend("b"));
+        let homing = sticky(&[&a, &b], mode).run();
+        [&a, &b].iter().for_each(|backend| backend.does(Does::Hold));
+        let mut first = open(homing.address);
+        first.write_all(b"GET /1 HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        until(|| a.requests().len() + b.requests().len() == 1);
+        let mut second = open(homing.address);
+        second.write_all(b"GET /2 HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        until(|| a.requests().len() + b.requests().len() == 2);
+        [&a, &b].iter().for_each(|backend| backend.does(Does::Answer));
+        let [first, second] = [first, second].map(|mut s| read_reply(&mut s, &mut Vec::new(), true).why());
+        assert_eq!((first.as_str(), second.as_str()), ("new", expected), "{mode}");
     }
 }

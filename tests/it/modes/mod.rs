@@ -13,6 +13,13 @@ fn sticky(backends: &[&Backend], affinity: &str) -> Setup {
     homing(backends).with(&format!("\n[pool.affinity]\n{affinity}\n"))
 }
 
+/// The same, and failures close no backend.
+fn without_ejection(backends: &[&Backend], affinity: &str) -> Setup {
+    let list = backends.iter().map(|b| format!("{{ name = \"{}\", address = \"{}\" }}", b.name, b.address));
+    let pool = format!("max_fails = 0\nbackends = [{}]\n", list.collect::<Vec<_>>().join(", "));
+    homing(&[]).pool(&pool).with(&format!("\n[pool.affinity]\n{affinity}\n"))
+}
+
 /// From now on both answer 200 with their name, these fields and this body; `NAME` in either is their name.
 fn all_answer(backends: &[&Backend], fields: &str, body: &str) {
     for backend in backends {

@@ -2,8 +2,8 @@
 
 use homing::config::Environment;
 
-use super::{all_answer, finds, send, sticky, until_live};
-use crate::harness::{Homing, backend, homing};
+use super::{all_answer, finds, send, sticky, until_live, without_ejection};
+use crate::harness::{Homing, Reply, backend, homing};
 
 const HEADER: &str = "mode = \"header\"";
 
@@ -165,6 +165,47 @@ fn an_application_s_cookie_whose_value_is_the_pin() {
     let reply = send(&homing, "GET", "/", &cookie);
     assert_eq!(reply.field("set-cookie").as_deref(), Some("srv=x; Max-Age=0"), "a deletion stays one");
     until_live(&homing, &[0, others]);
+}
+
+#[test]
+fn an_application_s_cookie_that_is_set_while_its_session_is_lent_has_the_pin_to_its_home() {
+    for style in ["rewrite", "prefix"] {
+        let (mut a, b) = (backend("a"), backend("b"));
+        let affinity =
+            format!("mode = \"cookie\"\nname = \"srv\"\nstyle = \"{style}\"\non_lost = \"borrow\"");
+        let homing = sticky(&[&a, &b], &affinity).run();
+        all_answer(&[&a, &b], "Set-Cookie: srv=1; Path=/y\r\n", "");
+        let first = (0..64).map(|_| send(&homing, "GET", "/", "")).find(|r| r.served_by() == "a").unwrap();
+        let cookie = |reply: &Reply| {
+            let set = reply.field("set-cookie").unwrap();
+            format!("Cookie: {}\r\n", set.split(';').next().unwrap())
+        };
+        a.crash();
+        let lent = send(&homing, "GET", "/", &cookie(&first));
+        assert_eq!((lent.served_by().as_str(), lent.why().as_str()), ("b", "unreachable"), "{style}");
+        let again = send(&homing, "GET", "/", &cookie(&lent));
+        assert_eq!((again.served_by().as_str(), again.why().as_str()), ("b", "unreachable"), "{style}");
+        a.revive();
+        finds(&homing, "a", "/", &cookie(&again));
+    }
+}
+
+#[test]
+fn an_application_s_cookie_goes_home_as_the_pool_says() {
+    let (mut a, b) = (backend("a"), backend("b"));
+    let affinity = "mode = \"cookie\"\nname = \"srv\"\nstyle = \"rewrite\"\nreturn_home = \"now\"";
+    let homing = without_ejection(&[&a, &b], affinity).run();
+    all_answer(&[&a, &b], "Set-Cookie: srv=1\r\n", "");
+    let first = (0..64).map(|_| send(&homing, "GET", "/", "")).find(|r| r.served_by() == "a").unwrap();
+    let set = first.field("set-cookie").unwrap();
+    let cookie = format!("Cookie: {}\r\n", set.split(';').next().unwrap());
+    all_answer(&[&a, &b], "", "");
+    a.crash();
+    assert_eq!(send(&homing, "GET", "/", &cookie).why(), "unreachable");
+    a.revive();
+    let reply = send(&homing, "GET", "/", &cookie);
+    assert_eq!((reply.served_by().as_str(), reply.why().as_str()), ("a", "returned"));
+    finds(&homing, "a", "/", &cookie);
 }
 
 #[test]

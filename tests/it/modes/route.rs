@@ -1,6 +1,6 @@
 //! The application's value names its backend.
 
-use super::{all_answer, finds, send, sticky, until_live};
+use super::{all_answer, finds, send, sticky, until_live, without_ejection};
 use crate::harness::{Backend, Setup, backend, homing};
 
 const ROUTE: &str = "mode = \"route\"\nlookup = [\"cookie:JSESSIONID\", \"path_param:jsessionid\", \"query:jsessionid\", \
@@ -68,18 +68,39 @@ fn live_sessions_are_counted_by_their_values() {
 }
 
 #[test]
-fn a_session_goes_elsewhere_while_its_backend_is_lost_and_back_when_it_is_there() {
+fn a_session_whose_backend_is_lost_moves_once_though_its_value_says_the_same() {
+    for (keys, back) in [("", "b"), ("return_home = \"now\"\n", "a")] {
+        let (mut a, b) = (backend("a"), backend("b"));
+        let homing = without_ejection(&[&a, &b], &format!("{ROUTE}{keys}")).run();
+        let value = "Cookie: JSESSIONID=1.a\r\n";
+        finds(&homing, "a", "/", value);
+        a.crash();
+        let moved = send(&homing, "GET", "/", value);
+        assert_eq!((moved.served_by().as_str(), moved.why().as_str()), ("b", "unreachable"));
+        until_live(&homing, &[0, 1]);
+        if back == "b" {
+            finds(&homing, "b", "/", value);
+        }
+        a.revive();
+        if back == "a" {
+            assert_eq!(send(&homing, "GET", "/", value).why(), "returned");
+        }
+        finds(&homing, back, "/", value);
+        until_live(&homing, if back == "a" { &[1, 0] } else { &[0, 1] });
+    }
+}
+
+#[test]
+fn a_value_that_is_a_route_alone_names_its_backend_whoever_moved() {
     let (mut a, b) = (backend("a"), backend("b"));
-    let homing = routed(&a, &b, "").run();
-    let value = "Cookie: JSESSIONID=1.node1\r\n";
-    finds(&homing, "a", "/", value);
-    a.crash();
-    let moved = send(&homing, "GET", "/", value);
-    assert_eq!((moved.served_by().as_str(), moved.why().as_str()), ("b", "unreachable"));
-    until_live(&homing, &[0, 1]);
-    a.revive();
-    finds(&homing, "a", "/", value);
-    until_live(&homing, &[1, 0]);
+    let homing = without_ejection(&[&a, &b], ROUTE).run();
+    for value in ["Cookie: JSESSIONID=a\r\n", "Cookie: JSESSIONID=.a\r\n"] {
+        finds(&homing, "a", "/", value);
+        a.crash();
+        assert_eq!(send(&homing, "GET", "/", value).served_by(), "b");
+        a.revive();
+        finds(&homing, "a", "/", value);
+    }
 }
 
 #[test]
