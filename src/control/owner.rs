@@ -120,6 +120,11 @@ impl Owner {
         match order {
             Order::Reload { is_dry } => self.reload(is_dry).await,
             Order::Set { pool, backend, wish } => {
+                if wish == Wish::Ready && self.is_leaving(&pool, &backend) {
+                    return Err(Refused::Impossible(format!(
+                        "backend {pool}/{backend} is not in the configuration any more: put it back there and reload"
+                    )));
+                }
                 self.state.set(&pool, &backend, wish).ok_or_else(|| self.unknown(&pool, &backend))?;
                 Ok(json!({ "pool": pool, "backend": backend }))
             }
@@ -136,6 +141,12 @@ impl Owner {
                 Ok(json!({ "pool": pool, "backend": backend, "weight": weight }))
             }
         }
+    }
+
+    fn is_leaving(&self, pool: &str, backend: &str) -> bool {
+        let plan = Arc::clone(&self.published.load().plan);
+        let pool = plan.pools.iter().find(|p| &*p.name == pool);
+        pool.is_some_and(|p| p.members.find(backend).is_some_and(|ix| p.members.get(ix).leaving))
     }
 
     /// There is no such backend, and these there are.
