@@ -26,6 +26,7 @@ use crate::pool::Pool;
 use crate::snapshot::Plan;
 use crate::snapshot::carried::Carried;
 use crate::snapshot::difference::Difference;
+use crate::snapshot::phases::Phase;
 use crate::strategy::Registry;
 use crate::telemetry::metrics::Metrics;
 
@@ -110,6 +111,10 @@ impl Reloader {
 impl Owner {
     /// Reads the configuration again. If anything is wrong with it, everything stays as it is.
     pub(super) async fn reload(&mut self, is_dry: bool) -> Result<Value, Refused> {
+        if self.phases.now() >= Phase::Drain {
+            // Nobody would accept on a listener that is new.
+            return Err(Refused::Impossible("homing is stopping: nothing is reloaded any more".to_owned()));
+        }
         let done = self.try_reload(is_dry).await;
         if is_dry {
             return done;

@@ -202,6 +202,23 @@ fn a_drain_goes_on_by_its_own_times_when_its_backend_is_taken_out() {
 }
 
 #[test]
+fn nothing_is_reloaded_any_more_while_homing_stops() {
+    let a = backend("a");
+    let homing = homing(&[&a]).spawn();
+    a.does(Does::Hold);
+    let mut stream = open(homing.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    until(|| a.requests().len() == 1);
+    homing.signal(Signal::TERM);
+    until(|| std::net::TcpStream::connect(homing.address).is_err());
+    std::fs::write(homing.file("config.toml"), with_listener(&homing, &homing.config())).unwrap();
+    assert_eq!(change(&homing, "/api/v1/reload", "").status, 409);
+    assert!(!homing.file("more.sock").exists(), "clients would wait there for nobody");
+    a.does(Does::Answer);
+    assert_eq!(read_reply(&mut stream, &mut Vec::new(), true).status, 200);
+}
+
+#[test]
 fn without_time_to_leave_sessions_move_at_once_and_once() {
     let [a, b] = [backend("a"), backend("b")];
     let homing = homing(&[&a, &b]).pool("leave = \"0s\"\n").cookie_with_key().spawn();
