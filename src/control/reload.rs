@@ -339,11 +339,13 @@ async fn bind(plan: &Plan, before: &[Arc<Bound>], workers: usize) -> Result<Vec<
         Held(Arc<Bound>),
         New(Claim),
     }
+    let stays = |bound: &Bound| plan.listeners.iter().any(|l| l.listen == bound.listen);
+    let given_up: Vec<_> = before.iter().filter(|bound| !stays(bound)).map(|bound| &bound.listen).collect();
     let mut taken = Vec::new();
     for listener in &plan.listeners {
         taken.push(match before.iter().find(|bound| bound.listen == listener.listen) {
             Some(bound) => Taken::Held(Arc::clone(bound)),
-            None => Taken::New(claim(&listener.listen).await.map_err(|error| {
+            None => Taken::New(claim(&listener.listen, &given_up).await.map_err(|error| {
                 Refused::Wrong(format!(
                     "cannot listen on {}: {error} (listener \"{}\")",
                     listener.listen, listener.name
@@ -358,7 +360,11 @@ async fn bind(plan: &Plan, before: &[Arc<Bound>], workers: usize) -> Result<Vec<
     bound.collect::<std::io::Result<_>>().map_err(|e| Refused::Wrong(format!("cannot listen: {e}")))
 }
 
-async fn claim(address: &ListenAddress) -> std::io::Result<Claim> {
+/// `given_up` are ours for as long as the plan before is in force: beside them there is room for what overlaps.
+async fn claim(address: &ListenAddress, given_up: &[&ListenAddress]) -> std::io::Result<Claim> {
+    if given_up.iter().any(|old| old.overlaps(address)) {
+        return address.claim_shared();
+    }
     let by = Instant::now() + PATIENCE;
     loop {
         match address.claim() {

@@ -219,6 +219,21 @@ fn nothing_is_reloaded_any_more_while_homing_stops() {
 }
 
 #[test]
+fn a_listener_may_go_over_to_another_address_of_its_port() {
+    let a = backend("a");
+    let homing = homing(&[&a]).spawn();
+    let own = homing.config();
+    let listen = format!("listen = \"{}\"", homing.address);
+    let every = own.replacen(&listen, &format!("listen = \"0.0.0.0:{}\"", homing.address.port()), 1);
+    assert_ne!(own, every);
+    for text in [&every, &own, &every] {
+        let before = homing.reloads();
+        assert_eq!(homing.reload(text), (before.0 + 1, before.1));
+        assert_eq!(get(homing.address, "/").status, 200);
+    }
+}
+
+#[test]
 fn without_time_to_leave_sessions_move_at_once_and_once() {
     let [a, b] = [backend("a"), backend("b")];
     let homing = homing(&[&a, &b]).pool("leave = \"0s\"\n").cookie_with_key().spawn();
