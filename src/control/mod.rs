@@ -137,8 +137,14 @@ pub async fn run(control: Control, signals: Option<stopping::Streams>) {
     let (probed, mut verdicts) = mpsc::channel(PROBED);
     let (desk, mut asked) = mpsc::channel(ASKED);
     let mut tasks = JoinSet::new();
-    let mut owner =
-        Owner::new(Arc::clone(&published), Arc::clone(&metrics), Arc::clone(&board), reloader, probed);
+    let mut owner = Owner::new(
+        Arc::clone(&published),
+        Arc::clone(&metrics),
+        Arc::clone(&phases),
+        Arc::clone(&board),
+        reloader,
+        probed,
+    );
     if let Some(socket) = admin {
         let dropped = Arc::clone(reports.dropped());
         let view = admin::View::new(

@@ -10,6 +10,7 @@ use super::board::{Board, Level};
 use super::checker::{Checkers, Good, Probed};
 use super::reload::Reloader;
 use super::state::{State, Wish};
+use crate::snapshot::phases::Phases;
 use crate::snapshot::published::Published;
 use crate::telemetry::metrics::Metrics;
 
@@ -49,6 +50,7 @@ pub(super) struct Owner {
     pub(super) state: State,
     pub(super) published: Arc<Published>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) phases: Arc<Phases>,
     pub(super) board: Arc<Board>,
     pub(super) checkers: Checkers,
     pub(super) reloader: Option<Reloader>,
@@ -67,6 +69,7 @@ impl Owner {
     pub(super) fn new(
         published: Arc<Published>,
         metrics: Arc<Metrics>,
+        phases: Arc<Phases>,
         board: Arc<Board>,
         reloader: Option<Reloader>,
         probed: mpsc::Sender<Probed>,
@@ -77,7 +80,7 @@ impl Owner {
         if let Some(reloader) = &reloader {
             reloader.introduce(&board, &metrics);
         }
-        Self { state, published, metrics, board, checkers, reloader }
+        Self { state, published, metrics, phases, board, checkers, reloader }
     }
 
     /// Carries out an order and tells what came of it.
@@ -120,6 +123,11 @@ impl Owner {
         match order {
             Order::Reload { is_dry } => self.reload(is_dry).await,
             Order::Set { pool, backend, wish } => {
+                if wish == Wish::Ready && self.is_leaving(&pool, &backend) {
+                    return Err(Refused::Impossible(format!(
+                        "backend {pool}/{backend} is not in the configuration any more: put it back there and reload"
+                    )));
+                }
                 self.state.set(&pool, &backend, wish).ok_or_else(|| self.unknown(&pool, &backend))?;
                 Ok(json!({ "pool": pool, "backend": backend }))
             }
@@ -138,6 +146,12 @@ impl Owner {
         }
     }
 
+    fn is_leaving(&self, pool: &str, backend: &str) -> bool {
+        let plan = Arc::clone(&self.published.load().plan);
+        let pool = plan.pools.iter().find(|p| &*p.name == pool);
+        pool.is_some_and(|p| p.members.find(backend).is_some_and(|ix| p.members.get(ix).leaving))
+    }
+
     /// There is no such backend, and these there are.
     fn unknown(&self, pool: &str, backend: &str) -> Refused {
         let plan = Arc::clone(&self.published.load().plan);
@@ -145,11 +159,11 @@ impl Owner {
         Refused::Unknown(match plan.pools.iter().find(|p| &*p.name == pool) {
             None => {
                 let names = list(plan.pools.iter().map(|p| &*p.name).collect());
-                format!("no pool \"{pool}\"; there are: {names}")
+                format!("no pool {pool:?}; there are: {names}")
             }
             Some(it) => {
                 let names = list(it.members.iter().map(|(_, b)| b.id.as_str()).collect());
-                format!("no backend \"{backend}\" in pool \"{pool}\"; there are: {names}")
+                format!("no backend {backend:?} in pool {pool:?}; there are: {names}")
             }
         })
     }

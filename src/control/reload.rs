@@ -26,6 +26,7 @@ use crate::pool::Pool;
 use crate::snapshot::Plan;
 use crate::snapshot::carried::Carried;
 use crate::snapshot::difference::Difference;
+use crate::snapshot::phases::Phase;
 use crate::strategy::Registry;
 use crate::telemetry::metrics::Metrics;
 
@@ -110,6 +111,10 @@ impl Reloader {
 impl Owner {
     /// Reads the configuration again. If anything is wrong with it, everything stays as it is.
     pub(super) async fn reload(&mut self, is_dry: bool) -> Result<Value, Refused> {
+        if self.phases.now() >= Phase::Drain {
+            // Nobody would accept on a listener that is new.
+            return Err(Refused::Impossible("homing is stopping: nothing is reloaded any more".to_owned()));
+        }
         let done = self.try_reload(is_dry).await;
         if is_dry {
             return done;
@@ -334,11 +339,13 @@ async fn bind(plan: &Plan, before: &[Arc<Bound>], workers: usize) -> Result<Vec<
         Held(Arc<Bound>),
         New(Claim),
     }
+    let stays = |bound: &Bound| plan.listeners.iter().any(|l| l.listen == bound.listen);
+    let given_up: Vec<_> = before.iter().filter(|bound| !stays(bound)).map(|bound| &bound.listen).collect();
     let mut taken = Vec::new();
     for listener in &plan.listeners {
         taken.push(match before.iter().find(|bound| bound.listen == listener.listen) {
             Some(bound) => Taken::Held(Arc::clone(bound)),
-            None => Taken::New(claim(&listener.listen).await.map_err(|error| {
+            None => Taken::New(claim(&listener.listen, &given_up).await.map_err(|error| {
                 Refused::Wrong(format!(
                     "cannot listen on {}: {error} (listener \"{}\")",
                     listener.listen, listener.name
@@ -353,7 +360,11 @@ async fn bind(plan: &Plan, before: &[Arc<Bound>], workers: usize) -> Result<Vec<
     bound.collect::<std::io::Result<_>>().map_err(|e| Refused::Wrong(format!("cannot listen: {e}")))
 }
 
-async fn claim(address: &ListenAddress) -> std::io::Result<Claim> {
+/// `given_up` are ours for as long as the plan before is in force: beside them there is room for what overlaps.
+async fn claim(address: &ListenAddress, given_up: &[&ListenAddress]) -> std::io::Result<Claim> {
+    if given_up.iter().any(|old| old.overlaps(address)) {
+        return address.claim_shared();
+    }
     let by = Instant::now() + PATIENCE;
     loop {
         match address.claim() {

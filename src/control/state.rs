@@ -132,15 +132,20 @@ impl State {
         };
         let was = member.admin(&it);
         member.set = (value != it.admin).then_some(Override { value, covers: it.admin, since: now });
+        // Who is leaving is gone by then, whatever is wanted meanwhile.
+        let gone = member.drain.filter(|_| it.leaving);
         member.drain = match wish {
             Wish::Drain { mode, within } => {
-                let deadline = within.map(|d| later(now, d));
+                let deadline = sooner(within.map(|d| later(now, d)), gone.and_then(|d| d.deadline));
                 let begun = member.drain.filter(|d| d.because == Because::Operator);
                 let (since, began_with) =
                     begun.map_or_else(|| (now, it.sessions.live(now)), |d| (d.since, d.began_with));
                 Some(Drain { mode, because: Because::Operator, since, deadline, began_with })
             }
-            Wish::Ready | Wish::Maint | Wish::AsConfigured => None,
+            Wish::AsConfigured => {
+                gone.map(|drain| Drain { mode: Mode::Keep, because: Because::Removed, ..drain })
+            }
+            Wish::Ready | Wish::Maint => None,
         };
         if value == AdminState::Ready && was != AdminState::Ready {
             // Its share of new sessions grows again, as of one that was down.
@@ -177,7 +182,7 @@ impl State {
         });
         let may = all.filter(|(p, member, it)| {
             let has_time = !it.leaving || member.drain.is_none_or(|d| !d.is_overdue(now));
-            !p.pool.policy.leave.is_zero() && has_time && !left_on(it, now).is_nothing()
+            !p.pool.policy.leave.is_zero() && has_time && !member.keeps(it, now).is_nothing()
         });
         may.map(|(p, _, it)| (Arc::clone(&p.pool.name), it.id.clone())).collect()
     }
@@ -188,7 +193,8 @@ impl State {
         let all =
             self.pools.iter().flat_map(|p| p.members.iter().zip(p.pool.members.iter()).map(move |m| (p, m)));
         let over = all.filter(|(_, (member, (_, it)))| {
-            it.leaving && (left_on(it, now).is_nothing() || member.drain.is_some_and(|d| d.is_overdue(now)))
+            it.leaving
+                && (member.keeps(it, now).is_nothing() || member.drain.is_some_and(|d| d.is_overdue(now)))
         });
         over.map(|(p, (_, (_, it)))| (Arc::clone(&p.pool.name), it.id.clone())).collect()
     }
@@ -278,9 +284,12 @@ impl State {
 
     /// When [`Self::tick`] has something to do.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        let members = || self.pools.iter().flat_map(|p| &p.members);
-        let drains = members().any(|m| m.drain.is_some_and(|d| d.deadline.is_some()));
-        members().filter_map(|m| m.outlier.until()).chain(drains.then_some(self.looked + LOOK)).min()
+        let members = || self.pools.iter().flat_map(|p| p.members.iter().zip(p.pool.members.iter()));
+        let ends = |(m, (_, it)): (&Member, (_, &Arc<Backend>))| {
+            it.leaving || m.drain.is_some_and(|d| d.deadline.is_some())
+        };
+        let drains = members().any(ends).then_some(self.looked + LOOK);
+        members().filter_map(|(m, _)| m.outlier.until()).chain(drains).min()
     }
 
     /// Publishes the pool's standing if it is not the published one.
@@ -386,6 +395,11 @@ impl PoolState {
                     member.streak.carry(&old.streak);
                 }
             }
+            if it.leaving {
+                member.drain = if old_it.leaving { old.drain } else { old.removed(&old_it, pool, now) };
+                member.set = old.set.filter(|_| old_it.leaving);
+                continue;
+            }
             match old.set {
                 Some(set) if set.covers == it.admin => (member.set, member.drain) = (Some(set), old.drain),
                 Some(set) => {
@@ -398,11 +412,14 @@ impl PoolState {
                     );
                     board.event(Level::Info, text);
                 }
-                None if member.admin(it) == AdminState::Drain && !it.leaving => member.drain = old.drain,
-                None => {}
-            }
-            if it.leaving {
-                member.drain = old.drain.filter(|d| d.because == Because::Removed).or(member.drain);
+                None => {
+                    let is_same = |d: &Drain| match d.because {
+                        Because::Configured | Because::Operator => member.admin(it) == AdminState::Drain,
+                        Because::Health => member.admin(it) == AdminState::Ready,
+                        Because::Removed => false,
+                    };
+                    member.drain = old.drain.filter(is_same);
+                }
             }
         }
         next
@@ -480,6 +497,32 @@ impl Member {
         }
     }
 
+    /// What is left on the backend that it has to be kept for: not the sessions that it may not serve any more.
+    fn keeps(&self, backend: &Backend, now: UnixSeconds) -> Left {
+        let left = left_on(backend, now);
+        let is_over = self.drain.is_some_and(|d| d.leaving(now) == Leaving::Over);
+        let sessions = if is_over || self.admin(backend) == AdminState::Maint { 0 } else { left.sessions };
+        Left { sessions, ..left }
+    }
+
+    /// How it goes on emptying once the configuration does not name it any more: what it was to give up before, and by
+    /// when, holds; if it served nobody, nobody is sent there again.
+    fn removed(&self, backend: &Backend, pool: &Pool, now: UnixSeconds) -> Option<Drain> {
+        let last = later(now, pool.policy.leave);
+        let (since, because) = (now, Because::Removed);
+        match self.admin(backend) {
+            AdminState::Maint => {
+                let began_with = backend.sessions.live(now);
+                Some(Drain { mode: Mode::Now, because, since, deadline: Some(last), began_with })
+            }
+            AdminState::Ready | AdminState::Drain => self.drain.map(|drain| Drain {
+                because,
+                deadline: sooner(drain.deadline, Some(last)),
+                ..drain
+            }),
+        }
+    }
+
     /// The administrative state that holds.
     fn admin(&self, backend: &Backend) -> AdminState {
         self.set.map_or(backend.admin, |set| set.value)
@@ -491,6 +534,11 @@ pub(super) fn left_on(backend: &Backend, now: UnixSeconds) -> Left {
     let (in_flight, tunnels) = (backend.load.in_flight(), backend.load.tunnels());
     let requests = in_flight.saturating_sub(tunnels);
     Left { sessions: backend.sessions.live(now), requests, tunnels }
+}
+
+/// The sooner of two ends, either of which may not be there.
+fn sooner(one: Option<UnixSeconds>, other: Option<UnixSeconds>) -> Option<UnixSeconds> {
+    one.into_iter().chain(other).reduce(|a, b| if b < a { b } else { a })
 }
 
 fn later(now: UnixSeconds, by: Duration) -> UnixSeconds {

@@ -63,6 +63,26 @@ impl ListenAddress {
         }
     }
 
+    /// Binds beside sockets of our own that listen on an address which overlaps this one, and are about to be closed.
+    ///
+    /// # Errors
+    /// As of [`Self::claim`].
+    pub fn claim_shared(&self) -> io::Result<Claim> {
+        let socket = self.socket(Sharing::Shared)?;
+        let address = socket.local_addr()?.as_socket();
+        Ok(Claim { held: Some(socket), address, listen: self.clone() })
+    }
+
+    /// Whether both are the same port of the same address, or of all addresses.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (Self::Tcp { address: a, .. }, Self::Tcp { address: b, .. }) = (self, other) else {
+            return false;
+        };
+        let (own, its) = (a.ip().to_canonical(), b.ip().to_canonical());
+        a.port() == b.port() && a.port() != 0 && (own == its || own.is_unspecified() || its.is_unspecified())
+    }
+
     fn socket(&self, sharing: Sharing) -> io::Result<Socket> {
         let Self::Tcp { address, both_families } = self else {
             return Err(io::ErrorKind::Unsupported.into());

@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Backend, Client, Does, Process, backend, get, homing, open, read_reply, until};
+use crate::harness::{
+    Backend, Client, Does, Process, Reply, backend, exchange, get, homing, open, read_reply, until,
+};
 
 /// What the admin listener says of this backend of the first pool.
 fn told(homing: &Process, backend: &str) -> Option<Value> {
@@ -129,6 +131,106 @@ fn a_backend_that_is_taken_out_keeps_its_sessions_and_leaves_when_they_have_ende
     assert!(homing.said("backend app/b has left"));
     homing.reload(&whole);
     until(|| Client::new(homing.address).get("/").served_by() == "b");
+}
+
+/// Asks the admin listener for a change.
+fn change(homing: &Process, path: &str, body: &str) -> Reply {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Homing: 1\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    exchange(homing.admin, (head + body).as_bytes())
+}
+
+/// A client whose home is `b`.
+fn client_of_b(homing: &Process) -> Client {
+    let mut client = Client::new(homing.address);
+    until(|| {
+        client = Client::new(homing.address);
+        client.get("/").served_by() == "b"
+    });
+    client
+}
+
+/// Sets the state of `b`; the status of the answer.
+fn set_b(homing: &Process, body: &str) -> u16 {
+    change(homing, "/api/v1/pools/app/backends/b/state", body).status
+}
+
+#[test]
+fn what_is_in_maintenance_is_not_used_again_when_it_is_taken_out() {
+    let [a, b] = [backend("a"), backend("b")];
+    let homing = homing(&[&a, &b]).cookie_with_key().spawn();
+    let mut client = client_of_b(&homing);
+    assert_eq!(set_b(&homing, r#"{"state": "maint"}"#), 200);
+    let before = b.requests().len();
+    homing.reload(&without(&homing.config(), &b));
+    let reply = client.get("/");
+    assert_eq!((&*reply.served_by(), &*reply.why()), ("a", "removed"));
+    assert_eq!(b.requests().len(), before);
+}
+
+#[test]
+fn a_drain_goes_on_by_its_own_times_when_its_backend_is_taken_out() {
+    let [a, b] = [backend("a"), backend("b")];
+    let homing = homing(&[&a, &b]).cookie_with_key().spawn();
+    let mut client = client_of_b(&homing);
+    assert_eq!(set_b(&homing, r#"{"state": "drain", "mode": "idle", "idle": "7m", "deadline": "9m"}"#), 200);
+    let drain = told(&homing, "b").unwrap()["drain"].clone();
+    homing.reload(&without(&homing.config(), &b));
+    let leaves = |expected: &Value| {
+        let it = told(&homing, "b").unwrap();
+        assert_eq!((&it["leaving"], &it["drain"]["because"]), (&true.into(), &"removed".into()));
+        for key in ["mode", "idle_s", "since", "deadline", "began_with"] {
+            assert_eq!(it["drain"][key], expected[key], "{key}");
+        }
+    };
+    leaves(&drain);
+    // Whatever else changes.
+    homing.reload(&homing.config().replace("name = \"app\"\n", "name = \"app\"\nmax_fails = 7\n"));
+    leaves(&drain);
+    assert_eq!(client.get("/").served_by(), "b");
+    // Nobody new is sent there any more; it can only be made to leave sooner.
+    assert_eq!(set_b(&homing, r#"{"state": "ready"}"#), 409);
+    assert_eq!(set_b(&homing, r#"{"state": "drain", "deadline": "1h"}"#), 200);
+    assert_eq!(told(&homing, "b").unwrap()["drain"]["deadline"], drain["deadline"]);
+    assert_eq!(set_b(&homing, r#"{"state": "drain", "mode": "now"}"#), 200);
+    let reply = client.get("/");
+    assert!(["drained", "removed"].contains(&&*reply.why()), "{}", reply.why());
+    assert_eq!(reply.served_by(), "a");
+    until(|| told(&homing, "b").is_none());
+}
+
+#[test]
+fn nothing_is_reloaded_any_more_while_homing_stops() {
+    let a = backend("a");
+    let homing = homing(&[&a]).spawn();
+    a.does(Does::Hold);
+    let mut stream = open(homing.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    until(|| a.requests().len() == 1);
+    homing.signal(Signal::TERM);
+    until(|| std::net::TcpStream::connect(homing.address).is_err());
+    std::fs::write(homing.file("config.toml"), with_listener(&homing, &homing.config())).unwrap();
+    assert_eq!(change(&homing, "/api/v1/reload", "").status, 409);
+    assert!(!homing.file("more.sock").exists(), "clients would wait there for nobody");
+    a.does(Does::Answer);
+    assert_eq!(read_reply(&mut stream, &mut Vec::new(), true).status, 200);
+}
+
+#[test]
+fn a_listener_may_go_over_to_another_address_of_its_port() {
+    let a = backend("a");
+    let homing = homing(&[&a]).spawn();
+    let own = homing.config();
+    let listen = format!("listen = \"{}\"", homing.address);
+    let every = own.replacen(&listen, &format!("listen = \"0.0.0.0:{}\"", homing.address.port()), 1);
+    assert_ne!(own, every);
+    for text in [&every, &own, &every] {
+        let before = homing.reloads();
+        assert_eq!(homing.reload(text), (before.0 + 1, before.1));
+        assert_eq!(get(homing.address, "/").status, 200);
+    }
 }
 
 #[test]

@@ -123,7 +123,8 @@ impl Process {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn reloads(&self) -> (u64, u64) {
+    /// How many reloads were done so far, and refused.
+    pub(crate) fn reloads(&self) -> (u64, u64) {
         let of = |result| format!("homing_config_reloads_total{{result=\"{result}\"}}");
         let count = |result| self.metric(&of(result)).map_or(0, |n| n as u64);
         (count("ok"), count("refused"))
