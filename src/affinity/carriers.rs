@@ -16,10 +16,13 @@ use super::cookie::{CookieAffinity, Style, rank};
 use super::header::HeaderAffinity;
 use super::kept::Kept;
 use super::key::KeyFacts;
+use super::memory::{Memory, Told};
 use super::opened::OpenedCache;
-use super::routed::Routed;
+use super::routed::{Named, Routed};
 use super::sources::{Create, Lookup, MAX_ID};
+use super::table::Digest;
 use super::{By, Id, Pin, Session, Terms, Why};
+use crate::backend::BackendIx;
 use crate::backend::members::Members;
 use crate::base::hash::hash64;
 use crate::base::time::UnixSeconds;
@@ -29,6 +32,9 @@ use crate::base::time::UnixSeconds;
 pub struct Affinity {
     pub(super) parts: Parts,
     begins_together: bool,
+    first: First,
+    /// Whether answers of the application end sessions or make ids by what is in a `Set-Cookie`, or elsewhere.
+    hears: Hears,
     /// Ids that were too long to be looked at.
     long_ids: AtomicU64,
 }
@@ -82,7 +88,33 @@ pub struct Reading<'a> {
     pub cache: &'a mut OpenedCache,
     /// A random number: the key of the session if it is a new one.
     pub fresh: u64,
+    /// What its connection remembers.
+    pub memory: &'a mut Memory,
+    /// Tells the pool, and all that is set of it, from any other.
+    pub pool: u64,
 }
+
+/// What of an answer tells something of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hears {
+    Nothing,
+    /// Its `Set-Cookie` fields.
+    Cookies,
+    /// Other fields, or its body.
+    More,
+}
+
+/// Where the first carrier looks first: what is found there is remembered.
+#[derive(Debug)]
+enum First {
+    Line,
+    Header(Box<str>),
+    /// In the target; or several things are looked at.
+    Elsewhere,
+}
+
+/// A session, and what the bytes said of it if the first place told it.
+type Found = (Session, Option<Told>);
 
 impl Mode {
     /// Every mode.
@@ -106,7 +138,30 @@ impl Affinity {
     pub fn new(parts: Parts) -> Self {
         let is_in_cookie = |create: &Create| matches!(create, Create::Cookie(_));
         let begins_together = parts.modes != [Mode::Learn] || parts.create.iter().any(is_in_cookie);
-        Self { parts, begins_together, long_ids: AtomicU64::new(0) }
+        let of_lookup = || match parts.lookup.first() {
+            Some(Lookup::Cookie(..)) => First::Line,
+            Some(Lookup::Header(name)) => First::Header(name.clone()),
+            Some(Lookup::Query(_) | Lookup::PathParam(..)) | None => First::Elsewhere,
+        };
+        let first = match parts.modes.first() {
+            // Beside a pin ids are looked for too.
+            Some(Mode::Cookie | Mode::Header) if !parts.create.is_empty() => First::Elsewhere,
+            Some(Mode::Cookie) => First::Line,
+            Some(Mode::Header) => parts
+                .header
+                .as_ref()
+                .map_or(First::Elsewhere, |header| First::Header(header.name().to_ascii_lowercase().into())),
+            Some(Mode::Learn | Mode::Route) => of_lookup(),
+            None => First::Elsewhere,
+        };
+        let hears = if parts.create.iter().any(|create| !is_in_cookie(create)) {
+            Hears::More
+        } else if !parts.create.is_empty() || parts.cookie.as_ref().is_some_and(CookieAffinity::is_shared) {
+            Hears::Cookies
+        } else {
+            Hears::Nothing
+        };
+        Self { parts, begins_together, first, hears, long_ids: AtomicU64::new(0) }
     }
 
     /// The modes, in the order in which they are asked.
@@ -158,23 +213,56 @@ impl Affinity {
         self.long_ids.load(Relaxed)
     }
 
+    /// Whether nothing is to be settled: the session is at its home, nothing of it is due, and the answer, by what it has
+    /// or has not, cannot say anything of it.
+    #[must_use]
+    pub fn is_settled(&self, session: &Session, chosen: BackendIx, has_set_cookie: bool) -> bool {
+        let is_written = match (&self.parts.kept, session.id) {
+            (None, _) => true,
+            (Some(_), Some(id)) => session.counted_on == Some(chosen) && !id.is_header,
+            (Some(_), None) => session.by == By::Header,
+        };
+        let is_heard = match self.hears {
+            Hears::Nothing => false,
+            Hears::Cookies => has_set_cookie,
+            Hears::More => true,
+        };
+        session.pin == Pin::To(chosen) && !session.is_due && is_written && !is_heard
+    }
+
     /// The session that a request tells: of the first carrier that tells a backend. If there is none, the pin is void
     /// for the reason nearest to valid: `Removed`, then `ExpiredIdle`, `ExpiredLifetime`, `Unknown`, `Invalid`.
     pub fn read<F: KeyFacts>(&self, facts: &F, mut reading: Reading<'_>) -> Session {
+        reading.memory.begin();
+        let bytes = match &self.first {
+            First::Line => facts.only_cookie_line(),
+            First::Header(name) => facts.header(name),
+            First::Elsewhere => None,
+        };
+        if let Some(bytes) = bytes
+            && let Some(told) = reading.memory.recall(reading.pool, bytes)
+            && let Some(session) = self.recalled(told, &reading)
+        {
+            return session;
+        }
         let mut best = Session::begin(reading.fresh, reading.now);
-        for mode in &self.parts.modes {
-            let session = match mode {
+        for (place, mode) in self.parts.modes.iter().enumerate() {
+            let found = match mode {
                 Mode::Cookie => self.of_cookie(facts, &mut reading),
                 Mode::Header => self.of_header(facts, &mut reading),
                 Mode::Learn => self.of_id(facts, &reading),
                 Mode::Route => self.of_route(facts, &reading),
             };
-            let Some(session) = session else { continue };
+            let Some((session, told)) = found else { continue };
             let is_found = matches!(session.pin, Pin::To(_));
             if is_found || rank(session.pin) > rank(best.pin) {
                 best = session;
             }
             if is_found {
+                if let (0, Some(bytes), Some(told)) = (place, bytes, told) {
+                    let is_line = matches!(self.first, First::Line);
+                    reading.memory.keep(reading.pool, bytes, is_line, told);
+                }
                 break;
             }
         }
@@ -185,44 +273,74 @@ impl Affinity {
         best
     }
 
-    fn of_cookie<F: KeyFacts>(&self, facts: &F, reading: &mut Reading<'_>) -> Option<Session> {
-        let cookie = self.parts.cookie.as_ref()?;
-        let &mut Reading { members, now, ref mut cache, fresh } = reading;
-        let session = cookie.read(facts.cookies(), members, now, cache, fresh);
-        let Some(kept) = self.parts.kept.as_ref().filter(|_| cookie.style() != Style::Insert) else {
-            return Some(session);
+    /// The session of what is remembered, if it still tells a backend.
+    fn recalled(&self, told: Told, reading: &Reading<'_>) -> Option<Session> {
+        let now = reading.now;
+        let session = match told {
+            Told::Pin { session, since, until } => {
+                let is_in_time = (since..until).contains(&now);
+                return is_in_time.then(|| self.beside_table(session, now));
+            }
+            Told::Id { digest, key } => {
+                let is_header = matches!(self.first, First::Header(_));
+                self.learned(self.parts.kept.as_ref()?, digest, key, is_header, now)
+            }
+            Told::Route { digest, key, named } => routed(self.parts.kept.as_ref()?, digest, key, named, now),
         };
-        if !matches!(session.pin, Pin::To(_) | Pin::Void(Why::Removed)) {
-            return Some(session);
-        }
-        // The application's cookie may be old: where the session is now, the table says.
-        Some(kept.beside(session, kept.digest_of(session.key), now))
+        matches!(session.pin, Pin::To(_)).then_some(session)
     }
 
-    fn of_header<F: KeyFacts>(&self, facts: &F, reading: &mut Reading<'_>) -> Option<Session> {
+    fn of_cookie<F: KeyFacts>(&self, facts: &F, reading: &mut Reading<'_>) -> Option<Found> {
+        let cookie = self.parts.cookie.as_ref()?;
+        let &mut Reading { members, now, ref mut cache, fresh, .. } = reading;
+        let session = cookie.read(facts.cookies(), members, now, cache, fresh);
+        Some((self.beside_table(session, now), self.told_pin(session, now)))
+    }
+
+    /// The application's cookie may be old: where its session is now, the table says.
+    fn beside_table(&self, session: Session, now: UnixSeconds) -> Session {
+        let theirs = self.parts.cookie.as_ref().is_some_and(|cookie| cookie.style() != Style::Insert);
+        match &self.parts.kept {
+            Some(kept)
+                if theirs
+                    && session.by == By::Cookie
+                    && matches!(session.pin, Pin::To(_) | Pin::Void(Why::Removed)) =>
+            {
+                kept.beside(session, kept.digest_of(session.key), now)
+            }
+            Some(_) | None => session,
+        }
+    }
+
+    /// What a pin is worth until its slot is over, or its lifetime.
+    fn told_pin(&self, session: Session, now: UnixSeconds) -> Option<Told> {
+        if session.is_due || !matches!(session.pin, Pin::To(_)) {
+            return None;
+        }
+        let until = self.parts.terms.settled_until(session.issued, now);
+        Some(Told::Pin { session, since: now, until })
+    }
+
+    fn of_header<F: KeyFacts>(&self, facts: &F, reading: &mut Reading<'_>) -> Option<Found> {
         let header = self.parts.header.as_ref()?;
-        let &mut Reading { members, now, ref mut cache, fresh } = reading;
-        Some(header.read(facts.header(header.name()), members, now, cache, fresh))
+        let &mut Reading { members, now, ref mut cache, fresh, .. } = reading;
+        let session = header.read(facts.header(header.name()), members, now, cache, fresh);
+        Some((session, self.told_pin(session, now)))
     }
 
     /// The session of the first id that is known. One that is not may be another node's: it is placed by its hash, as
     /// every node would.
-    fn of_id<F: KeyFacts>(&self, facts: &F, reading: &Reading<'_>) -> Option<Session> {
+    fn of_id<F: KeyFacts>(&self, facts: &F, reading: &Reading<'_>) -> Option<Found> {
         let kept = self.parts.kept.as_ref()?;
         let mut best: Option<Session> = None;
-        for lookup in &self.parts.lookup {
+        for (place, lookup) in self.parts.lookup.iter().enumerate() {
             let is_header = matches!(lookup, Lookup::Header(_));
             let found = lookup.find(facts, |id| {
                 let digest = self.is_id(id).then(|| kept.digest(id))?;
-                let mut session = kept.read(id, digest, reading.now).unwrap_or_else(|| {
-                    let void = Session::void(Why::Unknown, hash64(id), reading.now);
-                    Session { by: By::Learned, id: Some(Id { digest, is_header }), ..void }
-                });
-                if let Some(id) = &mut session.id {
-                    id.is_header = is_header;
-                }
+                let key = hash64(id);
+                let session = self.learned(kept, digest, key, is_header, reading.now);
                 if matches!(session.pin, Pin::To(_)) {
-                    return Some(session);
+                    return Some((session, (place == 0).then_some(Told::Id { digest, key })));
                 }
                 if best.is_none_or(|best| rank(session.pin) > rank(best.pin)) {
                     best = Some(session);
@@ -233,30 +351,36 @@ impl Affinity {
                 return found;
             }
         }
-        best
+        best.map(|best| (best, None))
     }
 
-    /// The session of the first value that names a member, or that the table knows. One that moved is where the table
-    /// says, unless the value is a route and nothing else, which new sessions have too. A value that names nobody is
-    /// placed by its hash, as one whose backend is gone.
-    fn of_route<F: KeyFacts>(&self, facts: &F, reading: &Reading<'_>) -> Option<Session> {
-        let (kept, routed) = (self.parts.kept.as_ref()?, self.parts.routed.as_ref()?);
+    /// What the table says of an id.
+    fn learned(&self, kept: &Kept, digest: Digest, key: u64, is_header: bool, now: UnixSeconds) -> Session {
+        let mut session = kept.read(key, digest, now).unwrap_or_else(|| {
+            let void = Session::void(Why::Unknown, key, now);
+            Session { by: By::Learned, id: Some(Id { digest, is_header }), ..void }
+        });
+        if let Some(id) = &mut session.id {
+            id.is_header = is_header;
+        }
+        session
+    }
+
+    /// The session of the first value that names a member, or that the table knows.
+    fn of_route<F: KeyFacts>(&self, facts: &F, reading: &Reading<'_>) -> Option<Found> {
+        let (kept, names) = (self.parts.kept.as_ref()?, self.parts.routed.as_ref()?);
         let mut best: Option<Session> = None;
-        for lookup in &self.parts.lookup {
+        for (place, lookup) in self.parts.lookup.iter().enumerate() {
             let found = lookup.find(facts, |value| {
                 if !self.is_id(value) {
                     return None;
                 }
-                let void = Session::void(Why::Removed, hash64(value), reading.now);
-                let session = kept.beside(void, kept.digest(value), reading.now);
-                let pin = match (session.pin, routed.home(value, reading.members)) {
-                    (Pin::To(_), Some(named)) if named.is_alone => Pin::To(named.backend),
-                    (Pin::To(home), _) => Pin::To(home),
-                    (void, named) => named.map_or(void, |named| Pin::To(named.backend)),
-                };
-                let session = Session { pin, by: By::Route, ..session };
-                if matches!(pin, Pin::To(_)) {
-                    return Some(session);
+                let (digest, key) = (kept.digest(value), hash64(value));
+                let named = names.home(value, reading.members);
+                let session = routed(kept, digest, key, named, reading.now);
+                if matches!(session.pin, Pin::To(_)) {
+                    let told = (place == 0).then_some(Told::Route { digest, key, named });
+                    return Some((session, told));
                 }
                 best = best.or(Some(session));
                 None
@@ -265,7 +389,7 @@ impl Affinity {
                 return found;
             }
         }
-        best
+        best.map(|best| (best, None))
     }
 
     fn first_id<F: KeyFacts>(&self, facts: &F) -> Option<Id> {
@@ -284,4 +408,17 @@ impl Affinity {
         }
         is_id
     }
+}
+
+/// The session of a value that names a member, or that the table knows. One that moved is where the table says, unless
+/// the value is a route and nothing else, which new sessions have too. A value that names nobody is placed by its hash,
+/// as one whose backend is gone.
+fn routed(kept: &Kept, digest: Digest, key: u64, named: Option<Named>, now: UnixSeconds) -> Session {
+    let session = kept.beside(Session::void(Why::Removed, key, now), digest, now);
+    let pin = match (session.pin, named) {
+        (Pin::To(_), Some(named)) if named.is_alone => Pin::To(named.backend),
+        (Pin::To(home), _) => Pin::To(home),
+        (void, named) => named.map_or(void, |named| Pin::To(named.backend)),
+    };
+    Session { pin, by: By::Route, ..session }
 }

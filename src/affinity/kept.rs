@@ -87,8 +87,8 @@ impl Kept {
         self.table.digest(&session.to_be_bytes())
     }
 
-    /// The session that an id names, if it is known. Its key is a hash of the id that is the same on every node.
-    pub fn read(&self, id: &[u8], digest: Digest, now: UnixSeconds) -> Option<Session> {
+    /// The session that an id names, if it is known. `key` is a hash of the id that is the same on every node.
+    pub fn read(&self, key: u64, digest: Digest, now: UnixSeconds) -> Option<Session> {
         let found = self.table.get(digest, now, self.terms.times)?;
         let Held { home, origin, issued, last_seen, ends } = found.held;
         let member = self.place(home);
@@ -100,7 +100,7 @@ impl Kept {
         let is_due = found.expired.is_some() || self.terms.times.slots.is_due(last_seen, now);
         let session = Session {
             pin,
-            key: hash64(id),
+            key,
             issued,
             last_seen,
             boot: self.terms.boot,

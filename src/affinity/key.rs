@@ -46,6 +46,11 @@ pub trait KeyFacts {
     fn header(&self, name: &str) -> Option<&[u8]>;
     /// Every `Cookie` line.
     fn cookies(&self) -> impl Iterator<Item = &[u8]>;
+    /// The `Cookie` line, if there is exactly one.
+    fn only_cookie_line(&self) -> Option<&[u8]> {
+        let mut lines = self.cookies();
+        lines.next().filter(|_| lines.next().is_none())
+    }
     /// What follows the `?`, if there is one.
     fn query(&self) -> Option<&[u8]>;
     /// The path as it is written.

@@ -17,6 +17,7 @@ pub mod routed;
 
 pub mod kept;
 pub mod key;
+pub mod memory;
 pub mod pins;
 pub mod sources;
 pub mod table;
@@ -301,6 +302,19 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Until when what is said of a session that began at `issued`, and is neither due nor over now, stays as it is:
+    /// the end of the present slot, or of its lifetime.
+    #[must_use]
+    pub const fn settled_until(&self, issued: UnixSeconds, now: UnixSeconds) -> UnixSeconds {
+        let slots = self.times.slots;
+        let slot = slots.slot_of(now).saturating_add(1).saturating_mul(slots.length());
+        let life = match self.lifetime() {
+            Some(lifetime) => issued.0.saturating_add(lifetime).saturating_add(1),
+            None => u32::MAX,
+        };
+        UnixSeconds(if slot < life { slot } else { life })
+    }
+
     /// Sessions that end after `idle` without a request and after `lifetime` in any case; without that they last as
     /// long as they are used.
     ///

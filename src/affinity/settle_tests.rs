@@ -11,6 +11,7 @@ use super::*;
 use crate::affinity::caching::Cacheable;
 use crate::affinity::carriers::{Parts, Reading};
 use crate::affinity::key::KeyFacts;
+use crate::affinity::memory::Memory;
 use crate::affinity::opened::OpenedCache;
 use crate::affinity::sources::Lookup;
 use crate::affinity::table::{Bounds, Seeds, Table};
@@ -86,7 +87,17 @@ impl World {
     fn read(&self, id: Option<u32>) -> Session {
         let line = Line(id.map_or_else(String::new, |id| format!("a=b; sid={id}")));
         let cache = &mut OpenedCache::new(2, 1);
-        self.affinity.read(&line, Reading { members: &self.members, now: NOW, cache, fresh: 5 })
+        self.affinity.read(
+            &line,
+            Reading {
+                members: &self.members,
+                now: NOW,
+                cache,
+                fresh: 5,
+                memory: &mut Memory::default(),
+                pool: 0,
+            },
+        )
     }
 
     /// A request with this id is answered with this `Set-Cookie`, by its home or by `backend`. Says who answered.
@@ -141,7 +152,17 @@ fn whatever_is_too_long_is_no_id_and_counted() {
     world.request(None, 0, Some(&format!("sid={long}")), 0);
     let line = Line(format!("sid={long}"));
     let cache = &mut OpenedCache::new(2, 1);
-    let session = world.affinity.read(&line, Reading { members: &world.members, now: NOW, cache, fresh: 5 });
+    let session = world.affinity.read(
+        &line,
+        Reading {
+            members: &world.members,
+            now: NOW,
+            cache,
+            fresh: 5,
+            memory: &mut Memory::default(),
+            pool: 0,
+        },
+    );
     assert_eq!((session.pin, world.live(), world.affinity.long_ids()), (Pin::Free, [0, 0], 2));
 }
 

@@ -223,7 +223,7 @@ impl Explainer {
         let peer = ask.ip.map(|ip| ip.to_canonical());
         let asker =
             Asker { listener, listener_ix: ix, peer, vouched: &Vouched::new(peer, None), id: &[b'0'; 32] };
-        Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes()))
+        Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes(), &mut None))
     }
 
     fn answer(&self, request: &Request, key: Option<&[u8]>, pins: Vec<PinReport>) -> Answer {

@@ -20,6 +20,7 @@ use super::request::Refusal;
 use super::respond::{Own, TOO_SLOW};
 use super::vouched::Vouched;
 use super::worker::Worker;
+use crate::affinity::memory::Memory;
 use crate::message::head::{Fault, Search, check_first_line, find_end};
 use crate::net::buffer::Buffer;
 use crate::net::proxy_header;
@@ -54,6 +55,8 @@ pub struct Client {
     pub served: u32,
     /// Whether it has said that it will send no more.
     pub has_ended: bool,
+    /// What its last request told of its session; nothing while it is parked.
+    pub memory: Option<Box<Memory>>,
 }
 
 /// Room for a method, blanks and the version beside the target, bytes.
@@ -100,6 +103,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
         opened: Instant::now(),
         served: 0,
         has_ended: false,
+        memory: None,
     };
     if client.door.listener.proxy_protocol {
         match Box::pin(introduce(&worker, &mut client)).await {
@@ -118,7 +122,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
         // The working state is on the heap while there is work, and gone while there is none.
         match Box::pin(active(&worker, client)).await {
             None => return,
-            Some(parked) => client = parked,
+            Some(parked) => client = Client { memory: None, ..parked },
         }
         client.deadline.set(client.door.listener.timeouts.idle.saturating_sub(PARK));
         let woken = poll_fn(|cx| {

@@ -198,7 +198,7 @@ impl Exchange<'_> {
         let mut room = head::room();
         let head = lease.parse(end, &mut room).map_err(|_| Unfit::Malformed)?;
         let (mut lengths, mut options) = (Lengths::default(), ConnectionOptions::default());
-        let (mut switches, mut point) = (false, None);
+        let (mut switches, mut point, mut has_set_cookie) = (false, None, false);
         let mut names = [Name::Other; MAX_FIELDS];
         for (f, slot) in head.fields.iter().zip(&mut names) {
             *slot = Name::of(f.name);
@@ -206,6 +206,7 @@ impl Exchange<'_> {
                 Name::Connection => options.note(f.value),
                 Name::Upgrade => switches |= f.value.eq_ignore_ascii_case(b"websocket"),
                 Name::HomingSession => point = point.or(Point::parse(f.value)),
+                Name::SetCookie => has_set_cookie = true,
                 name => lengths.note(name, f.value).map_err(|_| Unfit::Malformed)?,
             }
         }
@@ -241,7 +242,18 @@ impl Exchange<'_> {
             && !self.is_last();
         self.story.status = head.status;
         let body = if reads_body { body_of(lease.held.data(), end, source) } else { None };
-        let settled = self.settle(&head, &names, body.as_deref(), point, upload, choice);
+        let is_settled = point.is_none()
+            && match (&self.request.pool.pool.affinity, &self.request.session) {
+                (Some(affinity), Some(session)) => {
+                    affinity.is_settled(session, choice.backend, has_set_cookie)
+                }
+                (None, _) | (_, None) => true,
+            };
+        let settled = if is_settled {
+            Settled::default()
+        } else {
+            self.settle(&head, &names, body.as_deref(), point, upload, choice)
+        };
         let listener = &self.client.door.listener;
         let date = self.worker.date();
         let passing = Passing {

@@ -61,7 +61,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         id: &story.id,
     };
     let head = client.held.data().get(..len).unwrap_or_default();
-    let admitted = request::admit(worker, &view, &asker, head);
+    let admitted = request::admit(worker, &view, &asker, head, &mut client.memory);
     let request = match admitted {
         Ok(request) => request,
         Err(refusal) => {

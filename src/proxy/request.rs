@@ -15,6 +15,7 @@ use super::vouched::Vouched;
 use super::worker::{View, Worker};
 use crate::affinity::carriers::Reading;
 use crate::affinity::key::KeyFacts;
+use crate::affinity::memory::Memory;
 use crate::affinity::{Pin, Session, Why};
 use crate::base::hash::{combine, hash64};
 use crate::message::field::{self, Name, Underscores};
@@ -144,7 +145,9 @@ pub(super) struct Fields<'b> {
     pub(super) te_trailers: bool,
     is_last_hop: bool,
     pub(super) expects: bool,
-    has_cookie: bool,
+    /// The `Cookie` line, while it is the only one.
+    cookie: Option<&'b [u8]>,
+    cookies: usize,
     forwarded_for: usize,
     pub(super) request_id: Option<&'b [u8]>,
     user_agent: &'b [u8],
@@ -154,7 +157,13 @@ pub(super) struct Fields<'b> {
 ///
 /// # Errors
 /// Why homing answers itself.
-pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) -> Result<Request, Refusal> {
+pub fn admit(
+    worker: &Worker,
+    view: &Rc<View>,
+    asker: &Asker<'_>,
+    bytes: &[u8],
+    memory: &mut Option<Box<Memory>>,
+) -> Result<Request, Refusal> {
     let mut room = head::room();
     let head = head::parse_request(bytes, &mut room).map_err(Refusal::Fault)?;
     let fields = inspect(&head, asker.listener, worker.pseudonym()).map_err(Refusal::Fault)?;
@@ -181,8 +190,9 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
     let facts = Facts { head: &head, fields: &fields, client, host: place.host, target: place.target };
     let session = pool.pool.affinity.as_ref().map(|affinity| {
         let cache = &mut worker.opened.borrow_mut();
-        let reading = Reading { members: &pool.pool.members, now, cache, fresh: worker.random() };
-        affinity.read(&facts, reading)
+        let memory = memory.get_or_insert_default();
+        let (members, fresh) = (&pool.pool.members, worker.random());
+        affinity.read(&facts, Reading { members, now, cache, fresh, memory, pool: pool.pool.digest })
     });
     let (mut key, mut source) = (None, 0);
     if pool.pool.kind.needs == Needs::Key
@@ -231,7 +241,8 @@ pub fn admit(worker: &Worker, view: &Rc<View>, asker: &Asker<'_>, bytes: &[u8]) 
         referer: 0..0,
     };
     let rules = &route.request_headers;
-    let writer = Writer { worker, asker, head: &head, fields: &fields, framing, is_trusted, rules };
+    let memory = memory.as_deref();
+    let writer = Writer { worker, asker, head: &head, fields: &fields, framing, is_trusted, rules, memory };
     writer.write(&mut request, &place);
     Ok(request)
 }
@@ -272,7 +283,8 @@ fn inspect<'b>(
         te_trailers: false,
         is_last_hop: false,
         expects: false,
-        has_cookie: false,
+        cookie: None,
+        cookies: 0,
         forwarded_for: 0,
         request_id: None,
         user_agent: b"",
@@ -305,7 +317,10 @@ fn inspect<'b>(
             Name::MaxForwards if head.method == "OPTIONS" => {
                 seen.is_last_hop |= field::number(f.value) == Some(0);
             }
-            Name::Cookie => seen.has_cookie = true,
+            Name::Cookie => {
+                seen.cookies += 1;
+                seen.cookie = (seen.cookies == 1).then_some(f.value);
+            }
             Name::ForwardedFor => seen.forwarded_for += 1,
             Name::RequestId => seen.request_id = seen.request_id.or(Some(f.value)),
             Name::UserAgent => seen.user_agent = f.value,
@@ -425,6 +440,10 @@ impl KeyFacts for Facts<'_, '_> {
     fn cookies(&self) -> impl Iterator<Item = &[u8]> {
         let lines = self.head.fields.iter().zip(&self.fields.names);
         lines.filter(|(_, n)| **n == Name::Cookie).map(|(f, _)| f.value)
+    }
+
+    fn only_cookie_line(&self) -> Option<&[u8]> {
+        self.fields.cookie
     }
 
     fn query(&self) -> Option<&[u8]> {

@@ -7,6 +7,7 @@ use super::request::{Asker, Fields, Place, Request};
 use super::request_id;
 use super::worker::Worker;
 use crate::affinity::cookie::Stripped;
+use crate::affinity::memory::{Cut, Memory};
 use crate::message::field::{self, Name, Underscores};
 use crate::message::framing::{Framing, is_nominated};
 use crate::message::head::{Field, RequestHead, Version};
@@ -21,6 +22,8 @@ pub(super) struct Writer<'a, 'b> {
     pub(super) framing: Framing,
     pub(super) is_trusted: bool,
     pub(super) rules: &'a HeaderRules,
+    /// What the connection remembers of its session.
+    pub(super) memory: Option<&'a Memory>,
 }
 
 impl Writer<'_, '_> {
@@ -146,15 +149,37 @@ impl Writer<'_, '_> {
         let Some(cookie) = request.pool.pool.affinity.as_ref().and_then(|a| a.cookie()) else {
             return write_field(out, f.name, f.value);
         };
+        match self.memory.and_then(|memory| memory.cut(f.value)) {
+            Some(Cut::Nothing) => return write_field(out, f.name, f.value),
+            Some(Cut::Line) => return,
+            Some(Cut::Out(from, to)) => {
+                out.extend_from_slice(f.name.as_bytes());
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(f.value.get(..from).unwrap_or_default());
+                out.extend_from_slice(f.value.get(to..).unwrap_or_default());
+                out.extend_from_slice(b"\r\n");
+                return;
+            }
+            None => {}
+        }
         let start = out.len();
         out.extend_from_slice(f.name.as_bytes());
         out.extend_from_slice(b": ");
-        match cookie.strip(f.value, out) {
-            Stripped::Unchanged => out.extend_from_slice(f.value),
-            Stripped::Changed => {}
-            Stripped::Empty => return out.truncate(start),
+        let value = out.len();
+        let stripped = cookie.strip(f.value, out);
+        if stripped == Stripped::Unchanged {
+            out.extend_from_slice(f.value);
         }
-        out.extend_from_slice(b"\r\n");
+        if let Some(memory) = self.memory {
+            memory.was_cut(
+                f.value,
+                (stripped != Stripped::Empty).then(|| out.get(value..).unwrap_or_default()),
+            );
+        }
+        match stripped {
+            Stripped::Empty => out.truncate(start),
+            Stripped::Unchanged | Stripped::Changed => out.extend_from_slice(b"\r\n"),
+        }
     }
 
     fn write_framing(&self, request: &Request, out: &mut Vec<u8>) {

@@ -315,7 +315,9 @@ fn a_backend_asks_for_a_drain_and_a_weight_by_its_checks() {
     let health = "\n[pool.health]\npath = \"/\"\ninterval = \"50ms\"\n";
     let homing = homing(&[&a, &b]).with(health).spawn();
     let says = |state: &str| {
-        let head = format!("HTTP/1.1 200 OK\r\nX-Backend: b\r\nX-Homing-State: {state}\r\nContent-Length: 0\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nX-Backend: b\r\nX-Homing-State: {state}\r\nContent-Length: 0\r\n\r\n"
+        );
         b.does(Does::Bytes(head.into_bytes()));
     };
     says("drain");
@@ -329,7 +331,10 @@ fn a_backend_asks_for_a_drain_and_a_weight_by_its_checks() {
     homing.reload(&homing.config().replace(&entry, &format!("{entry}, weight = 3")));
     until(|| told(&homing, "b").unwrap()["overrides"]["weight"]["covers"] == 3);
     b.does(Does::Answer);
-    until(|| told(&homing, "b").unwrap()["weight"] == 3 && told(&homing, "b").unwrap()["overrides"]["weight"].is_null());
+    until(|| {
+        told(&homing, "b").unwrap()["weight"] == 3
+            && told(&homing, "b").unwrap()["overrides"]["weight"].is_null()
+    });
     says("maint");
     until(|| told(&homing, "b").unwrap()["health"] == "down");
 }
