@@ -135,6 +135,12 @@ impl Kept {
         Session { pin, origin, issued: session.issued.min(issued), ..known }
     }
 
+    /// Whether the table has an id that was not replaced by another.
+    #[must_use]
+    pub fn knows(&self, digest: Digest, now: UnixSeconds) -> bool {
+        self.table.get(digest, now, self.terms.times).is_some_and(|found| found.held.ends.is_none())
+    }
+
     /// Writes a session down as used now and at `site`, and counts it.
     pub fn write(&self, digest: Digest, issued: UnixSeconds, site: &Site<'_>, counting: Counting) {
         let Some(home) = self.name(site.chosen) else { return };
@@ -151,7 +157,10 @@ impl Kept {
                 }
             }
         }
-        if let Some(Evicted { held, was_live: true }) = put.evicted {
+        // Where a pin counts who is written here, it counts on for who had to go.
+        if counting == Counting::Here
+            && let Some(Evicted { held, was_live: true }) = put.evicted
+        {
             self.uncount(held.home, held.last_seen, site);
         }
     }

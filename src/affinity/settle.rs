@@ -127,8 +127,10 @@ impl Affinity {
         let is_known = match session.by {
             By::Learned => session.pin != Pin::Void(Why::Unknown),
             By::Route => true,
-            By::Cookie => self.theirs().is_some() && !matches!(session.pin, Pin::Void(Why::Invalid)),
-            By::Header | By::Nobody => false,
+            By::Cookie if self.theirs().is_some() => !matches!(session.pin, Pin::Void(Why::Invalid)),
+            // An id beside the pin lasts as long, and is where that is.
+            By::Cookie | By::Header => is_due && session.id.is_some_and(|id| kept.knows(id.digest, site.now)),
+            By::Nobody => false,
         };
         match session.id {
             Some(id) if is_known && is_due => kept.write(id.digest, session.issued, site, counting),
@@ -324,27 +326,37 @@ impl Affinity {
         site: &Site<'_>,
         counting: Counting,
     ) -> bool {
-        let Some(id) = session.id.filter(|_| self.parts.modes.contains(&Mode::Learn)) else { return false };
-        let is_deleted =
-            id.is_header && answer.method == "DELETE" && (200..300).contains(&answer.head.status);
-        if made.is_ended || is_deleted {
+        let Some(id) = session.id else { return false };
+        let is_ended = match self.theirs() {
+            Some(cookie) if session.by == By::Cookie => {
+                let theirs = answer.set_cookies().filter(|c| c.name == cookie.name().as_bytes());
+                theirs.last().is_some_and(|c| c.deletes(site.now))
+            }
+            None if self.parts.modes.contains(&Mode::Learn) => {
+                let is_accepted = answer.method == "DELETE" && (200..300).contains(&answer.head.status);
+                made.is_ended || id.is_header && is_accepted
+            }
+            Some(_) | None => false,
+        };
+        if is_ended {
             kept.end(id.digest, site, counting);
         }
-        made.is_ended || is_deleted
+        is_ended
     }
 
     /// Takes back what the session was told by. An id that the same answer makes is a session of its own.
     fn take_back(&self, session: &Session, answer: &Answer<'_>, site: &Site<'_>) -> Settled {
         let mut settled = Settled::default();
         let is_by_pin = self.is_counted_by_pin(session);
-        match (session.by, &self.parts.cookie) {
-            (By::Cookie, Some(cookie)) if cookie.style() == Style::Insert => {
+        // Of several carriers the client may have every one.
+        if session.by != By::Nobody {
+            let cookie = self.parts.cookie.as_ref().filter(|c| c.style() == Style::Insert);
+            settled.set_cookie = cookie.map(|cookie| {
                 let mut out = Vec::new();
                 cookie.delete(&mut out);
-                settled.set_cookie = Some(out);
-            }
-            (By::Header, _) => settled.header = Some(Vec::new()),
-            (By::Cookie | By::Learned | By::Route | By::Nobody, _) => {}
+                out
+            });
+            settled.header = self.parts.header.as_ref().map(|_| Vec::new());
         }
         if settled != Settled::default() {
             let lines = answer.fields(Name::CacheControl);
@@ -373,3 +385,7 @@ fn is_set(cookie: &CookieAffinity, answer: &Answer<'_>, site: &Site<'_>) -> bool
     let mut ours = answer.set_cookies().filter(|c| c.name == cookie.name().as_bytes());
     ours.any(|c| cookie.fate_of(&c, site.now) == Theirs::Pinned)
 }
+
+#[cfg(test)]
+#[path = "settle_tests.rs"]
+mod tests;
