@@ -152,6 +152,12 @@ impl Affinity {
         self.parts.kept.as_ref()
     }
 
+    /// Where requests have the application's ids.
+    #[must_use]
+    pub fn lookup(&self) -> &[Lookup] {
+        &self.parts.lookup
+    }
+
     /// Ids that were longer than [`MAX_ID`] and were not looked at.
     #[must_use]
     pub fn long_ids(&self) -> u64 {

@@ -95,8 +95,8 @@ fn of_table(table: Table<'_>, common: &Common<'_>) -> Option<Read> {
     let fail_timeout = table.duration("fail_timeout", common.fail_timeout);
     let slow_start = table.duration_or_zero("slow_start", common.slow_start);
     let backup = table.bool("backup", false);
-    let route = table.get("route").and_then(|i| i.parse(route));
     let admin = table.choice("state", &states, AdminState::Ready);
+    let route = table.get("route").and_then(|i| i.parse(route));
     let record = &table.report.record;
     record.inherit(table.node(), &["max_fails", "fail_timeout", "slow_start"]);
     table.default("route", Value::text(id));

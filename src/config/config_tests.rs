@@ -531,7 +531,7 @@ conect = "1s"
             ("mode = \"route\"", "mode = \"route\" has no lookup"),
             ("mode = \"route\"\nlookup = [\"cookie:\"]", "must have a name"),
             (
-                "mode = \"route\"\nlookup = \"cookie:a\"\nseparators = \"x\"",
+                "mode = \"learn\"\ncreate = \"cookie:a\"\nseparators = \"x\"",
                 "separators = \"x\": must be the",
             ),
             ("mode = \"header\"\nheader = \"cookie\"", "must be the name of a field of its own"),
