@@ -121,14 +121,18 @@ impl Kept {
         let id = Some(Id { digest, is_header: false });
         let unknown = Session { counted_on: None, is_due: false, id, ..session };
         let Some(found) = self.table.get(digest, now, self.terms.times) else { return unknown };
-        let Held { home, origin, issued, last_seen, .. } = found.held;
-        let counted_on = self.place(home);
+        let Held { home, origin, issued, last_seen, ends } = found.held;
+        let member = self.place(home);
         let is_due = self.terms.times.slots.is_due(last_seen, now);
-        let known = Session { counted_on, last_seen, boot: self.terms.boot, is_due, ..unknown };
+        let known = match ends {
+            None => Session { counted_on: member, last_seen, boot: self.terms.boot, is_due, ..unknown },
+            // As in `read`.
+            Some(_) => Session { id: None, ..unknown },
+        };
         if found.expired.is_some() {
             return known;
         }
-        let (pin, origin) = match counted_on {
+        let (pin, origin) = match member {
             Some(home) => (Pin::To(home), origin.and_then(|name| self.place(name))),
             None => (session.pin, session.origin),
         };

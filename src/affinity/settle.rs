@@ -11,8 +11,8 @@ use super::kept::{Counting, Kept, Site};
 use super::pairs::trim;
 use super::seal::Nonces;
 use super::set_cookie::SetCookie;
-use super::sources::{Create, in_json};
-use super::{By, Pin, Session, Why};
+use super::sources::{Create, Lookup, in_json};
+use super::{By, Id, Pin, Session, Why};
 use crate::message::field::Name;
 use crate::message::head::{Field, ResponseHead};
 
@@ -332,6 +332,7 @@ impl Affinity {
                 let theirs = answer.set_cookies().filter(|c| c.name == cookie.name().as_bytes());
                 theirs.last().is_some_and(|c| c.deletes(site.now))
             }
+            None if session.by == By::Route => return self.replaces(id, answer, kept, site),
             None if self.parts.modes.contains(&Mode::Learn) => {
                 let is_accepted = answer.method == "DELETE" && (200..300).contains(&answer.head.status);
                 made.is_ended || id.is_header && is_accepted
@@ -342,6 +343,24 @@ impl Affinity {
             kept.end(id.digest, site, counting);
         }
         is_ended
+    }
+
+    /// Ends a session that a value told of if the answer deletes the cookie where such values stand, or sets another
+    /// value, which is counted when it comes. Says whether.
+    fn replaces(&self, id: Id, answer: &Answer<'_>, kept: &Kept, site: &Site<'_>) -> bool {
+        let is_place = |name: &[u8]| {
+            self.parts.lookup.iter().any(|l| matches!(l, Lookup::Cookie(its, _) if its.as_bytes() == name))
+        };
+        let Some(last) = answer.set_cookies().filter(|c| is_place(c.name)).last() else { return false };
+        if last.value.is_empty() || last.deletes(site.now) {
+            kept.end(id.digest, site, Counting::Here);
+            return true;
+        }
+        let is_other = self.is_id(last.value) && kept.digest(last.value) != id.digest;
+        if is_other {
+            kept.retire(id.digest, site, Counting::Here);
+        }
+        is_other
     }
 
     /// Takes back what the session was told by. An id that the same answer makes is a session of its own.

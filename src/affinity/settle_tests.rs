@@ -191,6 +191,7 @@ impl World {
             let value = set.split(';').next().unwrap().split_once('=').unwrap().1;
             Some(value.to_owned()).filter(|v| !v.is_empty())
         };
+        let is_same = set.is_none();
         if let Some(set) = &set {
             client.sid = value(set);
         }
@@ -207,7 +208,7 @@ impl World {
         }
         client.session = match self.read(client) {
             // A route is counted when it comes.
-            now if now.by == By::Route && session.by == By::Nobody && client.srv.is_none() => None,
+            now if now.by == By::Route && !is_same && client.srv.is_none() => None,
             _ if does == Does::Ends => None,
             Session { pin: Pin::To(home), .. } => Some((home, self.now)),
             _ => None,
@@ -264,7 +265,7 @@ fn every_session_is_counted_once_wherever_it_is_and_whatever_carries_it() {
         (&[Cookie], Style::Prefix, many, all, false),
         (&[Header], Style::Insert, many, all, false),
         (&[Learn], Style::Insert, many, all, false),
-        (&[Route], Style::Insert, many, &[], false),
+        (&[Route], Style::Insert, many, all, false),
         (&[Cookie, Header], Style::Insert, many, all, false),
         (&[Cookie, Learn], Style::Insert, many, all, false),
         (&[Cookie, Learn], Style::Insert, many, &[], true),
