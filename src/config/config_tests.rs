@@ -476,8 +476,10 @@ conect = "1s"
 
     #[test]
     fn affinity() {
-        let with =
-            |a: &str| format!("{LISTENER}{POOL}[pool.affinity]\nsecret = {{ file = \"cookie.key\" }}\n{a}\n");
+        let named = POOL.replace("\"127.0.0.1:9001\"", "{ name = \"a\", address = \"127.0.0.1:9001\" }");
+        let with = |a: &str| {
+            format!("{LISTENER}{named}[pool.affinity]\nsecret = {{ file = \"cookie.key\" }}\n{a}\n")
+        };
         let folder = folder();
         let check = |text: &str, part: &str| {
             let said = said_in(text, folder.path());
@@ -531,7 +533,7 @@ conect = "1s"
             ("mode = \"route\"", "mode = \"route\" has no lookup"),
             ("mode = \"route\"\nlookup = [\"cookie:\"]", "must have a name"),
             (
-                "mode = \"learn\"\ncreate = \"cookie:a\"\nseparators = \"x\"",
+                "mode = \"route\"\nlookup = \"cookie:a\"\nseparators = \"x\"",
                 "separators = \"x\": must be the",
             ),
             ("mode = \"header\"\nheader = \"cookie\"", "must be the name of a field of its own"),
