@@ -156,7 +156,10 @@ impl Affinity {
         };
         let hears = if parts.create.iter().any(|create| !is_in_cookie(create)) {
             Hears::More
-        } else if !parts.create.is_empty() || parts.cookie.as_ref().is_some_and(CookieAffinity::is_shared) {
+        } else if !parts.create.is_empty()
+            || parts.routed.is_some()
+            || parts.cookie.as_ref().is_some_and(CookieAffinity::is_shared)
+        {
             Hears::Cookies
         } else {
             Hears::Nothing
@@ -205,6 +208,12 @@ impl Affinity {
     #[must_use]
     pub const fn kept(&self) -> Option<&Kept> {
         self.parts.kept.as_ref()
+    }
+
+    /// Where requests have the application's ids.
+    #[must_use]
+    pub fn lookup(&self) -> &[Lookup] {
+        &self.parts.lookup
     }
 
     /// Ids that were longer than [`MAX_ID`] and were not looked at.

@@ -121,18 +121,28 @@ impl Kept {
         let id = Some(Id { digest, is_header: false });
         let unknown = Session { counted_on: None, is_due: false, id, ..session };
         let Some(found) = self.table.get(digest, now, self.terms.times) else { return unknown };
-        let Held { home, origin, issued, last_seen, .. } = found.held;
-        let counted_on = self.place(home);
+        let Held { home, origin, issued, last_seen, ends } = found.held;
+        let member = self.place(home);
         let is_due = self.terms.times.slots.is_due(last_seen, now);
-        let known = Session { counted_on, last_seen, boot: self.terms.boot, is_due, ..unknown };
+        let known = match ends {
+            None => Session { counted_on: member, last_seen, boot: self.terms.boot, is_due, ..unknown },
+            // As in `read`.
+            Some(_) => Session { id: None, ..unknown },
+        };
         if found.expired.is_some() {
             return known;
         }
-        let (pin, origin) = match counted_on {
+        let (pin, origin) = match member {
             Some(home) => (Pin::To(home), origin.and_then(|name| self.place(name))),
             None => (session.pin, session.origin),
         };
         Session { pin, origin, issued: session.issued.min(issued), ..known }
+    }
+
+    /// Whether the table has an id that was not replaced by another.
+    #[must_use]
+    pub fn knows(&self, digest: Digest, now: UnixSeconds) -> bool {
+        self.table.get(digest, now, self.terms.times).is_some_and(|found| found.held.ends.is_none())
     }
 
     /// Writes a session down as used now and at `site`, and counts it.
@@ -151,7 +161,10 @@ impl Kept {
                 }
             }
         }
-        if let Some(Evicted { held, was_live: true }) = put.evicted {
+        // Where a pin counts who is written here, it counts on for who had to go.
+        if counting == Counting::Here
+            && let Some(Evicted { held, was_live: true }) = put.evicted
+        {
             self.uncount(held.home, held.last_seen, site);
         }
     }

@@ -11,8 +11,8 @@ use super::kept::{Counting, Kept, Site};
 use super::pairs::trim;
 use super::seal::{Nonces, SealError};
 use super::set_cookie::SetCookie;
-use super::sources::{Create, in_json};
-use super::{By, Pin, Session, Why};
+use super::sources::{Create, Lookup, in_json};
+use super::{By, Id, Pin, Session, Why};
 use crate::message::field::Name;
 use crate::message::head::{Field, ResponseHead};
 
@@ -138,6 +138,7 @@ impl Affinity {
             return settled;
         }
         match session.id {
+            Some(id) if session.by == By::Route && self.replaces(id, answer, kept, site) => {}
             Some(id) if self.ends(session, &made, answer) => kept.end(id.digest, site, counting),
             Some(id) if self.is_kept(session) => {
                 if session.is_due || session.counted_on != Some(site.chosen) {
@@ -343,17 +344,36 @@ impl Affinity {
         }
     }
 
+    /// Ends a session that a value told of if the answer deletes the cookie where such values stand, or sets another
+    /// value, which is counted when it comes. Says whether.
+    fn replaces(&self, id: Id, answer: &Answer<'_>, kept: &Kept, site: &Site<'_>) -> bool {
+        let is_place = |name: &[u8]| {
+            self.parts.lookup.iter().any(|l| matches!(l, Lookup::Cookie(its, _) if its.as_bytes() == name))
+        };
+        let Some(last) = answer.set_cookies().filter(|c| is_place(c.name)).last() else { return false };
+        if last.value.is_empty() || last.deletes(site.now) {
+            kept.end(id.digest, site, Counting::Here);
+            return true;
+        }
+        let is_other = self.is_id(last.value) && kept.digest(last.value) != id.digest;
+        if is_other {
+            kept.retire(id.digest, site, Counting::Here);
+        }
+        is_other
+    }
+
     /// Takes back what the session was told by. An id that the same answer makes is a session of its own.
     fn take_back(&self, session: &Session, answer: &Answer<'_>, site: &Site<'_>) -> Settled {
         let mut settled = Settled::default();
-        match (session.by, &self.parts.cookie) {
-            (By::Cookie, Some(cookie)) if cookie.style() == Style::Insert => {
+        // Of several carriers the client may have every one.
+        if session.by != By::Nobody {
+            let cookie = self.parts.cookie.as_ref().filter(|c| c.style() == Style::Insert);
+            settled.set_cookie = cookie.map(|cookie| {
                 let mut out = Vec::new();
                 cookie.delete(&mut out);
-                settled.set_cookie = Some(out);
-            }
-            (By::Header, _) => settled.header = Some(Vec::new()),
-            (By::Cookie | By::Learned | By::Route | By::Nobody, _) => {}
+                out
+            });
+            settled.header = self.parts.header.as_ref().map(|_| Vec::new());
         }
         if settled != Settled::default() {
             let lines = answer.fields(Name::CacheControl);

@@ -476,8 +476,10 @@ conect = "1s"
 
     #[test]
     fn affinity() {
-        let with =
-            |a: &str| format!("{LISTENER}{POOL}[pool.affinity]\nsecret = {{ file = \"cookie.key\" }}\n{a}\n");
+        let named = POOL.replace("\"127.0.0.1:9001\"", "{ name = \"a\", address = \"127.0.0.1:9001\" }");
+        let with = |a: &str| {
+            format!("{LISTENER}{named}[pool.affinity]\nsecret = {{ file = \"cookie.key\" }}\n{a}\n")
+        };
         let folder = folder();
         let check = |text: &str, part: &str| {
             let said = said_in(text, folder.path());

@@ -13,6 +13,7 @@
 //! | W006 | nobody takes new sessions |
 //! | W007 | `ip_hash` over the same backends in another order: a client's backend differs from pool to pool |
 //! | W008 | a session that is idle for less than a minute is over |
+//! | W009 | values are to name backends, and no backend was given a name or a route |
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::Scope;
 use super::listener::ListenerRead;
 use super::pool::PoolRead;
 use super::route::RouteRead;
+use crate::affinity::carriers::Mode;
 use crate::affinity::cookie::Style;
 use crate::affinity::key::KeySource;
 use crate::backend::availability::AdminState;
@@ -48,6 +50,7 @@ pub(super) fn check(listeners: &[ListenerRead], routes: &[RouteRead], pools: &[P
         lint.nobody_is_open();
         lint.keys();
         lint.cookie(&its);
+        lint.routes();
         let sees = |l: usize| its.iter().any(|r| r.listener.is_none_or(|of| of == l));
         let seen =
             listeners.iter().enumerate().filter(|(l, _)| sees(*l)).filter_map(|(_, l)| l.listener.as_ref());
@@ -138,6 +141,20 @@ impl Lint<'_> {
         if self.read.idle < LEAST_IDLE {
             let message = format!("a session is over after {} without a request", Span(self.read.idle));
             self.warn("W008", &message, "at least as long as a user reads one page: idle = \"30m\"");
+        }
+    }
+
+    /// An application's `id.node1` names nobody whose route is its address.
+    fn routes(&self) {
+        let Some(affinity) = &self.pool.affinity else { return };
+        let mut members = self.pool.members.iter().map(|(_, b)| b);
+        let is_routed = affinity.modes().contains(&Mode::Route) && !affinity.lookup().is_empty();
+        let is_routed = is_routed && self.pool.members.len() > 1;
+        if is_routed && members.all(|b| *b.route() == *b.address_text) {
+            let message =
+                "values are to name its backends, and each backend's route is its address: no value has that";
+            let help = "give each the name that its application writes: { address = \"10.0.0.1:8080\", route = \"node1\" }";
+            self.warn("W009", message, help);
         }
     }
 

@@ -100,3 +100,18 @@ fn one_list_in_two_orders() {
     check(&with("\"ip_hash\"", "\"127.0.0.1:9002\", \"127.0.0.1:9003\""), &[]);
     check(&with("\"rendezvous\"", turned), &[]);
 }
+
+#[test]
+fn routes_that_no_value_names() {
+    let with = |backends: &str, affinity: &str| {
+        format!("{OPEN}[[pool]]\nname = \"app\"\nbackends = [{backends}]\n[pool.affinity]\n{affinity}\n")
+    };
+    let plain = "\"127.0.0.1:9001\", \"127.0.0.1:9002\"";
+    check(&with(plain, "preset = \"tomcat\""), &["W009"]);
+    check(&with(plain, "mode = [\"learn\", \"route\"]\ncreate = \"cookie:sid\""), &["W009"]);
+    check(&with(plain, "preset = \"php\""), &[]);
+    for key in ["route", "name"] {
+        let named = format!("\"127.0.0.1:9001\", {{ address = \"127.0.0.1:9002\", {key} = \"node2\" }}");
+        check(&with(&named, "preset = \"tomcat\""), &[]);
+    }
+}

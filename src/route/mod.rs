@@ -12,7 +12,7 @@ pub struct Route {
     pub listener: Option<usize>,
     /// Which hosts.
     pub host: HostPattern,
-    /// The path prefix, on segment borders: `/api` matches `/api` and `/api/x`, not `/apix`. `/` is every path.
+    /// The path prefix, on segment borders: `/api` matches `/api`, `/api/x` and `/api;x`, not `/apix`. `/` is every path.
     pub path: String,
     /// The pool, by place in the snapshot.
     pub pool: usize,
@@ -126,7 +126,7 @@ impl Routes {
 fn is_under(path: &str, prefix: &str) -> bool {
     match path.strip_prefix(prefix) {
         None => false,
-        Some(rest) => rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'),
+        Some(rest) => rest.is_empty() || prefix.ends_with('/') || rest.starts_with(['/', ';']),
     }
 }
 
@@ -163,6 +163,7 @@ mod tests {
             (0, "a.example.com", "/api", 4),
             (0, "a.example.com", "/api/x", 4),
             (0, "a.example.com", "/apix", 3),
+            (0, "a.example.com", "/api;jsessionid=1", 4),
             (0, "only.example.org", "/", 0),
             (1, "only.example.org", "/", 6),
         ];
