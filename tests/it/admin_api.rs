@@ -176,10 +176,13 @@ fn what_is_in_flight_is_waited_for() {
     a.does(Does::Hold);
     b.does(Does::Hold);
     let homing = homing(&[&a, &b]).run();
-    // One on each.
-    let mut held: Vec<_> = (0..2).map(|_| open(homing.address)).collect();
-    held.iter_mut().for_each(|s| s.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap());
-    homing.until(AT_A, |text| text.contains("\"in_flight\":1"));
+    // One on `a`: each worker has its own turn of them.
+    let mut held = Vec::new();
+    while a.requests().is_empty() {
+        held.push(open(homing.address));
+        held.last_mut().unwrap().write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        crate::harness::until(|| a.requests().len() + b.requests().len() == held.len());
+    }
     assert_eq!(homing.post(&format!("{AT_A}/state"), r#"{"state": "drain"}"#).status, 200);
     let safe = get(homing.admin, &format!("{AT_A}/safe-to-stop"));
     assert_eq!((safe.status, &safe.json()["why"]), (409, &json!("1 request")));
