@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
@@ -33,6 +34,8 @@ pub struct Running {
     pub phases: Arc<Phases>,
     /// The snapshots, and how a backend's tunnels are cut.
     pub published: Arc<Published>,
+    /// The admin listener's file, if it is a Unix socket.
+    admin_path: Option<PathBuf>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: control::Handle,
     log: Option<AccessLogWriter>,
@@ -52,6 +55,10 @@ pub fn start(plan: Plan, origin: Option<Origin>, signals: Signals) -> anyhow::Re
     let admin = match &plan.admin {
         None => None,
         Some(admin) => Some(claim_one(&admin.listen, "[admin] listen")?),
+    };
+    let admin_path = match plan.admin.as_ref().map(|admin| &admin.listen) {
+        Some(ListenAddress::Unix(path)) => Some(path.clone()),
+        Some(ListenAddress::Tcp { .. }) | None => None,
     };
     let metrics = Arc::new(Metrics::new(Layout { workers, affinity: &AFFINITY, refusals: REFUSALS }));
     let log = start_log(&plan, &metrics)?;
@@ -95,7 +102,8 @@ pub fn start(plan: Plan, origin: Option<Origin>, signals: Signals) -> anyhow::Re
     })
     .context("start the control plane")?;
     phases.advance(Phase::Serving);
-    Ok(Running { listeners, admin: admin_address, phases, published, workers: threads, control, log })
+    let admin = admin_address;
+    Ok(Running { listeners, admin, phases, published, admin_path, workers: threads, control, log })
 }
 
 impl Running {
@@ -120,6 +128,9 @@ impl Running {
         keeper::save_all(&self.published.load().plan);
         self.phases.advance(Phase::Cut);
         self.control.stop();
+        if let Some(path) = &self.admin_path {
+            let _ = std::fs::remove_file(path);
+        }
         if let Some(log) = self.log {
             log.close();
         }

@@ -115,7 +115,9 @@ fn head(state: &Value, paint: Paint) -> String {
     if let Some(reload) = config.get("last_reload").filter(|reload| reload.is_object()) {
         let is_ok = reload.get("ok") == Some(&Value::Bool(true));
         let (word, hue) = if is_ok { ("done", Hue::Good) } else { ("refused", Hue::Bad) };
-        let first = text(reload, "text").lines().next().unwrap_or_default();
+        // Warnings may stand before what it was refused for.
+        let lines = || text(reload, "text").lines();
+        let first = lines().find(|line| line.contains(": error: ")).or(lines().next()).unwrap_or_default();
         let at = ago(number(reload, "at"));
         out.push_str(&format!("last reload {at}: {}; {}\n", paint.text(word, hue), clean(first)));
     }

@@ -94,6 +94,15 @@ fn what_needs_a_look_is_said_and_coloured() {
 }
 
 #[test]
+fn a_refused_reload_is_told_by_its_first_error() {
+    let mut state = state();
+    let text = "c.toml:20:1: warning: rare checks\n  20 | [x]\nc.toml:24:1: error: unknown key\n";
+    state["config"]["last_reload"] = json!({ "at": 990, "ok": false, "text": text });
+    let told = in_words(&state, Paint::Plain);
+    assert!(told.contains("refused; c.toml:24:1: error: unknown key\n"), "{told}");
+}
+
+#[test]
 fn an_answer_without_anything_is_survived() {
     assert!(in_words(&json!({}), Paint::Plain).starts_with("homing "));
     assert!(in_words(&json!({ "pools": [{ "backends": [{}] }] }), Paint::Plain).contains("BACKEND"));

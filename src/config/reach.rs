@@ -26,12 +26,15 @@ pub fn reach(path: &Path, variables: &Variables) -> Result<Reach, String> {
     let sources = Sources::read(path).map_err(|wrong| wrong.to_string().trim_end().to_owned())?;
     let (name, report) = (path.display(), Report::default());
     let main = table(sources.main(), variables, &report);
+    let wrong = DeTable::parse(sources.main()).err();
     let folder = path.parent().unwrap_or(Path::new(""));
     let included = include::find(&report, &main, folder, &sources);
     let included = included.iter().map(|file| table(&file.text, variables, &report));
     let admin = std::iter::once(main).chain(included).find_map(|mut table| table.remove("admin"));
-    let admin = admin
-        .ok_or_else(|| format!("{name} has no [admin]: the homing that runs with it cannot be asked"))?;
+    let admin = admin.ok_or_else(|| match wrong {
+        Some(wrong) => format!("{name}: no [admin] in as much of it as can be read: {}", wrong.message()),
+        None => format!("{name} has no [admin]: the homing that runs with it cannot be asked"),
+    })?;
     let DeValue::Table(admin) = admin.into_inner() else {
         return Err(format!("{name}: admin must be a table"));
     };
@@ -103,7 +106,8 @@ mod tests {
     #[test]
     fn without_an_address_it_says_why() {
         for (text, expected) in [
-            ("", "no [admin]"),
+            ("", "has no [admin]"),
+            ("[[[", "in as much of it as can be read"),
             ("admin = 3\n", "admin must be a table"),
             ("[admin]\nlisten = 3\n", "listen must be a string"),
             ("[admin]\nlisten = \"localhost:9900\"\n", "must be an IP address"),

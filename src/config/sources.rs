@@ -73,9 +73,15 @@ impl Sources {
     /// The same configuration as it is on disk now.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// As [`Self::read`], or it was not read from a file: a pipe has nothing more to say, and may be waited on for ever.
     pub fn fresh(&self) -> Result<Self, Diagnostics> {
-        if self.is_file { Self::read(&self.origin) } else { Ok(Self::text(&self.text, &self.origin)) }
+        if !self.is_file {
+            return Ok(Self::text(&self.text, &self.origin));
+        }
+        let whole =
+            |e: io::Error| Diagnostics::of_file(&self.origin, format!("read configuration again: {e}"));
+        must_be_file(&self.origin).map_err(whole)?;
+        Self::read(&self.origin)
     }
 
     /// The plan that the sources make, with what is carried over from the one before.
@@ -132,6 +138,7 @@ impl Sources {
         if let Some(file) = self.seen.borrow().files.get(path) {
             return Ok(Arc::clone(file));
         }
+        must_be_file(path)?;
         let (bytes, mode) = read(path)?;
         let text = String::from_utf8(bytes)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))?;
@@ -162,6 +169,14 @@ impl fmt::Debug for Sources {
         let files: Vec<PathBuf> = self.seen.borrow().files.keys().cloned().collect();
         f.debug_struct("Sources").field("origin", &self.origin).field("files", &files).finish_non_exhaustive()
     }
+}
+
+/// A pipe or a device could be read for ever, and everybody would wait.
+fn must_be_file(path: &Path) -> io::Result<()> {
+    if std::fs::metadata(path)?.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file, but a folder, a pipe or a device"))
 }
 
 fn read(path: &Path) -> io::Result<(Vec<u8>, u32)> {

@@ -120,9 +120,23 @@ pub(super) async fn keep(published: Arc<Published>, metrics: Arc<Metrics>, board
     }
 }
 
+/// Writes the tables of pools that `after` has no more: when they come back, they go on with all of their sessions.
+pub(super) async fn save_gone(before: &Arc<Plan>, after: &Plan) {
+    let is_gone = |pool: &Pool| pool.table_file.is_some() && !after.pools.iter().any(|p| p.name == pool.name);
+    let gone: Vec<_> = before.pools.iter().filter(|pool| is_gone(pool)).cloned().collect();
+    if !gone.is_empty() {
+        // Whoever reads one next waits for this; if it panics, the copy of before is there.
+        let _ = tokio::task::spawn_blocking(move || save(&gone)).await;
+    }
+}
+
 /// Writes every table that has a file, when nobody uses them any more.
 pub fn save_all(plan: &Plan) {
-    for pool in &plan.pools {
+    save(&plan.pools);
+}
+
+fn save(pools: &[Arc<Pool>]) {
+    for pool in pools {
         let Some((file, table)) = pool.table_file.as_ref().zip(table(pool)) else { continue };
         match disk::save(table, &file.path, UnixSeconds::now()) {
             Ok(saved) => tracing::info!("pool {}: {} sessions written to disk", pool.name, saved.sessions),

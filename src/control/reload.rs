@@ -159,6 +159,7 @@ impl Owner {
             keeper::count(&loaded.plan, &tables);
         }
         self.commit(loaded.plan).await?;
+        keeper::save_gone(&before, &self.published.load().plan).await;
         let Some(reloader) = &mut self.reloader else { return Err(no_sources()) };
         for (key, weight) in &reloader.weights {
             if !weights.contains_key(key) {

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 
 use parking_lot::Mutex;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::crowd::Crowd;
 
@@ -52,8 +53,7 @@ impl ListenAddress {
             }
             Self::Unix(path) => {
                 // What a crashed process left is taken away; a live one's socket, or any other file, is not.
-                let refused = std::os::unix::net::UnixStream::connect(path).map_err(|e| e.kind()).err();
-                if refused == Some(io::ErrorKind::ConnectionRefused) {
+                if is_left_behind(path)? {
                     std::fs::remove_file(path)?;
                 }
                 let listener = std::os::unix::net::UnixListener::bind(path)?;
@@ -100,7 +100,19 @@ impl ListenAddress {
     }
 }
 
-/// An address that was free when we asked and is ours now.
+/// Whether this is a socket of a process that is gone. Whoever is too busy to accept is not: it is not waited for.
+fn is_left_behind(path: &Path) -> io::Result<bool> {
+    // Connecting to any other file is refused as well.
+    if !std::fs::metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
+        return Ok(false);
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    let connected = socket.connect(&SockAddr::unix(path)?);
+    Ok(connected.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused))
+}
+
+/// An address that was free when we asked and is ours now. Dropped before it is listened on, it leaves no file.
 #[derive(Debug)]
 pub struct Claim {
     held: Option<Socket>,
@@ -179,10 +191,88 @@ impl Claim {
     }
 }
 
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let (Some(_), ListenAddress::Unix(path)) = (&self.held, &self.listen) {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 impl Bound {
     /// The accepting socket of this worker, once.
     #[must_use]
     pub fn take(&self, worker: usize) -> Option<Socket> {
         self.sockets.lock().get_mut(worker)?.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(folder: &tempfile::TempDir, name: &str) -> (PathBuf, ListenAddress) {
+        let path = folder.path().join(name);
+        (path.clone(), ListenAddress::Unix(path))
+    }
+
+    #[test]
+    fn only_a_socket_that_nobody_has_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, listen) = at(&folder, "file");
+        std::fs::write(&path, "kept").unwrap();
+        assert_eq!(listen.claim().unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read(&path).unwrap(), b"kept");
+        let (path, listen) = at(&folder, "left");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists() && listen.claim().is_ok());
+    }
+
+    #[test]
+    fn who_accepts_nobody_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, listen) = at(&folder, "busy");
+        let busy = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        busy.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        busy.listen(0).unwrap();
+        let mut queue = Vec::new();
+        loop {
+            let next = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            next.set_nonblocking(true).unwrap();
+            if next.connect(&SockAddr::unix(&path).unwrap()).is_err() {
+                break;
+            }
+            queue.push(next);
+        }
+        assert_eq!(listen.claim().unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn what_is_claimed_in_vain_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, listen) = at(&folder, "socket");
+        let claim = listen.claim().unwrap();
+        assert!(path.exists());
+        drop(claim);
+        assert!(!path.exists());
+        let bound = listen.claim().unwrap().listen(2).unwrap();
+        assert!(path.exists() && bound.take(1).is_some());
+    }
+
+    #[test]
+    fn addresses_overlap_by_port_and_wildcard() {
+        let tcp = |text: &str| ListenAddress::Tcp { address: text.parse().unwrap(), both_families: false };
+        for (one, other, expected) in [
+            ("127.0.0.1:1", "0.0.0.0:1", true),
+            ("[::]:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("127.0.0.1:1", "0.0.0.0:2", false),
+            ("127.0.0.1:0", "0.0.0.0:0", false),
+        ] {
+            assert_eq!(tcp(one).overlaps(&tcp(other)), expected, "{one} {other}");
+        }
     }
 }

@@ -252,6 +252,44 @@ fn without_time_to_leave_sessions_move_at_once_and_once() {
 }
 
 #[test]
+fn learned_sessions_outlive_their_pool() {
+    let [a, b] = [backend("a"), backend("b")];
+    let learn = "\n[pool.affinity]\nmode = \"learn\"\ncreate = [\"cookie:sid\"]\ntable = { file = \"app.sessions\", interval = \"1h\" }\n";
+    let homing = homing(&[&a, &b]).with(learn).spawn();
+    for it in [&a, &b] {
+        let head = format!("HTTP/1.1 200 OK\r\nX-Backend: {}\r\nSet-Cookie: sid=of-{0}\r\n", it.name);
+        it.does(Does::Bytes(format!("{head}Content-Length: 0\r\n\r\n").into_bytes()));
+    }
+    until(|| {
+        Client::new(homing.address).get("/");
+        ["a", "b"].iter().all(|name| told(&homing, name).unwrap()["sessions"] != 0)
+    });
+    let whole = homing.config();
+    homing.reload(&whole.replace("name = \"app\"", "name = \"other\"").replace(learn, ""));
+    homing.reload(&whole);
+    for name in ["a", "b"] {
+        let mut client = Client::new(homing.address);
+        client.set("sid", &format!("of-{name}"));
+        let reply = client.get("/");
+        assert_eq!((&*reply.served_by(), &*reply.why()), (name, "pinned"));
+    }
+}
+
+#[test]
+fn a_pipe_among_the_files_does_not_stop_the_control_plane() {
+    let a = backend("a");
+    let mut homing = homing(&[&a]).spawn();
+    let made = std::process::Command::new("mkfifo").arg(homing.file("more.toml")).status().unwrap();
+    assert!(made.success());
+    let before = homing.reloads();
+    let text = format!("include = [\"more.toml\"]\n{}", homing.config());
+    assert_eq!(homing.reload(&text), (before.0, before.1 + 1));
+    assert!(homing.said("it is not a file"));
+    homing.signal(Signal::TERM);
+    homing.ends();
+}
+
+#[test]
 fn learned_sessions_outlive_the_program_and_a_broken_file_is_set_aside() {
     let [a, b] = [backend("a"), backend("b")];
     let learn = "\n[pool.affinity]\nmode = \"learn\"\ncreate = [\"cookie:sid\"]\ntable = { file = \"app.sessions\", interval = \"1s\" }\n";

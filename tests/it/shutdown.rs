@@ -3,7 +3,12 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
+use homing::app;
+use homing::config::{Environment, Sources};
+use homing::control::Signals;
+use homing::snapshot::carried::Carried;
 use homing::snapshot::phases::Phase;
+use homing::strategy::Registry;
 
 use crate::harness::{Does, backend, get, homing, open, read_reply, until};
 
@@ -52,4 +57,23 @@ fn a_port_that_is_taken_is_said_with_the_port() {
     let plan = homing::config::parse(&text, std::path::Path::new("t"), &registry, &environment).unwrap().plan;
     let error = homing::app::start(plan, None, homing::control::Signals::Leave).unwrap_err().to_string();
     assert!(error.contains(&format!("127.0.0.1:{port} is taken")) && error.contains("--listen"), "{error}");
+}
+
+#[test]
+fn no_socket_file_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let [admin, web] = ["admin", "web"].map(|name| folder.path().join(name));
+    let text = format!(
+        "[admin]\nlisten = \"unix:{}\"\n[access_log]\nformat = \"off\"\n[[listener]]\nlisten = \"unix:{}\"\n\
+         [[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:1\"]\n",
+        admin.display(),
+        web.display()
+    );
+    let sources = Sources::text(&text, std::path::Path::new("test"));
+    let loaded = sources.build(&Registry::built_in(), &Environment::detect().unwrap(), &Carried::default());
+    let running = app::start(loaded.unwrap().plan, None, Signals::Leave).unwrap();
+    assert!(admin.exists() && web.exists());
+    running.phases.advance(Phase::Cut);
+    running.join().unwrap();
+    assert!(!admin.exists() && !web.exists());
 }

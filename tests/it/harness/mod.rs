@@ -126,6 +126,8 @@ fn start(text: &str, environment: &Environment) -> Homing {
     let origin = Origin { sources, registry, environment: environment.clone(), warnings };
     let running = app::start(plan, Some(origin), Signals::Leave).unwrap();
     let address = running.listeners[0].2.unwrap();
+    // The control plane has begun: what a test does to the load of a backend is not undone by its first look.
+    assert_eq!(get(running.admin.unwrap(), "/healthz").status, 200);
     Homing { address, admin: running.admin.unwrap(), running: Some(running) }
 }
 
