@@ -134,12 +134,13 @@ impl Affinity {
             self.is_counted_by_pin(session) || settled.set_cookie.is_some() || settled.header.is_some();
         let counting = if is_counted { Counting::Elsewhere } else { Counting::Here };
         let made = self.learn(kept, session, answer, site, counting);
-        if made.is_new || theirs.deletes || site.is_borrowed {
+        if made.is_new || theirs.deletes {
             return settled;
         }
         match session.id {
             Some(id) if session.by == By::Route && self.replaces(id, answer, kept, site) => {}
             Some(id) if self.ends(session, &made, answer) => kept.end(id.digest, site, counting),
+            _ if site.is_borrowed => {}
             Some(id) if self.is_kept(session) => {
                 if session.is_due || session.counted_on != Some(site.chosen) {
                     kept.write(id.digest, session.issued, site, Counting::Here);
@@ -315,7 +316,6 @@ impl Affinity {
         }
         if made.is_new
             && is_found
-            && !site.is_borrowed
             && let Some(old) = session.id
         {
             kept.retire(old.digest, site, counting);

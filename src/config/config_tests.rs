@@ -687,7 +687,8 @@ fn a_preset_is_its_keys() {
     for (preset, expected) in rows {
         let pool = |keys: &str| {
             let loaded = ok(&format!("{LISTENER}{POOL}[pool.affinity]\n{keys}\n"));
-            assert!(loaded.warnings.iter().next().is_none(), "{preset}");
+            // A pool of routes wants names, and this one has none.
+            assert!(loaded.warnings.iter().all(|w| w.message.ends_with("W009)")), "{preset}");
             Arc::clone(&loaded.plan.pools[0])
         };
         let short = pool(&format!("preset = \"{preset}\""));

@@ -83,6 +83,7 @@ impl Passing<'_> {
         write_status(out, head.status, head.reason);
         let pins = self.request.pool.pool.affinity.as_ref().and_then(|a| a.header());
         let mut has_date = self.rules.set.iter().any(|(name, _)| name == "date");
+        let has_rules = !self.rules.remove.is_empty() || !self.rules.set.is_empty();
         for (f, &name) in head.fields.iter().zip(names) {
             match name {
                 Name::Connection
@@ -106,7 +107,7 @@ impl Passing<'_> {
                 continue;
             }
             has_date |= name == Name::Date;
-            if self.is_ruled(f.name) {
+            if has_rules && self.is_ruled(f.name) {
                 continue;
             }
             write_field(out, f.name, f.value);
