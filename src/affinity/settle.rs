@@ -133,7 +133,13 @@ impl Affinity {
             By::Nobody => false,
         };
         match session.id {
-            Some(id) if is_known && is_due => kept.write(id.digest, session.issued, site, counting),
+            Some(id) if is_known && is_due => {
+                if session.counted_on.is_none() {
+                    // An id that was replaced and is used all the same would stay replaced.
+                    kept.end(id.digest, site, counting);
+                }
+                kept.write(id.digest, session.issued, site, counting);
+            }
             None if settled.pin.is_some() => {
                 kept.write(kept.digest_of(session.key), session.issued, site, Counting::Here);
             }
