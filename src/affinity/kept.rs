@@ -12,8 +12,10 @@ use crate::backend::members::Members;
 use crate::base::hash::hash64;
 use crate::base::time::UnixSeconds;
 
-/// How long requests under an id are still served that its application replaced by another, in seconds.
-pub const RETIRED: u32 = 60;
+/// How long requests that were on their way come under an id that its application replaced by another, in seconds. One
+/// that is used later is still somebody's: an application elsewhere on the host may set a cookie of the same name, or
+/// its client kept the old one.
+pub const LATE: u32 = 10;
 
 /// A table, and the members of the pool that it is for.
 #[derive(Debug)]
@@ -111,8 +113,18 @@ impl Kept {
             by: By::Learned,
             id: Some(Id { digest, is_header: false }),
         };
-        // A retired id is served for a while, and nothing more is written down of it.
-        Some(if ends.is_some() { Session { is_due: false, id: None, ..session } } else { session })
+        Some(match ends {
+            None => session,
+            Some(ends) => self.retired(session, ends, now),
+        })
+    }
+
+    /// A session whose id was replaced: of requests that were on their way nothing is written down, and later ones begin
+    /// it anew where it is.
+    fn retired(&self, session: Session, ends: UnixSeconds, now: UnixSeconds) -> Session {
+        let is_late = ends.0.saturating_sub(now.0) > self.terms.times.slots.idle().saturating_sub(LATE);
+        let id = session.id.filter(|_| !is_late);
+        Session { counted_on: None, is_due: false, id, ..session }
     }
 
     /// What the table knows of a session that something else told of: when it was written down last, and where it is
@@ -126,8 +138,7 @@ impl Kept {
         let is_due = self.terms.times.slots.is_due(last_seen, now);
         let known = match ends {
             None => Session { counted_on: member, last_seen, boot: self.terms.boot, is_due, ..unknown },
-            // As in `read`.
-            Some(_) => Session { id: None, ..unknown },
+            Some(ends) => self.retired(unknown, ends, now),
         };
         if found.expired.is_some() {
             return known;
@@ -182,9 +193,10 @@ impl Kept {
         self.forget(held, site, counting);
     }
 
-    /// Lets a session whose id was replaced end soon. It is counted no more, if this table counted it.
+    /// Lets a session whose id was replaced end by itself, or before all others. It is counted no more, if this table
+    /// counted it.
     pub fn retire(&self, digest: Digest, site: &Site<'_>, counting: Counting) {
-        let held = self.table.retire(digest, site.now, RETIRED);
+        let held = self.table.retire(digest, site.now, self.terms.times.slots.idle());
         self.forget(held, site, counting);
     }
 

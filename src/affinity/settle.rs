@@ -138,6 +138,7 @@ impl Affinity {
             return settled;
         }
         match session.id {
+<<<<<<< HEAD
             Some(id) if session.by == By::Route && self.replaces(id, answer, kept, site) => {}
             Some(id) if self.ends(session, &made, answer) => kept.end(id.digest, site, counting),
             _ if site.is_borrowed => {}
@@ -147,6 +148,15 @@ impl Affinity {
                 }
             }
             Some(id) if session.pin != Pin::To(site.chosen) => kept.follow(id.digest, site),
+=======
+            Some(id) if is_known && is_due => {
+                if session.counted_on.is_none() {
+                    // An id that was replaced and is used all the same would stay replaced.
+                    kept.end(id.digest, site, counting);
+                }
+                kept.write(id.digest, session.issued, site, counting);
+            }
+>>>>>>> rev-affinity
             None if settled.pin.is_some() => {
                 kept.write(kept.digest_of(session.key), session.issued, site, Counting::Here);
             }
