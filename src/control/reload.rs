@@ -141,7 +141,7 @@ impl Owner {
 
     async fn try_reload(&mut self, is_dry: bool) -> Result<Value, Refused> {
         let reloader = self.reloader.as_ref().ok_or_else(no_sources)?;
-        let sources = reloader.origin.sources.fresh().map_err(wrong)?;
+        let sources = reloader.origin.sources.fresh().map_err(|e| wrong(&e))?;
         let (mut loaded, mut weights) = self.build(&sources, &AHashMap::new())?;
         let before = Arc::clone(&self.published.load().plan);
         let now = UnixSeconds::now();
@@ -291,7 +291,8 @@ impl Owner {
             for (pool, backend) in self.state.may_leave() {
                 carried.let_leave(&pool, backend.as_str());
             }
-            let loaded = sources.build(&origin.registry, &origin.environment, &carried).map_err(wrong)?;
+            let loaded =
+                sources.build(&origin.registry, &origin.environment, &carried).map_err(|e| wrong(&e))?;
             let stands = |(pool, backend): &Key, weight: &mut Weight| {
                 let pool = loaded.plan.pools.iter().find(|p| p.name == *pool);
                 let it = pool.and_then(|p| Some(p.members.get(p.members.find(backend.as_str())?)));
@@ -383,7 +384,7 @@ fn no_sources() -> Refused {
     )
 }
 
-fn wrong(diagnostics: Diagnostics) -> Refused {
+fn wrong(diagnostics: &Diagnostics) -> Refused {
     Refused::Wrong(diagnostics.render(Style::Plain))
 }
 
