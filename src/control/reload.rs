@@ -30,10 +30,10 @@ use crate::snapshot::phases::Phase;
 use crate::strategy::Registry;
 use crate::telemetry::metrics::Metrics;
 
-/// How long an address is waited for that another plan has just given up: workers close it at their next tick.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// From one try to the next.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long an address may still be open that a plan has given up: workers close it at their next tick.
+const CLOSING: Duration = Duration::from_secs(2);
+/// From one look at what workers have taken to the next.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a plan came from.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub struct Reloader {
     descriptors: u64,
     /// Weights that stand in place of the configured ones.
     pub(super) weights: BTreeMap<Key, Weight>,
+    /// Addresses that were given up of late.
+    given_up: Vec<(ListenAddress, Instant)>,
 }
 
 /// A weight that stands in place of the configured one.
@@ -73,7 +75,7 @@ impl Reloader {
     /// Plans come from where the first one came from.
     #[must_use]
     pub const fn new(origin: Origin, workers: usize, descriptors: u64) -> Self {
-        Self { origin, workers, descriptors, weights: BTreeMap::new() }
+        Self { origin, workers, descriptors, weights: BTreeMap::new(), given_up: Vec::new() }
     }
 
     /// The first plan with the sessions that tables were kept with on disk.
@@ -141,7 +143,7 @@ impl Owner {
 
     async fn try_reload(&mut self, is_dry: bool) -> Result<Value, Refused> {
         let reloader = self.reloader.as_ref().ok_or_else(no_sources)?;
-        let sources = reloader.origin.sources.fresh().map_err(wrong)?;
+        let sources = reloader.origin.sources.fresh().map_err(|e| wrong(&e))?;
         let (mut loaded, mut weights) = self.build(&sources, &AHashMap::new())?;
         let before = Arc::clone(&self.published.load().plan);
         let now = UnixSeconds::now();
@@ -291,7 +293,8 @@ impl Owner {
             for (pool, backend) in self.state.may_leave() {
                 carried.let_leave(&pool, backend.as_str());
             }
-            let loaded = sources.build(&origin.registry, &origin.environment, &carried).map_err(wrong)?;
+            let loaded =
+                sources.build(&origin.registry, &origin.environment, &carried).map_err(|e| wrong(&e))?;
             let stands = |(pool, backend): &Key, weight: &mut Weight| {
                 let pool = loaded.plan.pools.iter().find(|p| p.name == *pool);
                 let it = pool.and_then(|p| Some(p.members.get(p.members.find(backend.as_str())?)));
@@ -310,12 +313,23 @@ impl Owner {
         let reloader = self.reloader.as_ref().ok_or_else(no_sources)?;
         let before = self.published.load();
         let max_open = plan.max_open(reloader.descriptors).map_err(Refused::Wrong)?;
-        let bound = bind(&plan, &before.bound, reloader.workers).await?;
+        let bound = bind(&plan, &before.bound, reloader)?;
         let plan = Arc::new(plan);
+        let goes = before.bound.iter().filter(|old| !bound.iter().any(|new| Arc::ptr_eq(old, new)));
+        let goes: Vec<_> = goes.cloned().collect();
+        let by = Instant::now() + CLOSING;
+        while goes.iter().any(|bound| !bound.is_taken()) && Instant::now() < by {
+            // It came a moment ago: clients may be waiting in a socket that a worker has not seen yet.
+            tokio::time::sleep(PAUSE).await;
+        }
         self.state.adopt(Arc::clone(&plan), bound.clone(), max_open);
         self.checkers.follow(&plan);
         self.metrics.retain(&[&names(&plan), &names(&before.plan)]);
-        for gone in before.bound.iter().filter(|old| !bound.iter().any(|new| Arc::ptr_eq(old, new))) {
+        let now = Instant::now();
+        let Some(reloader) = &mut self.reloader else { return Err(no_sources()) };
+        reloader.given_up.retain(|(_, since)| now - *since < CLOSING);
+        for gone in goes {
+            reloader.given_up.push((gone.listen.clone(), now));
             if let ListenAddress::Unix(path) = &gone.listen {
                 // Nobody finds it any more; who has, is still accepted. Gone already is as good.
                 let _ = std::fs::remove_file(path);
@@ -335,18 +349,21 @@ impl Owner {
 }
 
 /// A socket for each listener: that of the plan before where the address is the same.
-async fn bind(plan: &Plan, before: &[Arc<Bound>], workers: usize) -> Result<Vec<Arc<Bound>>, Refused> {
+fn bind(plan: &Plan, before: &[Arc<Bound>], reloader: &Reloader) -> Result<Vec<Arc<Bound>>, Refused> {
     enum Taken {
         Held(Arc<Bound>),
         New(Claim),
     }
     let stays = |bound: &Bound| plan.listeners.iter().any(|l| l.listen == bound.listen);
-    let given_up: Vec<_> = before.iter().filter(|bound| !stays(bound)).map(|bound| &bound.listen).collect();
+    let goes = before.iter().filter(|bound| !stays(bound)).map(|bound| &bound.listen);
+    let late =
+        reloader.given_up.iter().filter(|(_, since)| since.elapsed() < CLOSING).map(|(listen, _)| listen);
+    let given_up: Vec<_> = goes.chain(late).collect();
     let mut taken = Vec::new();
     for listener in &plan.listeners {
         taken.push(match before.iter().find(|bound| bound.listen == listener.listen) {
             Some(bound) => Taken::Held(Arc::clone(bound)),
-            None => Taken::New(claim(&listener.listen, &given_up).await.map_err(|error| {
+            None => Taken::New(claim(&listener.listen, &given_up).map_err(|error| {
                 Refused::Wrong(format!(
                     "cannot listen on {}: {error} (listener \"{}\")",
                     listener.listen, listener.name
@@ -356,25 +373,14 @@ async fn bind(plan: &Plan, before: &[Arc<Bound>], workers: usize) -> Result<Vec<
     }
     let bound = taken.into_iter().map(|taken| match taken {
         Taken::Held(bound) => Ok(bound),
-        Taken::New(claim) => claim.listen(workers).map(Arc::new),
+        Taken::New(claim) => claim.listen(reloader.workers).map(Arc::new),
     });
     bound.collect::<std::io::Result<_>>().map_err(|e| Refused::Wrong(format!("cannot listen: {e}")))
 }
 
-/// `given_up` are ours for as long as the plan before is in force: beside them there is room for what overlaps.
-async fn claim(address: &ListenAddress, given_up: &[&ListenAddress]) -> std::io::Result<Claim> {
-    if given_up.iter().any(|old| old.overlaps(address)) {
-        return address.claim_shared();
-    }
-    let by = Instant::now() + PATIENCE;
-    loop {
-        match address.claim() {
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < by => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            done => return done,
-        }
-    }
+/// `given_up` are ours for as long as workers have not closed them: beside them there is room for what overlaps.
+fn claim(address: &ListenAddress, given_up: &[&ListenAddress]) -> std::io::Result<Claim> {
+    if given_up.iter().any(|old| old.overlaps(address)) { address.claim_shared() } else { address.claim() }
 }
 
 fn no_sources() -> Refused {
@@ -383,7 +389,7 @@ fn no_sources() -> Refused {
     )
 }
 
-fn wrong(diagnostics: Diagnostics) -> Refused {
+fn wrong(diagnostics: &Diagnostics) -> Refused {
     Refused::Wrong(diagnostics.render(Style::Plain))
 }
 

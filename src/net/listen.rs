@@ -201,6 +201,12 @@ impl Drop for Claim {
 }
 
 impl Bound {
+    /// Whether every worker has its socket: who was not given one would leave clients waiting in it.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.sockets.lock().iter().all(Option::is_none)
+    }
+
     /// The accepting socket of this worker, once.
     #[must_use]
     pub fn take(&self, worker: usize) -> Option<Socket> {

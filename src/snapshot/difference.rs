@@ -80,8 +80,14 @@ impl Difference {
         let named = |plan: &Plan| -> Vec<_> {
             plan.listeners.iter().map(|l| (l.name.to_string(), l.settings.clone())).collect()
         };
+        let mut settings = old.settings.changes(&new.settings);
+        let token = |plan: &Plan| plan.admin.as_ref().and_then(|admin| admin.token.clone());
+        if token(old) != token(new) && !settings.iter().any(|change| change.key.starts_with("admin.token")) {
+            let key = "the contents of the admin listener's token file".to_owned();
+            settings.push(Change { key, old: None, new: None });
+        }
         Self {
-            settings: old.settings.changes(&new.settings),
+            settings,
             listeners: compare(&named(old), &named(new), |old, new| old.changes(new)),
             routes: compare(&routes(old), &routes(new), route_changes),
             pools: pools(old, new, live),

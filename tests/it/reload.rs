@@ -202,6 +202,39 @@ fn a_drain_goes_on_by_its_own_times_when_its_backend_is_taken_out() {
 }
 
 #[test]
+fn a_listener_that_went_may_come_back_at_once() {
+    let a = backend("a");
+    let homing = homing(&[&a]).spawn();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let one = homing.config();
+    let listener = format!("[[listener]]\nname = \"more\"\nlisten = \"{address}\"\n[[pool]]");
+    let two = one.replacen("[[pool]]", &listener, 1);
+    for text in [&two, &one, &two, &one, &two] {
+        let before = homing.reloads();
+        assert_eq!(homing.reload(text), (before.0 + 1, before.1));
+    }
+    assert_eq!(get(address, "/").status, 200);
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused_without_a_wait_and_later_too() {
+    let a = backend("a");
+    let homing = homing(&[&a]).spawn();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener =
+        format!("[[listener]]\nname = \"more\"\nlisten = \"{}\"\n[[pool]]", taken.local_addr().unwrap());
+    std::fs::write(homing.file("config.toml"), homing.config().replacen("[[pool]]", &listener, 1)).unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(change(&homing, "/api/v1/reload", "").status, 400);
+    }
+    // Once they waited for 2 s each, and everything that the control plane does with them.
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}
+
+#[test]
 fn nothing_is_reloaded_any_more_while_homing_stops() {
     let a = backend("a");
     let homing = homing(&[&a]).spawn();
