@@ -138,25 +138,19 @@ impl Affinity {
             return settled;
         }
         match session.id {
-<<<<<<< HEAD
             Some(id) if session.by == By::Route && self.replaces(id, answer, kept, site) => {}
             Some(id) if self.ends(session, &made, answer) => kept.end(id.digest, site, counting),
             _ if site.is_borrowed => {}
             Some(id) if self.is_kept(session) => {
                 if session.is_due || session.counted_on != Some(site.chosen) {
+                    if session.counted_on.is_none() {
+                        // An id that was replaced and is used all the same would stay replaced.
+                        kept.end(id.digest, site, counting);
+                    }
                     kept.write(id.digest, session.issued, site, Counting::Here);
                 }
             }
             Some(id) if session.pin != Pin::To(site.chosen) => kept.follow(id.digest, site),
-=======
-            Some(id) if is_known && is_due => {
-                if session.counted_on.is_none() {
-                    // An id that was replaced and is used all the same would stay replaced.
-                    kept.end(id.digest, site, counting);
-                }
-                kept.write(id.digest, session.issued, site, counting);
-            }
->>>>>>> rev-affinity
             None if settled.pin.is_some() => {
                 kept.write(kept.digest_of(session.key), session.issued, site, Counting::Here);
             }

@@ -217,36 +217,3 @@ proptest! {
         }
     }
 }
-
-/// An application elsewhere on the host sets a cookie of the same name, for its own path.
-#[test]
-fn an_id_that_was_replaced_for_another_path_alone_goes_on() {
-    for mode in [Mode::Learn, Mode::Route] {
-        let mut world = World::new(&[mode], Style::Insert, 1000, 7);
-        let mut client = Client::default();
-        world.request(&mut client, Does::Nothing);
-        let home = match world.read(&client).pin {
-            Pin::To(home) => home,
-            other => panic!("{other:?}"),
-        };
-        let at_home = |world: &mut World, client: &mut Client, does| {
-            let session = world.read(client);
-            assert_eq!(session.pin, Pin::To(home), "{mode:?}");
-            world.settle(client, &session, home, does);
-        };
-        at_home(&mut world, &mut client, Does::Nothing);
-        let mut elsewhere = client.clone();
-        at_home(&mut world, &mut elsewhere, Does::Login);
-        at_home(&mut world, &mut elsewhere, Does::Nothing);
-        let live = |world: &World| world.live().iter().sum::<u32>();
-        assert_eq!(live(&world), 1);
-        at_home(&mut world, &mut client, Does::Nothing);
-        assert_eq!(live(&world), 1, "{mode:?}: it may have been on its way");
-        for _ in 0..20 {
-            world.now = UnixSeconds(world.now.0 + 100);
-            at_home(&mut world, &mut client, Does::Nothing);
-            at_home(&mut world, &mut elsewhere, Does::Nothing);
-            assert_eq!(live(&world), 2, "{mode:?}");
-        }
-    }
-}
