@@ -180,13 +180,6 @@ impl Kept {
         }
     }
 
-    /// A session that a pin tells and counts has another home: so has its id, if it is known.
-    pub fn follow(&self, digest: Digest, site: &Site<'_>) {
-        if let Some(home) = self.name(site.chosen) {
-            self.table.move_to(digest, home);
-        }
-    }
-
     /// Ends a session. It is counted no more, if this table counted it.
     pub fn end(&self, digest: Digest, site: &Site<'_>, counting: Counting) {
         let held = self.table.end(digest);

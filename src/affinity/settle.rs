@@ -141,16 +141,18 @@ impl Affinity {
             Some(id) if session.by == By::Route && self.replaces(id, answer, kept, site) => {}
             Some(id) if self.ends(session, &made, answer) => kept.end(id.digest, site, counting),
             _ if site.is_borrowed => {}
+            Some(_) if !session.is_due && session.counted_on == Some(site.chosen) => {}
             Some(id) if self.is_kept(session) => {
-                if session.is_due || session.counted_on != Some(site.chosen) {
-                    if session.counted_on.is_none() {
-                        // An id that was replaced and is used all the same would stay replaced.
-                        kept.end(id.digest, site, counting);
-                    }
-                    kept.write(id.digest, session.issued, site, Counting::Here);
+                if session.counted_on.is_none() {
+                    // An id that was replaced and is used all the same would stay replaced.
+                    kept.end(id.digest, site, counting);
                 }
+                kept.write(id.digest, session.issued, site, counting);
             }
-            Some(id) if session.pin != Pin::To(site.chosen) => kept.follow(id.digest, site),
+            // An id beside the pin lasts as long, and is where that is.
+            Some(id) if kept.knows(id.digest, site.now) => {
+                kept.write(id.digest, session.issued, site, counting);
+            }
             None if settled.pin.is_some() => {
                 kept.write(kept.digest_of(session.key), session.issued, site, Counting::Here);
             }
@@ -399,6 +401,9 @@ fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), SealError>) -> Option<
     write(&mut out).is_ok().then_some(out)
 }
 
+#[cfg(test)]
+#[path = "counting_tests.rs"]
+mod counting_tests;
 #[cfg(test)]
 #[path = "settle_tests.rs"]
 mod tests;
