@@ -42,8 +42,8 @@ pub enum Next {
 pub(super) enum Stop {
     /// homing answers itself.
     Answer(Own),
-    /// homing sends the client elsewhere.
-    Redirect(Own, Arc<str>),
+    /// homing sends the client elsewhere. In a box, for it is seldom and this is moved often.
+    Redirect(Box<(Own, Arc<str>)>),
     /// The client is gone, or its answer broke off: there is nobody to answer to. The word says whose end it was.
     Gone(&'static str),
 }
@@ -75,7 +75,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     let next = match exchange.run(&mut upload).await {
         Ok(next) => next,
         Err(Stop::Answer(own)) => exchange.answer(own, None, &upload).await,
-        Err(Stop::Redirect(own, to)) => exchange.answer(own, Some(&to), &upload).await,
+        Err(Stop::Redirect(to)) => exchange.answer(to.0, Some(&to.1), &upload).await,
         Err(Stop::Gone(end)) => {
             exchange.story.end = end;
             Next::Over

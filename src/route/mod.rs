@@ -126,7 +126,7 @@ impl Routes {
 fn is_under(path: &str, prefix: &str) -> bool {
     match path.strip_prefix(prefix) {
         None => false,
-        Some(rest) => rest.is_empty() || prefix.ends_with('/') || rest.starts_with(['/', ';']),
+        Some(rest) => matches!(rest.as_bytes().first(), None | Some(b'/' | b';')) || prefix.ends_with('/'),
     }
 }
 
