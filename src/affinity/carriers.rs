@@ -243,6 +243,9 @@ impl Affinity {
     /// for the reason nearest to valid: `Removed`, then `ExpiredIdle`, `ExpiredLifetime`, `Unknown`, `Invalid`.
     pub fn read<F: KeyFacts>(&self, facts: &F, mut reading: Reading<'_>) -> Session {
         reading.memory.begin();
+        if self.parts.modes == [Mode::Cookie] && !facts.has_cookies() {
+            return Session::begin(reading.fresh, reading.now);
+        }
         let bytes = match &self.first {
             First::Line => facts.only_cookie_line(),
             First::Header(name) => facts.header(name),

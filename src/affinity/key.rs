@@ -46,6 +46,10 @@ pub trait KeyFacts {
     fn header(&self, name: &str) -> Option<&[u8]>;
     /// Every `Cookie` line.
     fn cookies(&self) -> impl Iterator<Item = &[u8]>;
+    /// Whether there is a `Cookie` line.
+    fn has_cookies(&self) -> bool {
+        self.cookies().next().is_some()
+    }
     /// The `Cookie` line, if there is exactly one.
     fn only_cookie_line(&self) -> Option<&[u8]> {
         let mut lines = self.cookies();

@@ -33,6 +33,9 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Without a view.
 static NO_RULES: HeaderRules = HeaderRules { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
 
+/// What most answers have to tell of their session.
+static NOTHING: Settled = Settled { set_cookie: None, pin: None, header: None, private: false };
+
 /// Why an answer is not passed on, now.
 enum Unfit {
     /// It is malformed.
@@ -249,10 +252,12 @@ impl Exchange<'_> {
                 }
                 (None, _) | (_, None) => true,
             };
+        let told;
         let settled = if is_settled {
-            Settled::default()
+            &NOTHING
         } else {
-            self.settle(&head, &names, body.as_deref(), point, upload, choice)
+            told = self.settle(&head, &names, body.as_deref(), point, choice);
+            &told
         };
         let listener = &self.client.door.listener;
         let date = self.worker.date();
@@ -262,7 +267,7 @@ impl Exchange<'_> {
             framing,
             length: lengths.length(),
             keep,
-            settled: &settled,
+            settled,
             id: upload.head().get(self.request.id.clone()).unwrap_or_default(),
             affinity: listener.affinity_header.then(|| choice.why.as_str()),
             date: date.as_bytes(),
@@ -282,7 +287,6 @@ impl Exchange<'_> {
         names: &[Name],
         body: Option<&[u8]>,
         point: Option<Point>,
-        upload: &Pump,
         choice: Choice,
     ) -> Settled {
         let pool = &self.request.pool.pool;
@@ -293,8 +297,7 @@ impl Exchange<'_> {
         let origin = pool.policy.origin(session, choice.backend);
         let is_borrowed = choice.why.is_borrowed();
         let site = Site { members: &pool.members, chosen: choice.backend, is_borrowed, origin, worker, now };
-        let method = upload.head().get(self.request.method.clone()).unwrap_or_default();
-        let method = std::str::from_utf8(method).unwrap_or_default();
+        let method = self.request.verb.as_str();
         let is_open = self.request.pool.standing.open.contains(choice.backend);
         let answer = settle::Answer { method, head, names, body, point, is_open };
         affinity.settle(session, &answer, &site, &mut self.worker.nonces.borrow_mut())

@@ -50,7 +50,7 @@ pub(super) enum Stop {
 
 /// Serves the request whose head is the first `len` bytes that `client` holds.
 pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next {
-    let story = Story::new(Instant::now(), worker.request_id());
+    let (began, id) = (Instant::now(), worker.request_id());
     let view = worker.view();
     let door = Rc::clone(&client.door);
     let asker = Asker {
@@ -58,7 +58,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         listener_ix: door.place(),
         peer: client.peer,
         vouched: &client.vouched,
-        id: &story.id,
+        id: &id,
     };
     let head = client.held.data().get(..len).unwrap_or_default();
     let admitted = request::admit(worker, &view, &asker, head, &mut client.memory);
@@ -70,6 +70,8 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         }
     };
     client.held.consume(len);
+    // The story is made where it stays: as a local that was lent it would have another place in every exchange.
+    let story = Story::new(began, id);
     let mut exchange = Exchange { worker, client, view: Some(view), request, story, has_informed: false };
     let mut upload = exchange.upload();
     let next = match exchange.run(&mut upload).await {

@@ -122,9 +122,7 @@ impl Exchange<'_> {
     fn refuse(&mut self, why: Why) -> Stop {
         self.story.why = Why::Strict;
         match self.request.pool.pool.policy.on_lost.of(why) {
-            Remedy::Redirect(to) => {
-                Stop::Redirect(Box::new((respond::lost_home(why, 302), Arc::clone(to))))
-            }
+            Remedy::Redirect(to) => Stop::Redirect(Box::new((respond::lost_home(why, 302), Arc::clone(to)))),
             Remedy::Refuse(status) => Stop::Answer(respond::lost_home(why, *status)),
             Remedy::Rebind | Remedy::Borrow | Remedy::Wait(_) => Stop::Answer(respond::NO_BACKEND),
         }

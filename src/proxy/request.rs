@@ -100,6 +100,10 @@ pub enum Verb {
     Get,
     /// `HEAD`
     Head,
+    /// `POST`
+    Post,
+    /// `DELETE`
+    Delete,
     /// Any other.
     Other,
 }
@@ -109,6 +113,8 @@ impl Verb {
         match method {
             "GET" => Self::Get,
             "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "DELETE" => Self::Delete,
             _ => Self::Other,
         }
     }
@@ -119,6 +125,8 @@ impl Verb {
         match self {
             Self::Get => "GET",
             Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
             Self::Other => "-",
         }
     }
@@ -444,6 +452,10 @@ impl KeyFacts for Facts<'_, '_> {
 
     fn only_cookie_line(&self) -> Option<&[u8]> {
         self.fields.cookie
+    }
+
+    fn has_cookies(&self) -> bool {
+        self.fields.cookies > 0
     }
 
     fn query(&self) -> Option<&[u8]> {
