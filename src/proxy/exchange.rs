@@ -70,9 +70,15 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         }
     };
     client.held.consume(len);
-    // The story is made where it stays: as a local that was lent it would have another place in every exchange.
-    let story = Story::new(began, id);
-    let mut exchange = Exchange { worker, client, view: Some(view), request, story, has_informed: false };
+    let mut exchange = Exchange {
+        worker,
+        client,
+        view: Some(view),
+        request,
+        // Made where it stays: as a local that was lent it would have another place in every exchange.
+        story: Story::new(began, id),
+        has_informed: false,
+    };
     let mut upload = exchange.upload();
     let next = match exchange.run(&mut upload).await {
         Ok(next) => next,
