@@ -120,6 +120,9 @@ impl Exchange<'_> {
                     // Who waits to be told to continue is not slow.
                     let is_client = waits && !(expects && informational == 0 && upload.moved == 0);
                     let pace = pace.step(clock.now(), upload.moved, is_client);
+                    if is_client && pace.is_zero() {
+                        return Poll::Ready(Came::SlowBody);
+                    }
                     client.deadline.set(match (upload.is_done(), upload.waits_for) {
                         (true, _) => timeouts.first_byte,
                         (false, Waits::Read) if is_client => body_timeout.min(pace),

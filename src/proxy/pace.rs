@@ -29,14 +29,16 @@ impl Pace {
     }
 
     /// Something moved, `moved` bytes by `now` in all; from now on homing `waits` for the client, or does not. How long
-    /// it may wait.
+    /// it may wait; zero if it has waited longer than it might: a byte that comes then does not make up for that.
     pub(super) fn step(&mut self, now: u64, moved: u64, waits: bool) -> Duration {
         if self.rate == 0 {
             return Duration::MAX;
         }
-        if self.is_waiting {
-            self.left = self.left.saturating_sub(now.saturating_sub(self.at));
+        let waited = if self.is_waiting { now.saturating_sub(self.at) } else { 0 };
+        if waited > self.left {
+            return Duration::ZERO;
         }
+        self.left -= waited;
         let earned = moved.saturating_sub(self.moved).saturating_mul(1000) / u64::from(self.rate);
         self.left = self.left.saturating_add(earned).min(self.most);
         (self.at, self.moved, self.is_waiting) = (now, moved, waits);
@@ -66,7 +68,7 @@ mod tests {
         assert_eq!(pace.step(5000, 0, true), s(10));
         let left: Vec<_> = (1..=3).map(|n| pace.step(5000 + 3000 * n, n, true)).collect();
         assert_eq!(left, [7, 4, 1].map(|n| Duration::from_millis(n * 1000 + 4 * ((10 - n) / 3))));
-        assert_eq!(pace.step(17_000, 4, true), Duration::from_millis(4));
+        assert_eq!(pace.step(17_000, 4, true), Duration::ZERO, "too late, whatever comes");
     }
 
     #[test]
