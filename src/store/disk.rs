@@ -113,6 +113,7 @@ pub enum LoadError {
 ///
 /// It cannot be written. The old file is left and the new one removed.
 pub fn save(table: &Table, path: &Path, now: UnixSeconds) -> Result<Saved, SaveError> {
+    let _alone = table.saving();
     replace(path, |file| {
         let mut out = BufWriter::with_capacity(BUFFER, file);
         let sessions = form::write(table, &mut out, now)?;

@@ -25,7 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 pub use self::digest::{Digest, Seeds};
 pub use self::held::{Evicted, Found, Held, NameNo, Outcome, Put, Record, Times};
@@ -92,6 +92,7 @@ pub struct Table {
     names: Names,
     /// The shard that is swept next.
     sweep_at: AtomicUsize,
+    saving: Mutex<()>,
 }
 
 /// A shard on cache lines of its own.
@@ -122,7 +123,7 @@ impl Table {
         let shard = |_| Line(Mutex::new(Shard::new(entries, bytes)));
         let names = Names::new((bounds.bytes.max(Bounds::LEAST_BYTES) / NAMES_PART).min(NAMES_MOST));
         let shards = (0..shards).map(shard).collect();
-        Self { seeds, bounds, shards, names, sweep_at: AtomicUsize::new(0) }
+        Self { seeds, bounds, shards, names, sweep_at: AtomicUsize::new(0), saving: Mutex::new(()) }
     }
 
     /// What another table holds, within other bounds: where they are narrower, the longest idle are left out.
@@ -146,6 +147,11 @@ impl Table {
         }
         table.reorder();
         table
+    }
+
+    /// Held by who writes it to a file: of two copies the one that was begun later is the one that stays.
+    pub fn saving(&self) -> MutexGuard<'_, ()> {
+        self.saving.lock()
     }
 
     /// What its digests are keyed with: as secret as the ids.
