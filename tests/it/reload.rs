@@ -409,3 +409,35 @@ fn a_backend_asks_for_a_drain_and_a_weight_by_its_checks() {
     says("maint");
     until(|| told(&homing, "b").unwrap()["health"] == "down");
 }
+
+#[test]
+fn what_an_operator_set_stays_until_the_configuration_says_something_else() {
+    let [a, b] = [backend("a"), backend("b")];
+    let homing = homing(&[&a, &b]).spawn();
+    let whole = homing.config();
+    let set = |what: &str, body: &str| {
+        let path = format!("/api/v1/pools/app/backends/b/{what}");
+        let fields = "Host: 127.0.0.1\r\nX-Homing: 1\r\nConnection: close\r\n";
+        let length = body.len();
+        let request = format!("POST {path} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{body}");
+        assert_eq!(exchange(homing.admin, request.as_bytes()).status, 200, "{what} {body}");
+    };
+    let b_is = || told(&homing, "b").unwrap();
+    set("state", r#"{"state": "drain", "deadline": "1h"}"#);
+    set("weight", r#"{"weight": 5}"#);
+    let drain = b_is()["drain"].clone();
+    assert_eq!((&b_is()["admin"], &b_is()["weight"]), (&"drain".into(), &5.into()));
+    // Another pool than before, with the same backends.
+    homing.reload(&whole.replace("name = \"app\"\n", "name = \"app\"\nmax_fails = 7\n"));
+    assert_eq!((&b_is()["admin"], &b_is()["weight"]), (&"drain".into(), &5.into()));
+    assert_eq!(b_is()["drain"]["deadline"], drain["deadline"], "it does not begin anew");
+    let overrides = b_is()["overrides"].clone();
+    assert_eq!((&overrides["state"]["covers"], &overrides["weight"]["covers"]), (&"ready".into(), &1.into()));
+    // The file says something of the backend now.
+    let entry = format!("name = \"b\", address = \"{}\"", b.address);
+    homing.reload(&whole.replace(&entry, &format!("{entry}, weight = 2")));
+    assert_eq!((&b_is()["admin"], &b_is()["weight"]), (&"drain".into(), &2.into()));
+    homing.reload(&whole.replace(&entry, &format!("{entry}, state = \"maint\"")));
+    assert_eq!((&b_is()["admin"], &b_is()["overrides"]["state"]), (&"maint".into(), &Value::Null));
+    assert!(homing.said("gives way to the configuration"));
+}
