@@ -1,5 +1,6 @@
-//! A connection, TCP or Unix.
+//! A connection: TCP, Unix, or one that another connection carries.
 
+use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -15,6 +16,20 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// Within another connection.
+    Carried(Box<dyn Carried>),
+}
+
+/// A connection that another one carries: a TLS session, a stream of HTTP/2.
+pub trait Carried: AsyncRead + AsyncWrite + Debug + Unpin {
+    /// Whether a read would find bytes, an end or an error. True may be wrong, as a part of a record has no bytes yet.
+    ///
+    /// # Errors
+    /// The connection's.
+    fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Makes the coming close one that cannot be taken for a proper end.
+    fn reset_on_close(&mut self);
 }
 
 impl Stream {
@@ -22,20 +37,25 @@ impl Stream {
     ///
     /// # Errors
     /// The runtime is shutting down.
-    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(s) => s.poll_read_ready(cx),
             Self::Unix(s) => s.poll_read_ready(cx),
+            Self::Carried(s) => s.poll_read_ready(cx),
         }
     }
 
     /// Asks the kernel whether the peer has ended or sent anything: true means the connection is quiet and open.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&mut self) -> bool {
         let mut byte = [0_u8; 1];
         let read = match self {
             Self::Tcp(s) => s.try_read(&mut byte),
             Self::Unix(s) => s.try_read(&mut byte),
+            Self::Carried(s) => {
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                return Pin::new(s).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending();
+            }
         };
         matches!(read, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
@@ -46,6 +66,7 @@ impl Stream {
         let socket = match self {
             Self::Tcp(s) => socket2::SockRef::from(s),
             Self::Unix(s) => socket2::SockRef::from(s),
+            Self::Carried(_) => return, // Its words are not those of the socket.
         };
         // Nobody waits for any of these: what does not work at once is left.
         let _ = socket.recv(&mut [MaybeUninit::uninit(); 4096]);
@@ -54,9 +75,13 @@ impl Stream {
     }
 
     /// Makes the coming close a reset, so that the peer cannot take a cut answer for a whole one.
-    pub fn reset_on_close(&self) {
-        if let Self::Tcp(s) = self {
-            let _ = socket2::SockRef::from(s).set_linger(Some(std::time::Duration::ZERO));
+    pub fn reset_on_close(&mut self) {
+        match self {
+            Self::Tcp(s) => {
+                let _ = socket2::SockRef::from(&*s).set_linger(Some(std::time::Duration::ZERO));
+            }
+            Self::Unix(_) => {}
+            Self::Carried(s) => s.reset_on_close(),
         }
     }
 }
@@ -66,6 +91,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
             Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
+            Self::Carried(s) => Pin::new(s).poll_read(cx, buf),
         }
     }
 }
@@ -75,6 +101,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_write(cx, buf),
             Self::Unix(s) => Pin::new(s).poll_write(cx, buf),
+            Self::Carried(s) => Pin::new(s).poll_write(cx, buf),
         }
     }
 
@@ -86,6 +113,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             Self::Unix(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            Self::Carried(s) => Pin::new(s).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -93,14 +121,19 @@ impl AsyncWrite for Stream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// A socket holds nothing back; whoever encrypts or frames may.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Carried(s) => Pin::new(s).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
+            Self::Carried(s) => Pin::new(s).poll_shutdown(cx),
         }
     }
 }

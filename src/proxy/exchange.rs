@@ -3,10 +3,13 @@
 //! [`serve`] cannot fail: what `Exchange::run` could not do becomes an answer of our own, and the access is recorded.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
+
+use tokio::io::AsyncWrite;
 
 use super::ask::{Failed, refusal_of};
 use super::connection::Client;
@@ -289,14 +292,16 @@ pub(super) async fn write_all(client: &mut Client, bytes: &[u8]) -> Result<(), (
     let mut left = bytes;
     poll_fn(|cx| {
         while !left.is_empty() {
-            let polled = std::pin::Pin::new(&mut client.stream);
-            match tokio::io::AsyncWrite::poll_write(polled, cx, left) {
+            match Pin::new(&mut client.stream).poll_write(cx, left) {
                 Poll::Ready(Ok(n @ 1..)) => left = left.get(n..).unwrap_or_default(),
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(())),
                 Poll::Pending => return client.deadline.poll().map(Err),
             }
         }
-        Poll::Ready(Ok(()))
+        match Pin::new(&mut client.stream).poll_flush(cx) {
+            Poll::Pending => client.deadline.poll().map(Err),
+            flushed => flushed.map_err(drop),
+        }
     })
     .await
 }

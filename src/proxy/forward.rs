@@ -337,11 +337,11 @@ impl Pump {
                 Sink::Chunked => 0,
             };
             let head = &self.pending[self.written..];
-            if head.is_empty() && direct == 0 {
-                return Poll::Ready(Ok(()));
-            }
             self.waits_for = Waits::Write;
             let to = Pin::new(&mut *to);
+            if head.is_empty() && direct == 0 {
+                return to.poll_flush(cx);
+            }
             let n = if direct == 0 {
                 ready!(to.poll_write(cx, head))?
             } else if head.is_empty() {

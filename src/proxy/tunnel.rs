@@ -218,10 +218,10 @@ impl Way {
             if ends {
                 data = data.get(..self.follower.rest(data)).unwrap_or_default();
             }
-            if data.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
             self.waits_for = Waits::Write;
+            if data.is_empty() {
+                return Pin::new(&mut *to.stream).poll_flush(cx).map_err(|_| Broken);
+            }
             let n = ready!(poll_some(to, data, cx))?;
             self.follower.follow(data.get(..n).unwrap_or_default());
             from.held.consume(n);

@@ -180,7 +180,7 @@ impl Member {
     fn kept(&self, now: u64, max: u64, reuse: Reuse) -> Option<Stream> {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         loop {
-            let idle = self.idle.list.borrow_mut().pop()?;
+            let mut idle = self.idle.list.borrow_mut().pop()?;
             // Anything to read on an idle connection is its end, or bytes that belong to no answer.
             let is_open = now.saturating_sub(idle.since) < max
                 && idle.stream.poll_read_ready(&mut cx).is_pending()

@@ -3,9 +3,14 @@
 use std::io::Read as _;
 use std::io::Write as _;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Does, Homing, Reply, backend, client_at, exchange, get, homing, open};
+use crate::harness::websocket::{Peer, TEXT, connect};
+use crate::harness::{
+    Backend, Client, Does, Homing, Reply, backend, client_at, exchange, get, homing, open, post, until,
+};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const AT_A: &str = "/api/v1/pools/app/backends/a";
@@ -167,6 +172,58 @@ fn a_drain_goes_on_until_it_is_safe_to_stop() {
     let events = homing.told("/api/v1/state")["events"].clone();
     let texts: Vec<_> = events.as_array().unwrap().iter().filter_map(|e| e["text"].as_str()).collect();
     assert!(texts.contains(&"backend app/a: drain (keep, at most 10m)"), "{texts:?}");
+}
+
+#[test]
+fn a_drain_keeps_its_sessions_and_sockets_until_its_deadline_and_none_of_them_after_it() {
+    let (a, b) = (backend("a"), backend("b"));
+    let homing = homing(&[&a, &b]).cookie_with_key().spawn();
+    [&a, &b].iter().for_each(|backend| backend.does(Does::Serve));
+    // Of each backend a session, and a WebSocket of that session.
+    let [(mut client, mut socket), (mut neighbour, mut its_socket)] = ["a", "b"].map(|home| {
+        let mut client = Client::new(homing.address);
+        while client.get("/").served_by() != home {
+            client = Client::new(homing.address);
+        }
+        let pin = format!("Cookie: srv={}\r\n", client.cookie("srv").unwrap());
+        (client, connect(homing.address, "/", &pin))
+    });
+    let found = |client: &mut Client| {
+        let reply = client.get("/");
+        (reply.served_by(), reply.why())
+    };
+    let is = |home: &str, why: &str| (home.to_owned(), why.to_owned());
+    let echoes = |socket: &mut Peer| {
+        socket.send(TEXT, b"still here?");
+        let frame = socket.receive().expect("ended without a word");
+        assert_eq!((frame.first, frame.payload.as_slice()), (TEXT, &b"still here?"[..]));
+    };
+    let drain = |deadline: &str| {
+        let body = format!(r#"{{"state": "drain", "deadline": "{deadline}"}}"#);
+        let told = post(homing.admin, &format!("{AT_A}/state"), &body);
+        assert_eq!(told.status, 200, "{}", told.text());
+        told.json()["drain"]["deadline"].as_u64().unwrap()
+    };
+    // A deadline is no reason to go while it is far.
+    drain("10m");
+    assert_eq!(found(&mut client), is("a", "pinned"));
+    echoes(&mut socket);
+
+    let deadline = drain("1s");
+    let mut last = is("", "");
+    until(|| {
+        last = found(&mut client);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert!(now >= deadline || last == is("a", "pinned"), "{last:?}, and it is not over");
+        last != is("a", "pinned")
+    });
+    assert_eq!(last, is("b", "drained"));
+    let frame = socket.receive().expect("ended without a word");
+    assert!(frame.closes_with(1001), "{frame:?}");
+
+    assert_eq!(found(&mut client), is("b", "pinned"), "it moves once");
+    assert_eq!(found(&mut neighbour), is("b", "pinned"));
+    echoes(&mut its_socket);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod gep_1619;
 mod going_away;
 mod lost;
 mod modes;
+mod one_connection;
 mod openapi;
 mod page;
 mod placement;

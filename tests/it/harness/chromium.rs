@@ -57,7 +57,7 @@ impl Chromium {
             path = url.map(|url| format!("/{}", url.splitn(4, '/').last().unwrap()));
             path.is_some()
         });
-        let page = websocket::connect(address, &path.unwrap());
+        let page = websocket::connect(address, &path.unwrap(), "");
         let mut this = Self { child, page, number: 0, errors: Vec::new(), _files: files };
         ["Runtime.enable", "Log.enable", "Page.enable"].iter().for_each(|method| {
             this.call(method, &json!({}));

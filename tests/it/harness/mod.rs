@@ -144,11 +144,7 @@ impl Homing {
 
     /// Asks the admin listener to change something, as a program on this machine does.
     pub(crate) fn post(&self, path: &str, body: &str) -> Reply {
-        let (host, length) = (self.admin, body.len());
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Homing: 1\r\nContent-Length: {length}\r\n\r\n"
-        );
-        exchange(self.admin, (head + body).as_bytes())
+        post(self.admin, path, body)
     }
 
     /// What the admin listener tells at `path`, as JSON.
@@ -200,6 +196,14 @@ impl Drop for Homing {
             let _ = running.join();
         }
     }
+}
+
+/// Asks the admin listener at this address to change something.
+pub(crate) fn post(admin: SocketAddr, path: &str, body: &str) -> Reply {
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: {admin}\r\nX-Homing: 1\r\nContent-Length: {length}\r\n\r\n");
+    exchange(admin, (head + body).as_bytes())
 }
 
 /// A client whose home is `home`.

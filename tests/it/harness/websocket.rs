@@ -39,11 +39,11 @@ pub(crate) fn homing_for_tunnels() -> (Homing, TcpListener) {
     (homing(&[]).pool(&pool).run(), listener)
 }
 
-/// A client's end of a WebSocket at this address.
-pub(crate) fn connect(address: SocketAddr, path: &str) -> Peer {
+/// A client's end of a WebSocket at this address, asked for with these fields more.
+pub(crate) fn connect(address: SocketAddr, path: &str, more: &str) -> Peer {
     let mut stream = open(address);
     let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let fields = format!("Host: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}");
+    let fields = format!("Host: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}{more}");
     stream.write_all(format!("GET {path} HTTP/1.1\r\n{fields}\r\n").as_bytes()).unwrap();
     let mut held = Vec::new();
     assert_eq!(read_reply(&mut stream, &mut held, true).status, 101);
