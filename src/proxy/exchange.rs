@@ -301,7 +301,7 @@ pub(super) async fn write_all(client: &mut Client, bytes: &[u8]) -> Result<(), (
         }
         match Pin::new(&mut client.stream).poll_flush(cx) {
             Poll::Pending => client.deadline.poll().map(Err),
-            flushed => flushed.map_err(drop),
+            Poll::Ready(flushed) => Poll::Ready(flushed.map_err(drop)),
         }
     })
     .await
