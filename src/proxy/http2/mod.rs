@@ -9,6 +9,7 @@ mod answer;
 pub mod body;
 mod carrier;
 mod request;
+mod servant;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -24,14 +25,12 @@ use h2::{Reason, RecvStream};
 use http::Request;
 
 use self::carrier::{Carrier, Seen};
-use self::stream::Incoming;
+pub use self::servant::Servant;
+use self::servant::{Counted, Job, attend};
 use super::clock::Deadline;
 use super::connection::Client;
-use super::exchange;
 use super::worker::Worker;
 use crate::affinity::memory::Memory;
-use crate::net::buffer::Buffer;
-use crate::net::stream::Stream;
 
 /// What a client of HTTP/2 says first. (RFC 9113 section 3.4)
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -49,7 +48,9 @@ const RESET_STREAMS: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the streams of one connection have in common.
+#[derive(Debug)]
 struct Shared {
+    worker: Rc<Worker>,
     /// How many are being served.
     open: Cell<u32>,
     /// How many were.
@@ -61,6 +62,7 @@ struct Shared {
 }
 
 /// Of a client what its streams share.
+#[derive(Debug)]
 struct Template {
     peer: Option<std::net::IpAddr>,
     door: Rc<super::door::Door>,
@@ -101,8 +103,13 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
     });
     let Some(mut connection) = connected.await else { return };
     let template = Template { peer, door, vouched, opened };
-    let shared =
-        Shared { open: Cell::new(0), served: Cell::new(0), memory: RefCell::default(), client: template };
+    let shared = Shared {
+        worker: Rc::clone(worker),
+        open: Cell::new(0),
+        served: Cell::new(0),
+        memory: RefCell::default(),
+        client: template,
+    };
     let mut driver =
         Driver { worker, shared: Rc::new(shared), deadline, seen, stage: Stage::Serving, since: None };
     poll_fn(|cx| driver.poll(&mut connection, cx)).await;
@@ -197,66 +204,15 @@ impl Driver<'_> {
         self.stage = Stage::Ending;
     }
 
+    /// Has a request served, by a task that waits for one or by a new one.
     fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-        let (worker, shared) = (Rc::clone(self.worker), Rc::clone(&self.shared));
-        shared.open.set(shared.open.get() + 1);
-        tokio::task::spawn_local(async move {
-            let counted = Counted(shared);
-            Box::pin(serve_stream(&worker, &counted.0, request, respond)).await;
+        let job = Job { shared: Counted::new(&self.shared), request, respond };
+        let idle = self.worker.servants.borrow_mut().pop();
+        let servant = idle.unwrap_or_else(|| {
+            let servant = Rc::new(Servant::default());
+            tokio::task::spawn_local(attend(Rc::clone(self.worker), Rc::clone(&servant)));
+            servant
         });
+        servant.give(job);
     }
-}
-
-/// A stream that is counted until it is dropped.
-struct Counted(Rc<Shared>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-        self.0.served.set(self.0.served.get().wrapping_add(1));
-    }
-}
-
-async fn serve_stream(
-    worker: &Rc<Worker>,
-    shared: &Shared,
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
-) {
-    let ends = request.body().is_end_stream();
-    let key = u128::from(worker.random()) << 64 | u128::from(worker.random());
-    let mut head = worker.blocks.output();
-    let read = request::write(&request, ends, key, &mut head);
-    let stream = Incoming::new(request.into_body(), read.form, respond, read.to_head);
-    let deadline = worker.clock.deadline();
-    poll_fn(|cx| {
-        deadline.tie(cx);
-        Poll::Ready(())
-    })
-    .await;
-    let Template { peer, door, vouched, opened } = &shared.client;
-    let mut held = Buffer::new(&worker.blocks);
-    let len = head.len();
-    let fits = held.put(&head);
-    worker.blocks.recycle(head);
-    let mut client = Client {
-        stream: Stream::Carried(Box::new(stream)),
-        held,
-        peer: *peer,
-        vouched: vouched.clone(),
-        door: Rc::clone(door),
-        deadline,
-        opened: *opened,
-        served: shared.served.get(),
-        is_http2: true,
-        has_ended: false,
-        memory: shared.memory.borrow_mut().take(),
-    };
-    match read.refused.or((!fits).then_some(super::respond::HEAD_TOO_LONG)) {
-        Some(own) => exchange::refuse(worker, &mut client, own, len).await,
-        None => {
-            exchange::serve(worker, &mut client, len).await;
-        }
-    }
-    *shared.memory.borrow_mut() = client.memory.take();
 }
