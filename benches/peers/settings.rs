@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     #[arg(long, default_value = "")]
     rows: String,
     /// Paired rounds of each row.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) rounds: u32,
     /// Length of a slice: one proxy's turn in one round.
     #[arg(long, default_value_t = 0.7)]

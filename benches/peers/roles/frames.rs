@@ -56,8 +56,14 @@ impl Frame<'_> {
     pub(crate) fn is_success(&self) -> bool {
         let skip =
             if self.flags & PADDED != 0 { 1 } else { 0 } + if self.flags & PRIORITY != 0 { 5 } else { 0 };
-        let fields = self.payload.get(skip..).unwrap_or_default();
-        fields.iter().find(|byte| **byte & 0xe0 != 0x20) == Some(&0x88)
+        let mut fields = self.payload.get(skip..).unwrap_or_default();
+        while let Some((size, rest)) = fields.split_first().filter(|(first, _)| **first & 0xe0 == 0x20) {
+            // One of 31 or more goes on up to a byte without the highest bit.
+            let more =
+                if *size == 0x3f { rest.iter().take_while(|byte| **byte & 0x80 != 0).count() + 1 } else { 0 };
+            fields = rest.get(more..).unwrap_or_default();
+        }
+        fields.first() == Some(&0x88)
     }
 
     /// The settings in it.
