@@ -16,6 +16,7 @@ use tokio::io::AsyncWrite;
 use super::clock::Deadline;
 use super::door::{Door, Inside};
 use super::exchange::{self, Next};
+use super::handshake::{self, Secured};
 use super::request::Refusal;
 use super::respond::{Own, TOO_SLOW};
 use super::vouched::Vouched;
@@ -49,6 +50,8 @@ pub struct Client {
     pub deadline: Deadline,
     /// What homing vouches for about it.
     pub vouched: Vouched,
+    /// What its TLS handshake told, if there was one.
+    pub tls: Option<Rc<Secured>>,
     /// When it was accepted.
     pub opened: Instant,
     /// Requests served on it.
@@ -98,6 +101,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
         held: Buffer::new(&worker.blocks),
         peer,
         vouched: Vouched::new(peer, door.port()),
+        tls: None,
         door,
         deadline,
         opened: Instant::now(),
@@ -117,6 +121,12 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
     }
     if !inside.introduce(&client.stream, client.peer) {
         return;
+    }
+    if let Some(tls) = client.door.listener.tls.clone() {
+        match Box::pin(handshake::shake(&worker, client, &tls)).await {
+            Some(secured) => client = secured,
+            None => return,
+        }
     }
     loop {
         // The working state is on the heap while there is work, and gone while there is none.
@@ -274,7 +284,7 @@ fn of_long_line(line: &[u8]) -> Fault {
 }
 
 /// Closes so that the client can read the last answer: ends our side, and reads a little of what still comes.
-async fn linger(client: &mut Client) {
+pub(super) async fn linger(client: &mut Client) {
     client.deadline.set(LINGER);
     let mut left = LINGER_BYTES;
     let mut is_shut = false;

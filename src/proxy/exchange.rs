@@ -61,6 +61,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         listener_ix: door.place(),
         peer: client.peer,
         vouched: &client.vouched,
+        tls: client.tls.as_deref(),
         id: &id,
     };
     let head = client.held.data().get(..len).unwrap_or_default();

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::handshake::Secured;
 use super::request_id::Digits;
 use super::rewrite::Writer;
 use super::upstream::PoolView;
@@ -36,6 +37,8 @@ pub struct Asker<'a> {
     pub peer: Option<IpAddr>,
     /// The fields that say who it is, written once per connection.
     pub vouched: &'a Vouched,
+    /// What its TLS handshake told, if there was one.
+    pub tls: Option<&'a Secured>,
     /// What the request is called, unless a trusted proxy has given it a name.
     pub id: &'a Digits,
 }

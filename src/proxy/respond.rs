@@ -302,6 +302,9 @@ pub const NO_ANSWER: Own = own(504, "backend_timeout", "the backend did not answ
 /// The chunked coding of the request's body is broken.
 pub const BAD_BODY: Own = own(400, "chunked", "the body's chunked coding is malformed");
 
+/// A request came in the clear to a listener with TLS.
+pub const PLAIN_HTTP: Own = own(400, "plain_http", "this port speaks TLS: ask by https://");
+
 /// What homing can do itself, for who asks with `OPTIONS` and `Max-Forwards: 0`. (RFC 9110 section 7.6.2)
 pub const LAST_HOP: Own = own(200, "max_forwards", "");
 
@@ -309,6 +312,7 @@ pub const LAST_HOP: Own = own(200, "max_forwards", "");
 pub const REFUSALS: &[&str] = &[
     "max_forwards",
     "no_route",
+    "plain_http",
     "request_timeout",
     "request_line",
     "version",
