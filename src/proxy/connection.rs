@@ -145,7 +145,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
             }
         });
         if !woken.await {
-            return;
+            return client.say_goodbye();
         }
     }
 }
@@ -198,10 +198,13 @@ async fn active(worker: &Rc<Worker>, mut client: Client) -> Option<Client> {
                 Next::Over => return None,
             },
             Waited::Idle => return Some(client),
-            Waited::Over => return None,
+            Waited::Over => {
+                client.say_goodbye();
+                return None;
+            }
             Waited::Refused(own) => {
                 let len = client.held.len();
-                exchange::refuse(worker, &mut client, own, len).await;
+                exchange::refuse(worker, &mut client, own, None, len).await;
                 linger(&mut client).await;
                 return None;
             }
@@ -312,6 +315,15 @@ pub(super) async fn linger(client: &mut Client) {
 }
 
 impl Client {
+    /// Ends a TLS session in order, as far as that can be done without waiting; a socket needs no word for it.
+    fn say_goodbye(&mut self) {
+        if self.tls.is_some() {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            // Nobody waits for it: a client that does not read has gone.
+            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
+        }
+    }
+
     /// Whether the client is gone while its request is in flight: reads what it sends meanwhile, as far as there is
     /// room. `delivers` says that an end of its sending side does not mean that it is gone.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>, delivers: bool) -> Poll<()> {

@@ -2,7 +2,7 @@
 //!
 //! Every answer that homing makes itself has one stable reason word: in its body, in the log and in the metrics.
 
-use super::request::{Refusal, Request};
+use super::request::{Refusal, Request, Verb};
 use super::rewrite::write_field;
 use crate::affinity::Why;
 use crate::affinity::caching::make_private;
@@ -313,6 +313,7 @@ pub const REFUSALS: &[&str] = &[
     "max_forwards",
     "no_route",
     "plain_http",
+    "https_redirect",
     "request_timeout",
     "request_line",
     "version",
@@ -339,8 +340,11 @@ pub const REFUSALS: &[&str] = &[
 impl Refusal {
     /// The answer for it.
     #[must_use]
-    pub const fn answer(self) -> Own {
-        match self {
+    pub const fn answer(&self) -> Own {
+        match *self {
+            Self::ToHttps(Verb::Get | Verb::Head, _) => own(301, "https_redirect", "this is served over TLS"),
+            // Unlike 301 it says that the method stays.
+            Self::ToHttps(..) => own(308, "https_redirect", "this is served over TLS"),
             Self::LastHop => LAST_HOP,
             Self::NoRoute => own(404, "no_route", "no route is for this host and path"),
             Self::Fault(fault) => of_fault(fault),
