@@ -37,7 +37,8 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> ListenerRead {
     table.default("name", Value::text(name.text.as_deref().unwrap_or_default()));
     let trusted_proxies = trusted(&table);
     let proxy_protocol = proxy_protocol(&table, &trusted_proxies, listen.as_ref().map(|(l, _)| l));
-    let tls = tls::read(&table, name.text.as_deref().unwrap_or_default(), scope);
+    let http2 = table.bool("http2", defaults::HTTP2);
+    let tls = tls::read(&table, name.text.as_deref().unwrap_or_default(), http2, scope);
     let https_redirect = tls::redirect(&table, tls.is_some());
     let mut listener = Listener {
         tls,
@@ -61,6 +62,8 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> ListenerRead {
             &[("drop", Underscores::Drop), ("pass", Underscores::Pass), ("refuse", Underscores::Refuse)],
             Underscores::default(),
         ),
+        http2,
+        h2c: table.bool("h2c", defaults::H2C),
         affinity_header: table.bool("affinity_header", false),
         max_connections: table.integer("max_connections", 0..=u32::MAX, 0),
         max_connections_per_address: table.integer("max_connections_per_address", 0..=u32::MAX, 0),

@@ -22,7 +22,12 @@ const MAKE: &str = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-25
                     -addext subjectAltName=DNS:localhost -out cert.pem -keyout key.pem makes one to try with";
 
 /// Reads a listener's TLS; `None` if it has none, or none that can be used.
-pub(super) fn read(table: &Table<'_>, listener: &str, scope: &Scope<'_>) -> Option<Arc<ServerTls>> {
+pub(super) fn read(
+    table: &Table<'_>,
+    listener: &str,
+    http2: bool,
+    scope: &Scope<'_>,
+) -> Option<Arc<ServerTls>> {
     let item = table.get("tls");
     let (mut paths, mut pairs) = (Vec::new(), Vec::new());
     let mut is_whole = true;
@@ -40,7 +45,6 @@ pub(super) fn read(table: &Table<'_>, listener: &str, scope: &Scope<'_>) -> Opti
     let least = table.choice("tls_min", &words, Least::default());
     let words = [("default", UnknownName::Default), ("reject", UnknownName::Reject)];
     let unknown_name = table.choice("unknown_sni", &words, UnknownName::default());
-    let http2 = table.bool("http2", defaults::HTTP2);
     let clients = table.get("client_certificates");
     let keys = table.get("ticket_keys");
     if !has_tls {

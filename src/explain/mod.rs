@@ -227,6 +227,7 @@ impl Explainer {
             peer,
             vouched: &Vouched::new(peer, None),
             tls: None,
+            is_http2: false,
             id: &[b'0'; 32],
         };
         Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes(), &mut None))

@@ -42,6 +42,8 @@ pub struct Asker<'a> {
     pub vouched: &'a Vouched,
     /// What its TLS handshake told, if there was one.
     pub tls: Option<&'a Secured>,
+    /// Whether it came over HTTP/2.
+    pub is_http2: bool,
     /// What the request is called, unless a trusted proxy has given it a name.
     pub id: &'a Digits,
 }

@@ -304,6 +304,12 @@ pub const BAD_BODY: Own = own(400, "chunked", "the body's chunked coding is malf
 
 /// A request came in the clear to a listener with TLS.
 pub const PLAIN_HTTP: Own = own(400, "plain_http", "this port speaks TLS: ask by https://");
+/// What HTTP/2 brought is no request. (RFC 9113 section 8.1.1)
+pub const MALFORMED: Own = own(400, "malformed", "the request is malformed");
+/// CONNECT with a protocol is for WebSockets alone. (RFC 8441 section 4)
+pub const PROTOCOL: Own = own(501, "connect_protocol", "the only protocol served by CONNECT is websocket");
+/// A head that there is no room for.
+pub const HEAD_TOO_LONG: Own = of_fault(Fault::HeadTooLong);
 
 /// What homing can do itself, for who asks with `OPTIONS` and `Max-Forwards: 0`. (RFC 9110 section 7.6.2)
 pub const LAST_HOP: Own = own(200, "max_forwards", "");
@@ -335,6 +341,8 @@ pub const REFUSALS: &[&str] = &[
     "expectation",
     "underscore",
     "loop",
+    "malformed",
+    "connect_protocol",
 ];
 
 impl Refusal {

@@ -27,8 +27,6 @@ use crate::base::time::UnixSeconds;
 const SESSIONS: usize = 2048;
 /// Largest file that is read, bytes.
 const LARGEST: u64 = 8 << 20;
-/// Whether HTTP/2 is served. The one place to change once it is.
-const SERVES_HTTP2: bool = false;
 
 /// What a listener's TLS is told to be. Names of files, not what is in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -355,7 +353,7 @@ fn signers(ca: Option<&[CertificateDer<'static>]>) -> [u8; 32] {
 
 /// What may be spoken over it, best first.
 fn alpn(http2: bool) -> Vec<Vec<u8>> {
-    let h2 = (http2 && SERVES_HTTP2).then(|| b"h2".to_vec());
+    let h2 = http2.then(|| b"h2".to_vec());
     h2.into_iter().chain([b"http/1.1".to_vec()]).collect()
 }
 
