@@ -32,6 +32,7 @@ mod pool;
 mod preset;
 mod route;
 mod strategy;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -33,5 +33,6 @@ mod routes;
 mod shutdown;
 mod skew;
 mod streaming;
+mod tls;
 mod tunnel;
 mod who_asked;

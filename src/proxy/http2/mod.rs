@@ -67,6 +67,7 @@ struct Template {
     peer: Option<std::net::IpAddr>,
     door: Rc<super::door::Door>,
     vouched: super::vouched::Vouched,
+    tls: Option<Rc<super::handshake::Secured>>,
     opened: Instant,
 }
 
@@ -82,7 +83,7 @@ enum Stage {
 
 /// Serves HTTP/2 on a client's connection to its end.
 pub async fn serve(worker: &Rc<Worker>, client: Client) {
-    let Client { stream, held, peer, door, deadline, vouched, opened, .. } = client;
+    let Client { stream, held, peer, door, deadline, vouched, tls, opened, .. } = client;
     let seen = Rc::new(Seen::default());
     let carrier = Carrier::new(stream, held, Rc::clone(&seen));
     let limits = door.listener.limits;
@@ -102,7 +103,7 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
         Poll::Pending => deadline.poll().map(|()| None),
     });
     let Some(mut connection) = connected.await else { return };
-    let template = Template { peer, door, vouched, opened };
+    let template = Template { peer, door, vouched, tls, opened };
     let shared = Shared {
         worker: Rc::clone(worker),
         open: Cell::new(0),

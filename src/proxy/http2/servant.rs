@@ -105,6 +105,7 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
             held,
             peer: of.peer,
             vouched: of.vouched.clone(),
+            tls: of.tls.clone(),
             door: Rc::clone(&of.door),
             deadline,
             opened: of.opened,
@@ -114,7 +115,7 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
             memory: shared.0.memory.borrow_mut().take(),
         };
         match read.refused.or((!fits).then_some(respond::HEAD_TOO_LONG)) {
-            Some(own) => exchange::refuse(&worker, &mut client, own, len).await,
+            Some(own) => exchange::refuse(&worker, &mut client, own, None, len).await,
             None => {
                 exchange::serve(&worker, &mut client, len).await;
             }
