@@ -7,6 +7,7 @@ mod harness;
 
 mod admin_api;
 mod attacks;
+mod browser;
 mod caps;
 mod commands;
 mod cookie_affinity;

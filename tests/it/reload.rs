@@ -50,7 +50,7 @@ fn what_is_wrong_is_refused_as_a_whole() {
         assert!(!homing.file("more.sock").exists(), "half of it is in force");
         assert_eq!(Client::new(homing.address).get("/").served_by(), "a");
     }
-    assert!(homing.said("config.toml:"), "nobody was told where it is wrong");
+    homing.until_said("config.toml:");
     homing.reload(&good);
     assert_eq!(homing.metric("homing_config_last_reload_success"), Some(1.0));
 }
@@ -128,7 +128,7 @@ fn a_backend_that_is_taken_out_keeps_its_sessions_and_leaves_when_they_have_ende
         assert_eq!(Client::new(homing.address).get("/").served_by(), "a", "a new session");
     }
     until(|| told(&homing, "b").is_none());
-    assert!(homing.said("backend app/b has left"));
+    homing.until_said("backend app/b has left");
     homing.reload(&whole);
     until(|| Client::new(homing.address).get("/").served_by() == "b");
 }
@@ -317,7 +317,7 @@ fn a_pipe_among_the_files_does_not_stop_the_control_plane() {
     let before = homing.reloads();
     let text = format!("include = [\"more.toml\"]\n{}", homing.config());
     assert_eq!(homing.reload(&text), (before.0, before.1 + 1));
-    assert!(homing.said("it is not a file"));
+    homing.until_said("it is not a file");
     homing.signal(Signal::TERM);
     homing.ends();
 }
@@ -439,5 +439,5 @@ fn what_an_operator_set_stays_until_the_configuration_says_something_else() {
     assert_eq!((&b_is()["admin"], &b_is()["weight"]), (&"drain".into(), &2.into()));
     homing.reload(&whole.replace(&entry, &format!("{entry}, state = \"maint\"")));
     assert_eq!((&b_is()["admin"], &b_is()["overrides"]["state"]), (&"maint".into(), &Value::Null));
-    assert!(homing.said("gives way to the configuration"));
+    homing.until_said("gives way to the configuration");
 }

@@ -93,9 +93,9 @@ impl Process {
         self.files.path().join(name)
     }
 
-    /// Whether one of the last lines that it said has this in it.
-    pub(crate) fn said(&self, text: &str) -> bool {
-        self.said.lock().iter().any(|line| line.contains(text))
+    /// Waits until one of the last lines that it said has this in it.
+    pub(crate) fn until_said(&self, text: &str) {
+        super::until(|| self.said.lock().iter().any(|line| line.contains(text)));
     }
 
     /// Its configuration as it is on disk.
