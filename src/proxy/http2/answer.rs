@@ -23,7 +23,7 @@ pub(super) fn read(head: &[u8], to_head: bool, is_tunnel: bool) -> Option<Answer
     let mut lines = Lines { head: &head, at: 0 };
     let status = StatusCode::from_bytes(head.get(lines.next()?)?.get(9..12)?).ok()?;
     let mut fields = HeaderMap::with_capacity(16);
-    let mut form = if is_tunnel { Form::Open } else { Form::None };
+    let mut form = Form::None;
     for line in lines {
         let text = head.get(line.clone())?;
         let Some(colon) = memchr::memchr(b':', text) else { continue };
@@ -36,7 +36,7 @@ pub(super) fn read(head: &[u8], to_head: bool, is_tunnel: bool) -> Option<Answer
                 form = Form::Chunked;
                 continue;
             }
-            Name::ContentLength if !is_tunnel => {
+            Name::ContentLength => {
                 form = match std::str::from_utf8(value).ok()?.parse().ok()? {
                     0 => Form::None,
                     n => Form::Length(n),
@@ -65,9 +65,6 @@ pub(super) fn read(head: &[u8], to_head: bool, is_tunnel: bool) -> Option<Answer
     if to_head || matches!(status.as_u16(), 204 | 304) {
         form = Form::None;
     }
-    if form == Form::Open {
-        form = Form::None; // A WebSocket was asked for and refused, without a body.
-    }
     Some(Answer::Final(response, form))
 }
 
@@ -86,5 +83,67 @@ impl Iterator for Lines<'_> {
         let len = memchr::memchr(b'\n', rest)?;
         self.at += len + 1;
         Some(start..start + len.saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a head becomes: its status, its fields, and how its body is framed.
+    fn told(head: &str, to_head: bool, is_tunnel: bool) -> (u16, String, Option<Form>) {
+        let (response, form) = match read(head.as_bytes(), to_head, is_tunnel).unwrap() {
+            Answer::Informational(response) => (response, None),
+            Answer::Final(response, form) => (response, Some(form)),
+        };
+        let fields: Vec<String> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.to_str().unwrap()))
+            .collect();
+        (response.status().as_u16(), fields.join(" "), form)
+    }
+
+    #[test]
+    fn heads_are_read_with_their_framing_and_without_what_is_of_the_connection() {
+        let ok = "HTTP/1.1 200 OK\r\n";
+        let table = [
+            (
+                format!("{ok}Content-Length: 5\r\nX-A: b: c\r\n\r\n"),
+                200,
+                "content-length=5 x-a=b: c",
+                Form::Length(5),
+            ),
+            (format!("{ok}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"), 200, "", Form::Chunked),
+            (format!("{ok}Content-Length: 0\r\n\r\n"), 200, "content-length=0", Form::None),
+            (
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n".to_owned(),
+                304,
+                "content-length=9",
+                Form::None,
+            ),
+            (
+                "HTTP/1.1 599 \r\nX-E: \r\nContent-Length: 1\r\n\r\n".to_owned(),
+                599,
+                "x-e= content-length=1",
+                Form::Length(1),
+            ),
+        ];
+        for (head, status, fields, form) in table {
+            assert_eq!(told(&head, false, false), (status, fields.to_owned(), Some(form)), "{head}");
+        }
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(told(head, true, false).2, Some(Form::None), "to HEAD");
+        assert_eq!(told("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", false, false).2, None);
+    }
+
+    #[test]
+    fn a_switch_to_a_web_socket_is_a_success() {
+        let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                    Sec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
+        let expected = (200, "sec-websocket-protocol=chat".to_owned(), Some(Form::Open));
+        assert_eq!(told(head, false, true), expected);
+        let refused = "HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(told(refused, false, true), (403, "content-length=3".to_owned(), Some(Form::Length(3))));
     }
 }

@@ -117,3 +117,89 @@ fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(part);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::head::{Search, find_end, parse_request, room};
+
+    /// The head that a request becomes, and what was found of it.
+    fn written(request: &Request<()>, ends: bool) -> (Vec<u8>, Read) {
+        let mut out = Vec::new();
+        let read = write(request, ends, u128::MAX, &mut out);
+        (out, read)
+    }
+
+    fn name() -> impl Strategy<Value = HeaderName> {
+        "[a-z0-9!#$%&'*+.^_`|~-]{1,12}"
+            .prop_filter_map("a name", |n| HeaderName::from_bytes(n.as_bytes()).ok())
+    }
+
+    fn value() -> impl Strategy<Value = HeaderValue> {
+        prop::collection::vec(any::<u8>(), 0..40)
+            .prop_filter_map("a value", |v| HeaderValue::from_bytes(&v).ok())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_not_refused_is_one_head_with_the_same_fields(
+            method in "[A-Z!#$%&'*+.^_`|~-]{1,10}",
+            path in "/[ -~\u{80}-\u{ff}]{0,30}",
+            host in "[a-z0-9.-]{1,10}",
+            fields in prop::collection::vec((name(), value()), 0..8),
+            ends in any::<bool>(),
+        ) {
+            let uri = http::Uri::builder().scheme("https").authority(host.as_str()).path_and_query(path.as_str());
+            let Ok(uri) = uri.build() else { return Ok(()) };
+            let mut request = Request::new(());
+            *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
+            *request.uri_mut() = uri;
+            for (name, value) in &fields {
+                request.headers_mut().append(name, value.clone());
+            }
+            let (head, read) = written(&request, ends);
+            if read.refused.is_some() {
+                return Ok(());
+            }
+            prop_assert_eq!(find_end(&head, &mut Search::default()), Ok(Some(head.len())));
+            let mut room = room();
+            let Ok(parsed) = parse_request(&head, &mut room) else { return Ok(()) }; // Which is refused by that.
+            prop_assert_eq!(parsed.method, method);
+            let ours = ["Host", "cookie", "Transfer-Encoding"];
+            let told = parsed.fields.iter().filter(|f| !ours.contains(&f.name));
+            let mut told: Vec<_> = told.map(|f| (f.name.to_owned(), f.value.to_owned())).collect();
+            let mut expected: Vec<_> = request
+                .headers()
+                .iter()
+                .filter(|(n, _)| **n != HOST && **n != COOKIE)
+                .map(|(n, v)| (n.as_str().to_owned(), v.as_bytes().to_owned()))
+                .collect();
+            told.sort();
+            expected.sort();
+            prop_assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn a_web_socket_has_a_key_of_16_bytes() {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::CONNECT;
+        *request.uri_mut() = "https://test/ws".parse().unwrap();
+        request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+        for (key, text) in [
+            (0, "AAAAAAAAAAAAAAAAAAAAAA=="),
+            (u128::MAX, "/////////////////////w=="),
+            (u128::from_be_bytes(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ=="),
+        ] {
+            let mut out = Vec::new();
+            let read = write(&request, false, key, &mut out);
+            assert_eq!(read.form, Form::Open);
+            let head = String::from_utf8(out).unwrap();
+            assert!(head.starts_with("GET /ws HTTP/1.1\r\nHost: test\r\n"), "{head}");
+            assert!(head.contains(&format!("\r\nSec-WebSocket-Key: {text}\r\n")), "{head}");
+        }
+    }
+}
