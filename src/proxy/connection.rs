@@ -359,8 +359,8 @@ pub(super) async fn linger(client: &mut Client) {
 
 impl Client {
     /// Ends a TLS session in order, as far as that can be done without waiting; a socket needs no word for it.
-    fn say_goodbye(&mut self) {
-        if self.tls.is_some() {
+    pub(super) fn say_goodbye(&mut self) {
+        if self.tls.is_some() && !self.is_http2 {
             let mut cx = Context::from_waker(std::task::Waker::noop());
             // Nobody waits for it: a client that does not read has gone.
             let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);

@@ -145,7 +145,10 @@ impl Exchange<'_> {
                 Ok(Ok(match (answer.keep && upload.is_done(), is_quiet) {
                     (true, _) => Next::Request,
                     // Nothing more is on its way, so the close alone ends it: no shutdown, no lingering.
-                    (false, true) => Next::Over,
+                    (false, true) => {
+                        self.client.say_goodbye();
+                        Next::Over
+                    }
                     (false, false) => Next::Close,
                 }))
             }

@@ -30,6 +30,8 @@ use crate::telemetry::reasons::HandshakeEnd;
 const HANDSHAKE: u8 = 22;
 /// The alert `unrecognized_name` (112), fatal, as a record. (RFC 6066 section 3)
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+/// The alert `decode_error` (50), for what the library has no word for.
+const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 /// What may be spoken over TLS beside HTTP/1.1.
 const HTTP2: &[u8] = b"h2";
 
@@ -132,6 +134,9 @@ async fn read_hello(worker: &Worker, client: &mut Client) -> Result<Accepted, Fa
                         let mut word = Vec::new();
                         // Writing to memory does not fail.
                         let _ = alert.write_all(&mut word);
+                        if word.is_empty() {
+                            word.extend_from_slice(&DECODE_ERROR);
+                        }
                         return Poll::Ready(Err(Failed::So(of_library(&error), word)));
                     }
                 }

@@ -23,6 +23,7 @@ use crate::message::field::{self, Name, Underscores};
 use crate::message::framing::{ConnectionOptions, Framing, Lengths};
 use crate::message::head::{self, Fault, MAX_FIELDS, RequestHead, Version};
 use crate::message::host;
+use crate::route::Route;
 use crate::snapshot::Listener;
 use crate::strategy::Needs;
 
@@ -206,14 +207,11 @@ pub fn admit(
     let is_trusted = asker.peer.is_some_and(|ip| asker.listener.trusted_proxies.contains(ip));
     let is_secure = asker.tls.is_some() || is_trusted && tells_https(&head, &fields);
     let found = view.snapshot.plan.routes.find(asker.listener_ix, host::without_port(place.host), path);
-    if let Some(port) = asker.listener.https_redirect.filter(|_| !is_secure)
-        && !found.is_some_and(|(_, route)| route.path.starts_with(ACME))
-    {
-        return Err(to_https(Verb::of(head.method), &place, port));
+    if let Some(port) = asker.listener.https_redirect {
+        check_secure(is_secure, found.map(|(_, route)| route), head.method, &place, port)?;
     }
     let (route_ix, route) = found.ok_or(Refusal::NoRoute)?;
     let pool = view.pools.get(route.pool).ok_or(Refusal::NoRoute)?;
-
     let client = if is_trusted && fields.forwarded_for > 0 {
         claimed_client(&head, &fields, asker)
     } else {
@@ -435,10 +433,19 @@ fn tells_https(head: &RequestHead<'_, '_>, fields: &Fields<'_>) -> bool {
     first.is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"))
 }
 
-/// The same request over TLS. One without a host cannot be sent anywhere.
-fn to_https(verb: Verb, place: &Place<'_>, port: u16) -> Refusal {
+/// Sends a request that came in the clear on to https. One without a host cannot be sent anywhere.
+fn check_secure(
+    is_secure: bool,
+    route: Option<&Route>,
+    method: &str,
+    place: &Place<'_>,
+    port: u16,
+) -> Result<(), Refusal> {
+    if is_secure || route.is_some_and(|route| route.path.starts_with(ACME)) {
+        return Ok(());
+    }
     if place.host.is_empty() {
-        return Refusal::Fault(Fault::Host);
+        return Err(Refusal::Fault(Fault::Host));
     }
     let (host, target) =
         (host::without_port(place.host), if place.target == "*" { "/" } else { place.target });
@@ -446,7 +453,7 @@ fn to_https(verb: Verb, place: &Place<'_>, port: u16) -> Refusal {
         443 => format!("https://{host}{target}"),
         port => format!("https://{host}:{port}{target}"),
     };
-    Refusal::ToHttps(verb, to.into())
+    Err(Refusal::ToHttps(Verb::of(method), to.into()))
 }
 
 /// The client as the trusted proxies tell it: from the right, the first address that is not a trusted proxy's. An
