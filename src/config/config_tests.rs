@@ -158,7 +158,7 @@ fall = 3
         assert_eq!(plan.access_log.path, Some(folder.path().join("access.log")));
         assert!(plan.listeners[0].trusted_proxies.contains("10.1.2.3".parse().unwrap()));
         let route = &plan.routes.as_slice()[0];
-        assert_eq!((route.listener, route.path.as_str(), route.pool), (Some(0), "/api", 0));
+        assert_eq!((route.listener, route.path.as_str(), route.pool()), (Some(0), "/api", Some(0)));
         assert_eq!(route.host, HostPattern::Exact("shop.example.com".to_owned()));
         assert_eq!(route.request_headers.set, [("x-front".to_owned(), "1".to_owned())]);
         assert_eq!(route.request_headers.remove, ["x-debug"]);
@@ -178,7 +178,7 @@ fall = 3
     #[test]
     fn one_pool_and_no_route_gets_everything() {
         let plan = ok(&format!("{LISTENER}{POOL}")).plan;
-        assert_eq!(plan.routes.find(0, "any.host", "/x").map(|(_, r)| r.pool), Some(0));
+        assert_eq!(plan.routes.find(0, "any.host", "/x").and_then(|(_, r)| r.pool()), Some(0));
         assert_eq!((plan.workers, plan.admin.is_none()), (4, true));
         assert_eq!(&*plan.listeners[0].name, ":8080");
     }

@@ -7,7 +7,7 @@ use super::affinity::warn_of_readers;
 use super::item::Item;
 use super::reader::{Table, Title};
 use super::record::Value;
-use super::{Scope, address, defaults, named};
+use super::{Scope, address, defaults, guard, named};
 use crate::base::cidr::{Prefix, PrefixSet};
 use crate::base::hash::hash64;
 use crate::base::settings::Settings;
@@ -37,6 +37,11 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
     table.default("name", Value::text(name.text.as_deref().unwrap_or_default()));
     let trusted_proxies = trusted(&table);
     let proxy_protocol = proxy_protocol(&table, &trusted_proxies, listen.as_ref().map(|(l, _)| l));
+    let guard = guard::read(&table);
+    if let Some(span) = guard.pin {
+        let message = "key = \"pin\": sessions are a pool's, which is known behind a route".to_owned();
+        table.report.error_with_help(span, message, "limit by pin on a [[route]]");
+    }
     let mut listener = Listener {
         name: name.text.as_deref().unwrap_or_default().into(),
         listen: listen.as_ref().map_or_else(|| ListenAddress::Unix(PathBuf::new()), |(l, _)| l.clone()),
@@ -60,6 +65,13 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
         affinity_header: table.bool("affinity_header", false),
         max_connections: table.integer("max_connections", 0..=u32::MAX, 0),
         max_connections_per_address: table.integer("max_connections_per_address", 0..=u32::MAX, 0),
+        max_requests_per_connection: table.integer(
+            "max_requests_per_connection",
+            0..=u32::MAX,
+            defaults::MAX_REQUESTS,
+        ),
+        max_connection_age: table.duration_or_zero("max_connection_age", defaults::MAX_AGE),
+        guard: guard.guard,
         settings: Settings::default(),
     };
     listener.settings = table.report.record.settings(table.node(), &[]);

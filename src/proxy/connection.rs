@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite;
 
+use super::aging::Aging;
 use super::clock::Deadline;
 use super::door::{Door, Inside};
 use super::exchange::{self, Next};
@@ -57,6 +58,8 @@ pub struct Client {
     pub has_ended: bool,
     /// What its last request told of its session; nothing while it is parked.
     pub memory: Option<Box<Memory>>,
+    /// When it has served enough.
+    pub aging: Aging,
 }
 
 /// Room for a method, blanks and the version beside the target, bytes.
@@ -93,14 +96,16 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
         Poll::Ready(())
     })
     .await;
+    let opened = Instant::now();
     let mut client = Client {
         stream,
         held: Buffer::new(&worker.blocks),
         peer,
         vouched: Vouched::new(peer, door.port()),
+        aging: Aging::new(&door.listener, opened, || worker.random()),
         door,
         deadline,
-        opened: Instant::now(),
+        opened,
         served: 0,
         has_ended: false,
         memory: None,
@@ -302,6 +307,13 @@ async fn linger(client: &mut Client) {
 }
 
 impl Client {
+    /// Whether the answer to the present request is the connection's last: homing stops, its listener is gone, or it has
+    /// served enough.
+    #[must_use]
+    pub fn is_last(&self, worker: &Worker) -> bool {
+        worker.is_draining() || self.door.is_gone() || self.aging.is_over(self.served)
+    }
+
     /// Whether the client is gone while its request is in flight: reads what it sends meanwhile, as far as there is
     /// room. `delivers` says that an end of its sending side does not mean that it is gone.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>, delivers: bool) -> Poll<()> {

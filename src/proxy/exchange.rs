@@ -15,10 +15,11 @@ use super::ask::{Failed, refusal_of};
 use super::connection::Client;
 use super::forward::{Pump, Sink, Trailers};
 use super::place::{Place, Tries};
-use super::request::{self, Asker, Request};
+use super::request::{self, Asker, Refusal, Request};
 use super::respond::{self, Own, Recipient};
 use super::retry::{self, Again, Stage, Tried};
 use super::story::Story;
+use super::turned;
 use super::upstream::{self, Lease, Member, NoLease, Reuse};
 use super::visits::Visit;
 use super::worker::{View, Worker};
@@ -62,11 +63,15 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         peer: client.peer,
         vouched: &client.vouched,
         id: &id,
+        now: Some(began),
     };
     let head = client.held.data().get(..len).unwrap_or_default();
     let admitted = request::admit(worker, &view, &asker, head, &mut client.memory);
     let request = match admitted {
         Ok(request) => request,
+        Err(Refusal::Turned(turned)) => {
+            return Box::pin(turned::answer(worker, client, &view, *turned, len, (began, id))).await;
+        }
         Err(refusal) => {
             refuse(worker, client, refusal.answer(), len).await;
             return Next::Close;
@@ -190,7 +195,8 @@ impl Exchange<'_> {
     fn upload(&mut self) -> Pump {
         let sink = if self.request.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let head = std::mem::take(&mut self.request.head);
-        Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers))
+        let pump = Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers));
+        pump.at_most(self.request.max_body)
     }
 
     fn begin_visit(&self, choice: Choice) -> Option<Visit> {
@@ -225,13 +231,13 @@ impl Exchange<'_> {
         let (version, is_head) = (self.request.version, self.request.to_head);
         let id = upload.head().get(self.request.id.clone()).unwrap_or_default();
         let date = self.worker.date();
-        let to = Recipient { version, keep, is_head, id, location, date: date.as_bytes() };
+        let to = Recipient { version, keep, is_head, id, location, retry_after: None, date: date.as_bytes() };
         answer(self.worker, self.client, own, &to).await
     }
 
-    /// Whether the client's connection ends after this exchange because homing or its listener does.
+    /// Whether the client's connection ends after this exchange whatever the client wants.
     pub(super) fn is_last(&self) -> bool {
-        self.worker.is_draining() || self.client.door.is_gone()
+        self.client.is_last(self.worker)
     }
 
     /// Whether the answer is delivered to a client that has ended its sending side.
@@ -281,7 +287,15 @@ pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usi
     client.held.consume(len);
     let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
     let (version, date) = (Version::Http11, worker.date());
-    let to = Recipient { version, keep: false, is_head, id, location: None, date: date.as_bytes() };
+    let to = Recipient {
+        version,
+        keep: false,
+        is_head,
+        id,
+        location: None,
+        retry_after: None,
+        date: date.as_bytes(),
+    };
     let _ = answer(worker, client, own, &to).await;
     worker.finish(&story, None, client);
 }

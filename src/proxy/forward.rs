@@ -27,6 +27,8 @@ pub struct Pump {
     sink: Sink,
     trailers: Trailers,
     in_trailers: bool,
+    /// Bytes that a body whose length was not announced may have.
+    most: u64,
     pending: Vec<u8>,
     written: usize,
     /// The head, once it was written and body bytes took its place.
@@ -57,6 +59,8 @@ pub enum Broken {
     Sender,
     /// The sender's chunked coding is not one.
     Coding,
+    /// The sender's body is larger than it may be.
+    Length,
     /// The receiver's socket failed.
     Receiver(io::Error),
 }
@@ -110,6 +114,7 @@ impl Pump {
             sink,
             trailers,
             in_trailers: false,
+            most: u64::MAX,
             pending,
             written: 0,
             head: Vec::new(),
@@ -118,6 +123,12 @@ impl Pump {
             waits_for: Waits::Write,
             has_taken: false,
         }
+    }
+
+    /// The same, for a body of so many bytes at most. It is never passed on with an end where it is larger.
+    #[must_use]
+    pub fn at_most(self, most: u64) -> Self {
+        Self { most, ..self }
     }
 
     /// Whether all was read and written.
@@ -263,6 +274,9 @@ impl Pump {
                 Step::More => return Ok(()),
                 Step::Skip(n) => n,
                 Step::Data(skip, n) => {
+                    if n as u64 > self.most.saturating_sub(self.moved) {
+                        return Err(Broken::Length);
+                    }
                     let piece = &data[skip..skip + n];
                     match self.sink {
                         Sink::Chunked => write_chunk(&mut self.pending, piece),

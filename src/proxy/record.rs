@@ -74,7 +74,8 @@ impl Record {
         }
         if let Some(logger) = &self.logger {
             // Only a trusted peer tells of another client than itself.
-            let other = request.and_then(|r| r.client).filter(|ip| Some(*ip) != client.peer).map(IpText::of);
+            let told = request.and_then(|r| r.client).or(story.client);
+            let other = told.filter(|ip| Some(*ip) != client.peer).map(IpText::of);
             let peer = client.vouched.address();
             let who = other.as_ref().map_or(peer, IpText::as_bytes);
             let mut entry = Self::entry(story, request, client, took);
@@ -113,13 +114,18 @@ impl Record {
         let Some(request) = request else {
             let mut words = story.line.split(' ');
             entry.method = words.next().unwrap_or_default().as_bytes();
-            entry.path = words.next().unwrap_or_default().as_bytes();
+            let target = words.next().unwrap_or_default();
+            (entry.path, entry.query) = path_and_query(target);
+            entry.host = story.host.as_bytes();
             return entry;
         };
         entry.method = request.part(&request.method);
         entry.host = request.part(&request.host);
         entry.path = request.part(&request.path);
         entry.query = request.head.get(request.path.end + 1..request.target.end);
+        if let Some(asked) = &request.asked {
+            (entry.path, entry.query) = path_and_query(asked);
+        }
         entry.proto = if request.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
         entry.pool = Some(&request.pool.pool.name);
         entry.ua = Some(request.part(&request.user_agent)).filter(|v| !v.is_empty());
@@ -130,6 +136,13 @@ impl Record {
             entry.backend_addr = Some(&backend.address_text);
         }
         entry
+    }
+}
+
+fn path_and_query(target: &str) -> (&[u8], Option<&[u8]>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path.as_bytes(), Some(query.as_bytes())),
+        None => (target.as_bytes(), None),
     }
 }
 

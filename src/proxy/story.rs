@@ -1,5 +1,6 @@
 //! What happened to one request, as the access log and the metrics will tell it.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::request_id::Digits;
@@ -44,6 +45,10 @@ pub struct Story {
     pub bytes_out: u64,
     /// The first line of a request that was refused, as far as it is text.
     pub line: String,
+    /// The host that such a one was for, if it was read that far.
+    pub host: String,
+    /// And its client, where a trusted proxy tells of another than itself.
+    pub client: Option<IpAddr>,
 }
 
 impl Story {
@@ -68,6 +73,8 @@ impl Story {
             bytes_in: 0,
             bytes_out: 0,
             line: String::new(),
+            host: String::new(),
+            client: None,
         }
     }
 
