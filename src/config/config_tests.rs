@@ -16,7 +16,8 @@ pub(super) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718
 pub(super) const SHIPPED: &str = include_str!("../../config.toml");
 /// The sections that a file needs beside the one that a test is about.
 pub(super) const LISTENER: &str = "[[listener]]\nlisten = \":8080\"\n";
-const POOL: &str = "[[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n";
+pub(super) const POOL: &str =
+    "[[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n";
 
 pub(super) fn environment() -> Environment {
     let keys = Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap());

@@ -188,3 +188,7 @@ fn prefix(text: &str) -> Result<String, String> {
     }
     Ok(text.to_owned())
 }
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

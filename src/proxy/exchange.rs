@@ -195,8 +195,9 @@ impl Exchange<'_> {
     fn upload(&mut self) -> Pump {
         let sink = if self.request.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let head = std::mem::take(&mut self.request.head);
-        let pump = Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers));
-        pump.at_most(self.request.max_body)
+        let mut pump = Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers));
+        pump.most = self.request.max_body;
+        pump
     }
 
     fn begin_visit(&self, choice: Choice) -> Option<Visit> {
@@ -314,7 +315,7 @@ pub(super) async fn write_all(client: &mut Client, bytes: &[u8]) -> Result<(), (
         }
         match Pin::new(&mut client.stream).poll_flush(cx) {
             Poll::Pending => client.deadline.poll().map(Err),
-            flushed => flushed.map_err(drop),
+            flushed @ Poll::Ready(_) => flushed.map_err(drop),
         }
     })
     .await

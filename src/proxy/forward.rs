@@ -27,14 +27,14 @@ pub struct Pump {
     sink: Sink,
     trailers: Trailers,
     in_trailers: bool,
-    /// Bytes that a body whose length was not announced may have.
-    most: u64,
     pending: Vec<u8>,
     written: usize,
     /// The head, once it was written and body bytes took its place.
     head: Vec<u8>,
     /// Body bytes moved.
     pub moved: u64,
+    /// Bytes that a body in the chunked coding may have. A larger one is never passed on with an end.
+    pub most: u64,
     /// Grows with every byte read or written: a wait without growth runs against its deadline.
     pub progress: u64,
     /// What the pump waits for.
@@ -114,21 +114,15 @@ impl Pump {
             sink,
             trailers,
             in_trailers: false,
-            most: u64::MAX,
             pending,
             written: 0,
             head: Vec::new(),
             moved: 0,
+            most: u64::MAX,
             progress: 0,
             waits_for: Waits::Write,
             has_taken: false,
         }
-    }
-
-    /// The same, for a body of so many bytes at most. It is never passed on with an end where it is larger.
-    #[must_use]
-    pub fn at_most(self, most: u64) -> Self {
-        Self { most, ..self }
     }
 
     /// Whether all was read and written.

@@ -215,19 +215,8 @@ pub fn admit(
     if way.guard.is_some() {
         way.screen.charge_session(way.guard, session.as_ref())?;
     }
-    let (mut key, mut source) = (None, 0);
-    if pool.pool.kind.needs == Needs::Key
-        && let Some((place, bytes)) = pool.pool.key.find_at(&facts)
-    {
-        (key, source) = (Some(bytes.into_owned()), place);
-    }
-    let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
-    if let Some(skew) = &pool.skew
-        && skew.takes(|| worker.random())
-    {
-        let claims = fields.forwarded_for > 0 && !is_trusted;
-        skew.take(&pool.pool, key.as_ref().map(|_| (source, hash)), client, claims);
-    }
+    let claims = fields.forwarded_for > 0 && !is_trusted;
+    let (key, hash) = placed_by(worker, pool, &facts, claims);
     let is_new = session
         .is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown)))
         && pool.pool.affinity.as_ref().is_some_and(|a| a.begins_together());
@@ -319,6 +308,29 @@ fn path_of(target: &str) -> &str {
         "*" => "/",
         target => target.split('?').next().unwrap_or_default(),
     }
+}
+
+/// The key that the pool's strategy places by, and its hash, or a random number. `claims` says that the client tells of
+/// others and is not believed.
+fn placed_by(
+    worker: &Worker,
+    pool: &PoolView,
+    facts: &Facts<'_, '_>,
+    claims: bool,
+) -> (Option<Vec<u8>>, u64) {
+    let (mut key, mut source) = (None, 0);
+    if pool.pool.kind.needs == Needs::Key
+        && let Some((place, bytes)) = pool.pool.key.find_at(facts)
+    {
+        (key, source) = (Some(bytes.into_owned()), place);
+    }
+    let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
+    if let Some(skew) = &pool.skew
+        && skew.takes(|| worker.random())
+    {
+        skew.take(&pool.pool, key.as_ref().map(|_| (source, hash)), facts.client, claims);
+    }
+    (key, hash)
 }
 
 /// What parallel first requests have in common. Pools are told apart by where they are: a reload may move their places,

@@ -132,7 +132,7 @@ impl Gate {
         let now = u64::try_from(now).unwrap_or(u64::MAX / 2).saturating_add(1);
         let key = self.seeds.hash_one((place, key));
         // The upper half says the row: the whole of it is what is compared.
-        let row = (u128::from(key) * self.rows.len() as u128 >> 64) as usize;
+        let row = ((u128::from(key) * self.rows.len() as u128) >> 64) as usize;
         let Some(row) = self.rows.get(row) else { return Ok(()) };
         let mut row = row.lock();
         let known = row.iter().position(|b| b.key == key && b.whole_at > now);
