@@ -74,7 +74,7 @@ impl Record {
         }
         if let Some(logger) = &self.logger {
             // Only a trusted peer tells of another client than itself.
-            let told = request.and_then(|r| r.client).or(story.client);
+            let told = request.and_then(|r| r.client).or_else(|| story.asked.as_ref()?.client);
             let other = told.filter(|ip| Some(*ip) != client.peer).map(IpText::of);
             let peer = client.vouched.address();
             let who = other.as_ref().map_or(peer, IpText::as_bytes);
@@ -116,7 +116,12 @@ impl Record {
             entry.method = words.next().unwrap_or_default().as_bytes();
             let target = words.next().unwrap_or_default();
             (entry.path, entry.query) = path_and_query(target);
-            entry.host = story.host.as_bytes();
+            if let Some(asked) = &story.asked {
+                entry.host = asked.host.as_bytes();
+                entry.proto = proto(asked.version);
+                entry.ua = Some(&*asked.user_agent).filter(|v| !v.is_empty());
+                entry.referer = Some(&*asked.referer).filter(|v| !v.is_empty());
+            }
             return entry;
         };
         entry.method = request.part(&request.method);
@@ -126,7 +131,7 @@ impl Record {
         if let Some(asked) = &request.asked {
             (entry.path, entry.query) = path_and_query(asked);
         }
-        entry.proto = if request.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+        entry.proto = proto(request.version);
         entry.pool = Some(&request.pool.pool.name);
         entry.ua = Some(request.part(&request.user_agent)).filter(|v| !v.is_empty());
         entry.referer = Some(request.part(&request.referer)).filter(|v| !v.is_empty());
@@ -136,6 +141,13 @@ impl Record {
             entry.backend_addr = Some(&backend.address_text);
         }
         entry
+    }
+}
+
+const fn proto(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "HTTP/1.0",
+        Version::Http11 => "HTTP/1.1",
     }
 }
 

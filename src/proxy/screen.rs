@@ -5,7 +5,9 @@
 
 use super::request::{Asker, Facts, Refusal};
 use super::respond::{self, Own};
+use super::story::Asked;
 use super::turned::{Turned, With};
+use crate::affinity::key::KeyFacts as _;
 use crate::affinity::{By, Pin, Session, Why};
 use crate::message::framing::Framing;
 use crate::message::head::Fault;
@@ -101,13 +103,18 @@ impl Screen<'_, '_> {
 
     fn turn(&self, own: Own, with: With) -> Refusal {
         let (head, client) = (self.facts.head, self.facts.client);
+        let field = |name| self.facts.header(name).unwrap_or_default();
         Refusal::Turned(Box::new(Turned {
             own,
             with,
             route: self.route,
-            client: client.filter(|ip| Some(*ip) != self.asker.peer),
-            host: self.facts.host.into(),
-            version: head.version,
+            asked: Asked {
+                client: client.filter(|ip| Some(*ip) != self.asker.peer),
+                version: head.version,
+                host: self.facts.host.into(),
+                user_agent: field("user-agent").into(),
+                referer: field("referer").into(),
+            },
             is_head: head.method == "HEAD",
             keeps: self.persists && self.framing == Framing::None,
         }))

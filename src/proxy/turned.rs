@@ -3,7 +3,6 @@
 //!
 //! Unlike a malformed request it is known where such a one ends, so that its connection goes on.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -12,9 +11,8 @@ use super::exchange::{self, Next};
 use super::request_id::Digits;
 use super::respond::{Own, Recipient, write_connection, write_length, write_status};
 use super::rewrite::write_field;
-use super::story::Story;
+use super::story::{Asked, Story};
 use super::worker::{View, Worker};
-use crate::message::head::Version;
 use crate::route::{Destination, HeaderRules, Route};
 
 /// A request that is answered, and how.
@@ -26,12 +24,8 @@ pub struct Turned {
     pub with: With,
     /// The route's place, if one was looked for.
     pub route: Option<usize>,
-    /// The client's address, where it is not its peer's.
-    pub client: Option<IpAddr>,
-    /// The host that was asked for.
-    pub host: Box<str>,
-    /// The version of the request.
-    pub version: Version,
+    /// What the log tells of it.
+    pub asked: Asked,
     /// It asked with HEAD.
     pub is_head: bool,
     /// Nothing of it is still to come, and its client keeps the connection open.
@@ -63,7 +57,8 @@ pub(super) async fn answer(
 ) -> Next {
     let mut story = Story::new(began, id);
     story.refused(client.held.data().get(..len).unwrap_or_default(), turned.own);
-    (story.client, story.host) = (turned.client, turned.host.into());
+    let (version, is_head) = (turned.asked.version, turned.is_head);
+    story.asked = Some(Box::new(turned.asked));
     client.held.consume(len);
     let keep = turned.keeps && !client.has_ended && !client.is_last(worker);
     let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
@@ -76,7 +71,6 @@ pub(super) async fn answer(
         With::RetryAfter(seconds) => retry_after = Some(*seconds),
         With::Answer { location: place } => (location, is_fixed) = (place.as_deref(), true),
     }
-    let (version, is_head) = (turned.version, turned.is_head);
     let to = Recipient { version, keep, is_head, id, location, retry_after, date: date.as_bytes() };
     match route.filter(|_| is_fixed) {
         Some(route) => write(route, turned.own.status, &to, &mut out),

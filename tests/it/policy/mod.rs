@@ -87,7 +87,9 @@ fn who_is_turned_away_keeps_the_connection_and_is_logged_with_his_address() {
         .run_edited(|t| t.replace("[access_log]\nformat = \"off\"\n", &access));
     let mut stream = open(homing.address);
     for (ip, status) in [("10.6.0.1", 403), ("192.0.2.1", 200), ("10.6.0.2", 403)] {
-        let request = format!("GET /x?y HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: {ip}\r\n\r\n");
+        let request = format!(
+            "GET /x?y HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: {ip}\r\nUser-Agent: t/1\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).unwrap();
         assert_eq!(read_reply(&mut stream, &mut Vec::new(), true).status, status);
     }
@@ -98,5 +100,6 @@ fn who_is_turned_away_keeps_the_connection_and_is_logged_with_his_address() {
     let field = |name: &str| first[name].as_str().unwrap_or_default().to_owned();
     let is =
         [field("client_ip"), field("peer_ip"), field("host"), field("path"), field("query"), field("end")];
+    assert_eq!([field("proto"), field("ua")], ["HTTP/1.1", "t/1"], "{first}");
     assert_eq!(is, ["10.6.0.1", "127.0.0.1", "shop.test", "/x", "y", "denied"], "{first}");
 }
