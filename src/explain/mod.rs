@@ -256,6 +256,7 @@ impl Explainer {
             listener_ix: ix,
             peer,
             vouched: &Vouched::new(peer, None),
+            is_http2: false,
             id: &[b'0'; 32],
             now: None,
         };

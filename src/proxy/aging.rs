@@ -24,16 +24,16 @@ impl Aging {
         Self { until, most: listener.max_requests_per_connection }
     }
 
-    /// Whether the request after so many others is the last: its answer says so. (over HTTP/2: GOAWAY)
+    /// Whether the request after so many others is the last: its answer says so.
     #[must_use]
     pub fn is_over(&self, served: u32) -> bool {
-        self.most != 0 && served >= self.most - 1 || self.until.is_some_and(|until| until <= Instant::now())
+        self.is_spent(served.saturating_add(1))
     }
 
-    /// From when on the next request is the last, if that is by age.
+    /// Whether there is to be no request after so many: over HTTP/2 that is said by a frame, and not by an answer.
     #[must_use]
-    pub const fn until(&self) -> Option<Instant> {
-        self.until
+    pub fn is_spent(&self, begun: u32) -> bool {
+        self.most != 0 && begun >= self.most || self.until.is_some_and(|until| until <= Instant::now())
     }
 }
 

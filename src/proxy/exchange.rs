@@ -62,6 +62,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         listener_ix: door.place(),
         peer: client.peer,
         vouched: &client.vouched,
+        is_http2: client.is_http2,
         id: &id,
         now: Some(began),
     };
@@ -315,7 +316,7 @@ pub(super) async fn write_all(client: &mut Client, bytes: &[u8]) -> Result<(), (
         }
         match Pin::new(&mut client.stream).poll_flush(cx) {
             Poll::Pending => client.deadline.poll().map(Err),
-            flushed @ Poll::Ready(_) => flushed.map_err(drop),
+            Poll::Ready(flushed) => Poll::Ready(flushed.map_err(drop)),
         }
     })
     .await

@@ -118,7 +118,7 @@ impl Record {
             (entry.path, entry.query) = path_and_query(target);
             if let Some(asked) = &story.asked {
                 entry.host = asked.host.as_bytes();
-                entry.proto = proto(asked.version);
+                entry.proto = proto(client, asked.version);
                 entry.ua = Some(&*asked.user_agent).filter(|v| !v.is_empty());
                 entry.referer = Some(&*asked.referer).filter(|v| !v.is_empty());
             }
@@ -131,7 +131,7 @@ impl Record {
         if let Some(asked) = &request.asked {
             (entry.path, entry.query) = path_and_query(asked);
         }
-        entry.proto = proto(request.version);
+        entry.proto = proto(client, request.version);
         entry.pool = Some(&request.pool.pool.name);
         entry.ua = Some(request.part(&request.user_agent)).filter(|v| !v.is_empty());
         entry.referer = Some(request.part(&request.referer)).filter(|v| !v.is_empty());
@@ -144,10 +144,11 @@ impl Record {
     }
 }
 
-const fn proto(version: Version) -> &'static str {
-    match version {
-        Version::Http10 => "HTTP/1.0",
-        Version::Http11 => "HTTP/1.1",
+const fn proto(client: &Client, version: Version) -> &'static str {
+    match (client.is_http2, version) {
+        (true, _) => "HTTP/2.0",
+        (false, Version::Http10) => "HTTP/1.0",
+        (false, Version::Http11) => "HTTP/1.1",
     }
 }
 

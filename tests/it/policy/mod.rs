@@ -4,6 +4,7 @@
 mod aging;
 mod answers;
 mod bodies;
+mod http2;
 mod paths;
 mod rates;
 
