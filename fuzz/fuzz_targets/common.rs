@@ -337,7 +337,14 @@ pub fn config(data: &[u8]) {
     match config::parse(text, Path::new("fuzz.toml"), &Registry::built_in(), &environment) {
         Ok(loaded) => {
             assert!(!loaded.plan.listeners.is_empty() && !loaded.plan.pools.is_empty());
-            assert!(loaded.plan.routes.as_slice().iter().all(|r| r.pool < loaded.plan.pools.len()));
+            assert!(
+                loaded
+                    .plan
+                    .routes
+                    .as_slice()
+                    .iter()
+                    .all(|r| r.pool().is_none_or(|ix| ix < loaded.plan.pools.len()))
+            );
         }
         Err(diagnostics) => {
             let said = diagnostics.render(Style::Plain);

@@ -11,6 +11,7 @@ use super::route::{self, RouteRead};
 use super::{Scope, defaults, lint};
 use crate::net::listen::ListenAddress;
 use crate::route::{HostPattern, Route, Routes};
+use crate::snapshot::guard::Guard;
 use crate::snapshot::{Plan, Shutdown};
 
 /// Reads the file's tables. The plan is complete only if nothing was reported as an error.
@@ -38,11 +39,17 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     check_unique(scope.report, "pool", pool_names.iter());
     let at = admin.as_ref().map(|(admin, span)| (admin.listen.clone(), span.clone()));
     check_listeners(&listeners, at.as_ref(), scope);
-    check_pools(&pools, shutdown, scope);
+    let answers = routes.iter().any(|r| r.route.as_ref().is_some_and(|r| r.pool().is_none()));
+    check_pools(&pools, answers, shutdown, scope);
     check_routes(&routes, &listeners, &pools, scope);
     lint::check(&listeners, &routes, &pools, scope);
 
-    let mut list: Vec<_> = routes.into_iter().filter_map(|r| r.route).collect();
+    let (mut list, mut guards) = (Vec::new(), Vec::new());
+    for RouteRead { route, guard, .. } in routes {
+        let Some(route) = route else { continue };
+        guards.push(guard.map(|guard| carried_guard(guard, &route, &listener_names, scope)));
+        list.push(route);
+    }
     if list.is_empty() {
         list.push(Route { path: "/".to_owned(), ..Route::default() });
     }
@@ -54,13 +61,36 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
         listeners: listeners
             .into_iter()
             .filter_map(|l| l.listener)
+            .map(|mut l| {
+                let before =
+                    scope.carried.previous.and_then(|p| p.listeners.iter().find(|o| o.name == l.name));
+                if let Some(guard) = &mut l.guard {
+                    guard.succeed(before.and_then(|o| o.guard.as_ref()));
+                }
+                l
+            })
             .map(|l| scope.carried.listener(&l).cloned().unwrap_or_else(|| Arc::new(l)))
             .collect(),
         routes: Routes::new(list),
+        guards,
         pools: pools.into_iter().filter_map(|p| p.pool).collect(),
         shutdown,
         settings,
     }
+}
+
+/// A route's guard with the budgets of the route before: the one for the same listener, host and path.
+fn carried_guard(mut guard: Guard, route: &Route, listeners: &[Name], scope: &Scope<'_>) -> Guard {
+    let Some(previous) = scope.carried.previous else { return guard };
+    let name = |ix: usize| listeners.get(ix).and_then(|n| n.text.as_deref());
+    let old_name = |ix: usize| previous.listeners.get(ix).map(|l| &*l.name);
+    let same = |old: &Route| {
+        (&old.host, &old.path) == (&route.host, &route.path)
+            && old.listener.map(old_name) == route.listener.map(name)
+    };
+    let place = previous.routes.as_slice().iter().position(same);
+    guard.succeed(place.and_then(|ix| previous.guards.get(ix)?.as_ref()));
+    guard
 }
 
 fn check_listeners(
@@ -99,8 +129,9 @@ fn collide(a: &ListenAddress, b: &ListenAddress) -> bool {
     }
 }
 
-fn check_pools(pools: &[PoolRead], shutdown: Shutdown, scope: &Scope<'_>) {
-    if pools.is_empty() {
+/// `answers` says that a route answers without a pool.
+fn check_pools(pools: &[PoolRead], answers: bool, shutdown: Shutdown, scope: &Scope<'_>) {
+    if pools.is_empty() && !answers {
         let message = "no [[pool]]: nobody could answer";
         let help = "add [[pool]] with name = \"app\" and backends = [\"127.0.0.1:9001\"]";
         scope.report.error_with_help(0..0, message, help);
@@ -153,7 +184,28 @@ fn check_routes(routes: &[RouteRead], listeners: &[ListenerRead], pools: &[PoolR
             scope.report.warning((*span).clone(), message, "remove one of them");
         }
     }
+    check_pins(routes, pools, scope);
     warn_of_shared_cookies(&known, pools, scope);
+}
+
+/// A rate by session needs sessions.
+fn check_pins(routes: &[RouteRead], pools: &[PoolRead], scope: &Scope<'_>) {
+    for (read, span) in routes.iter().filter_map(|r| Some((r, r.pin.clone()?))) {
+        let Some(route) = &read.route else { continue };
+        let pool = route.pool().map(|ix| pools.get(ix).and_then(|p| p.pool.as_ref()));
+        let has_sessions = match pool {
+            None => false,
+            Some(pool) => pool.is_none_or(|pool| pool.affinity.is_some()),
+        };
+        if !has_sessions {
+            let message = "key = \"pin\": this route has no sessions".to_owned();
+            scope.report.error_with_help(
+                span,
+                message,
+                "add [pool.affinity] to its pool, or limit by client_ip",
+            );
+        }
+    }
 }
 
 fn warn_of_unused(
@@ -163,7 +215,8 @@ fn warn_of_unused(
     scope: &Scope<'_>,
 ) {
     for pool in pools {
-        let is_used = routes.iter().any(|(r, _)| pools[r.pool].name.text == pool.name.text);
+        let is_used =
+            routes.iter().any(|(r, _)| r.pool().is_some_and(|ix| pools[ix].name.text == pool.name.text));
         if let Some(name) = pool.name.text.as_ref().filter(|_| !is_used) {
             let message = format!("pool {name:?} is not used: no [[route]] names it");
             scope.report.warning(pool.name.span.clone(), message, "add a [[route]], or remove the pool");
@@ -182,27 +235,27 @@ fn warn_of_unused(
 /// Pins are bound to their pool: two pools with one cookie on one host would overwrite each other's.
 fn warn_of_shared_cookies(routes: &[(&Route, &Range<usize>)], pools: &[PoolRead], scope: &Scope<'_>) {
     let cookie = |route: &Route| {
-        let read = pools.get(route.pool)?;
+        let read = pools.get(route.pool()?)?;
         let cookie = read.pool.as_ref()?.affinity.as_ref()?.cookie()?;
         let (span, path) = read.affinity.as_ref()?;
         Some((cookie.name(), path, span))
     };
     let mut warned = vec![false; pools.len()];
     for (i, (route, _)) in routes.iter().enumerate() {
-        let Some((name, path, span)) = cookie(route) else { continue };
+        let (Some((name, path, span)), Some(pool)) = (cookie(route), route.pool()) else { continue };
         let rival = routes[..i].iter().find(|(other, _)| {
-            other.pool != route.pool
+            other.pool() != route.pool()
                 && meet(other, route)
                 && cookie(other).is_some_and(|(n, p, _)| n == name && p == path)
         });
         if let Some((other, _)) = rival
-            && !std::mem::replace(&mut warned[route.pool], true)
+            && !std::mem::replace(&mut warned[pool], true)
         {
             let of = |i: usize| pools[i].name.text.clone().unwrap_or_default();
             let message = format!(
                 "pools {:?} and {:?} share the cookie {name:?} on one host: each overwrites the other's pins",
-                of(other.pool),
-                of(route.pool)
+                of(other.pool().unwrap_or(pool)),
+                of(pool)
             );
             scope.report.warning(span.clone(), message, "give one of them another name in [pool.affinity]");
         }

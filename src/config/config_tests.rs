@@ -16,7 +16,8 @@ pub(super) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718
 pub(super) const SHIPPED: &str = include_str!("../../config.toml");
 /// The sections that a file needs beside the one that a test is about.
 pub(super) const LISTENER: &str = "[[listener]]\nlisten = \":8080\"\n";
-const POOL: &str = "[[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n";
+pub(super) const POOL: &str =
+    "[[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n";
 
 pub(super) fn environment() -> Environment {
     let keys = Arc::new(SealKeys::parse(&"ab".repeat(32)).unwrap());
@@ -166,7 +167,7 @@ fall = 3
         assert_eq!(plan.access_log.path, Some(folder.path().join("access.log")));
         assert!(plan.listeners[0].trusted_proxies.contains("10.1.2.3".parse().unwrap()));
         let route = &plan.routes.as_slice()[0];
-        assert_eq!((route.listener, route.path.as_str(), route.pool), (Some(0), "/api", 0));
+        assert_eq!((route.listener, route.path.as_str(), route.pool()), (Some(0), "/api", Some(0)));
         assert_eq!(route.host, HostPattern::Exact("shop.example.com".to_owned()));
         assert_eq!(route.request_headers.set, [("x-front".to_owned(), "1".to_owned())]);
         assert_eq!(route.request_headers.remove, ["x-debug"]);
@@ -186,7 +187,7 @@ fall = 3
     #[test]
     fn one_pool_and_no_route_gets_everything() {
         let plan = ok(&format!("{LISTENER}{POOL}")).plan;
-        assert_eq!(plan.routes.find(0, "any.host", "/x").map(|(_, r)| r.pool), Some(0));
+        assert_eq!(plan.routes.find(0, "any.host", "/x").and_then(|(_, r)| r.pool()), Some(0));
         assert_eq!((plan.workers, plan.admin.is_none()), (4, true));
         assert_eq!(&*plan.listeners[0].name, ":8080");
     }

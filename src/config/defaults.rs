@@ -55,6 +55,24 @@ pub(super) const CLIENT: ClientTimeouts = ClientTimeouts {
     idle: seconds(60),
 };
 
+/// Largest bound on a request's body that can be set. (nginx: client_max_body_size, 1 MiB unless set; here off)
+pub(super) const LARGEST_BODY: usize = 1 << 40;
+/// Keys whose rate is known at once: 1.1 MiB for each limit. (nginx: as many as a zone's bytes hold)
+pub(super) const RATE_ENTRIES: u32 = 65_536;
+/// Bounds on them: the most are 280 MiB.
+pub(super) const RATE_ENTRIES_BOUNDS: std::ops::RangeInclusive<u32> = 1024..=1 << 24;
+/// Bits of an IPv6 address that have one rate: an IPv6 client has a whole /64. (RFC 4291 section 2.5.1)
+pub(super) const RATE_V6_PREFIX: u8 = 64;
+/// What a redirect answers with: the method stays. It is not to be stored unless the route says so.
+pub(super) const REDIRECT: u16 = 308;
+/// What a fixed answer answers with, and what it is.
+pub(super) const RESPOND: u16 = 200;
+pub(super) const RESPOND_TYPE: &str = "text/plain; charset=utf-8";
+/// Requests on one connection; 0 is no limit. (nginx: keepalive_requests 1000)
+pub(super) const MAX_REQUESTS: u32 = 0;
+/// How old a connection becomes; 0 is no limit. (nginx: keepalive_time 1 h; Envoy: max_connection_duration, off)
+pub(super) const MAX_AGE: Duration = Duration::ZERO;
+
 /// Whether requests carry `Forwarded`. Applications that read both believe one of them.
 pub(super) const FORWARDED: bool = false;
 /// Whether requests and answers carry `X-Request-Id`. (Envoy: yes; nginx and HAProxy: as configured)

@@ -68,7 +68,8 @@ fn name(item: &Item<'_>, text: &str, span: Range<usize>, key: &str) -> Option<St
     Some(lower)
 }
 
-fn value(text: &str) -> Result<String, String> {
+/// A field's value.
+pub(super) fn value(text: &str) -> Result<String, String> {
     if text.trim_ascii() != text || HeaderValue::from_bytes(text.as_bytes()).is_err() {
         return Err("must be text on one line, without blanks around it".to_owned());
     }

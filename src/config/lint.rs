@@ -47,7 +47,7 @@ pub(super) fn check(listeners: &[ListenerRead], routes: &[RouteRead], pools: &[P
     };
     for (i, read) in pools.iter().enumerate() {
         let Some(pool) = &read.pool else { continue };
-        let its: Vec<_> = known.iter().copied().filter(|r| r.pool == i).collect();
+        let its: Vec<_> = known.iter().copied().filter(|r| r.pool() == Some(i)).collect();
         let lint = Lint { read, pool, scope };
         lint.nobody_is_open();
         lint.keys();

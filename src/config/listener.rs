@@ -7,7 +7,7 @@ use super::affinity::warn_of_readers;
 use super::item::Item;
 use super::reader::{Table, Title};
 use super::record::Value;
-use super::{Scope, address, defaults, named, tls};
+use super::{Scope, address, defaults, guard, named, tls};
 use crate::base::cidr::{Prefix, PrefixSet};
 use crate::base::hash::hash64;
 use crate::base::settings::Settings;
@@ -40,6 +40,11 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> ListenerRead {
     let http2 = table.bool("http2", defaults::HTTP2);
     let tls = tls::read(&table, name.text.as_deref().unwrap_or_default(), http2, scope);
     let https_redirect = tls::redirect(&table, tls.is_some());
+    let guard = guard::read(&table);
+    if let Some(span) = guard.pin {
+        let message = "key = \"pin\": sessions are a pool's, which is known behind a route".to_owned();
+        table.report.error_with_help(span, message, "limit by pin on a [[route]]");
+    }
     let mut listener = Listener {
         tls,
         https_redirect,
@@ -67,6 +72,13 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> ListenerRead {
         affinity_header: table.bool("affinity_header", false),
         max_connections: table.integer("max_connections", 0..=u32::MAX, 0),
         max_connections_per_address: table.integer("max_connections_per_address", 0..=u32::MAX, 0),
+        max_requests_per_connection: table.integer(
+            "max_requests_per_connection",
+            0..=u32::MAX,
+            defaults::MAX_REQUESTS,
+        ),
+        max_connection_age: table.duration_or_zero("max_connection_age", defaults::MAX_AGE),
+        guard: guard.guard,
         settings: Settings::default(),
     };
     listener.settings = table.report.record.settings(table.node(), &[]);

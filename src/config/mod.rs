@@ -23,6 +23,7 @@ mod address;
 mod affinity;
 mod backends;
 mod build;
+mod guard;
 mod headers;
 mod health;
 mod lint;

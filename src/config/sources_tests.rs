@@ -160,7 +160,7 @@ mod include {
         let plan = built(&sources, &Carried::default());
         let names: Vec<_> = plan.pools.iter().map(|p| &*p.name).collect();
         assert_eq!((names.as_slice(), plan.workers), (["m", "a", "b", "c"].as_slice(), 3));
-        assert_eq!(plan.routes.find(0, "x", "/c").map(|(_, r)| r.pool), Some(3));
+        assert_eq!(plan.routes.find(0, "x", "/c").and_then(|(_, r)| r.pool()), Some(3));
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         access_log: AccessLog::default(),
         listeners: Vec::new(),
         routes: Routes::default(),
+        guards: Vec::new(),
         pools: vec![Arc::new(pool)],
         settings: Settings::default(),
         shutdown: Shutdown { notice: 5 * second, drain: 30 * second },

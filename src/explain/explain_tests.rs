@@ -334,3 +334,44 @@ fn a_cookie_of_the_application_s_is_told_to_carry_the_pin_when_that_sets_it() {
     let part = "the pin to \"b\" goes into the cookie \"sid\" whenever the application sets that";
     assert_eq!((answer.reason.as_str(), answer.steps[3].as_str()), ("new", part));
 }
+
+#[test]
+fn what_a_route_does_before_a_pool_is_told_and_no_rate_is_counted() {
+    let policy = "[[listener]]\nname = \"web\"\nlisten = \"127.0.0.1:0\"\ndeny = [\"10.6.0.0/16\"]\n\
+        [[pool]]\nname = \"app\"\nbackends = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n\
+        [[route]]\npool = \"app\"\nrate_limit = { rate = \"1/h\", key = [\"header:x-key\"], burst = 2 }\n\
+        [[route]]\npath = \"/api\"\npool = \"app\"\nstrip_prefix = \"/api\"\nallow = [\"10.0.0.0/8\"]\n\
+        [[route]]\npath = \"/moved\"\nredirect = { to = \"https://example.org{path}\" }\n\
+        [[route]]\npath = \"/ok\"\nrespond = { status = 204 }\n";
+    let scene = scene(policy, NEW);
+    let explain = |path: &str, ip: &str| {
+        let ask = Ask { path: Some(path.to_owned()), ip: ip.parse().ok(), ..Ask::default() };
+        scene.explainer.explain(&ask).unwrap()
+    };
+    let table = [
+        ("/", "10.6.0.1", "denied", "the listener turns it away with 403"),
+        ("/api/x", "192.0.2.1", "denied", "the route */api turns it away with 403"),
+        (
+            "/moved/x",
+            "10.1.0.1",
+            "redirect",
+            "the route */moved redirects it (308) to https://example.org/moved/x",
+        ),
+        ("/ok", "10.1.0.1", "respond", "the route */ok answers it without a pool: 204"),
+        ("/api/../x", "10.1.0.1", "target", "homing answers 400 itself"),
+    ];
+    for (path, ip, reason, step) in table {
+        let answer = explain(path, ip);
+        assert_eq!((answer.reason.as_str(), answer.backend.as_deref()), (reason, None), "{path}");
+        assert!(answer.steps[0].starts_with(step), "{:?}", answer.steps);
+    }
+    let answer = explain("/api/x?y", "10.1.0.1");
+    assert!(answer.steps[1] == "the route changes its path: a backend sees /x?y", "{:?}", answer.steps);
+    for _ in 0..9 {
+        let answer = explain("/", "192.0.2.1");
+        assert!(answer.backend.is_some());
+        let rate =
+            "rate: the route lets 1/h pass by header:x-key, client_ip, 2 at once; nothing is counted here";
+        assert!(answer.depends_on.iter().any(|on| on == rate), "{:?}", answer.depends_on);
+    }
+}

@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicU32;
 use anyhow::Context as _;
 
 use crate::affinity::foreign::Secrets;
+use crate::affinity::key::KeySource;
 use crate::affinity::pairs::{pair, segments};
 use crate::affinity::seal::SealKeys;
 use crate::affinity::{By, Pin, Why};
@@ -30,9 +31,10 @@ use crate::proxy::request::{self, Asker, Refusal, Request};
 use crate::proxy::visits::Visits;
 use crate::proxy::vouched::Vouched;
 use crate::proxy::worker::{Shared, View, Worker};
+use crate::snapshot::guard::RateLimit;
 use crate::snapshot::phases::Phases;
 use crate::snapshot::published::Published;
-use crate::snapshot::{Plan, Snapshot, reports};
+use crate::snapshot::{Listener, Plan, Snapshot, reports};
 use crate::strategy::{Needs, RequestFacts};
 use crate::telemetry::metrics::{Layout, Metrics};
 
@@ -129,18 +131,23 @@ impl Explainer {
             Ok(request) => {
                 let mut pins = self.pins(ask, Some(&request.pool.pool))?;
                 pins.retain(PinReport::tells);
-                Ok(self.answer(&request, None, pins))
+                let mut answer = self.answer(&request, None, pins);
+                answer.depends_on.extend(self.rates(self.listener(ask)?.0, Some(request.route)));
+                Ok(answer)
             }
             Err(refusal) => {
-                let own = refusal.answer();
+                let turned = if let Refusal::Turned(turned) = &refusal { Some(&**turned) } else { None };
+                let route_ix = turned.and_then(|turned| turned.route);
+                let route = route_ix.and_then(|ix| self.view.snapshot.plan.routes.as_slice().get(ix));
+                let route = route.map(ToString::to_string);
                 Ok(Answer {
-                    route: None,
                     pool: None,
                     backend: None,
-                    reason: own.reason.to_owned(),
+                    reason: refusal.answer().reason.to_owned(),
                     chain: Vec::new(),
-                    depends_on: Vec::new(),
-                    steps: vec![format!("homing answers {} itself: {}", own.status, own.text)],
+                    depends_on: self.rates(self.listener(ask)?.0, route_ix),
+                    steps: vec![story::refused(&refusal, route.as_deref())],
+                    route,
                     pins: self.pins(ask, None)?.into_iter().filter(PinReport::tells).collect(),
                 })
             }
@@ -199,7 +206,8 @@ impl Explainer {
         Ok(out)
     }
 
-    fn admit(&self, ask: &Ask) -> anyhow::Result<Result<Request, Refusal>> {
+    /// The listener that is asked about, with its place.
+    fn listener(&self, ask: &Ask) -> anyhow::Result<(usize, &Listener)> {
         let listeners = &self.view.snapshot.plan.listeners;
         let ix = match &ask.listener {
             None => 0,
@@ -208,7 +216,29 @@ impl Explainer {
                 .position(|l| *l.name == **name)
                 .with_context(|| format!("no listener is named \"{name}\""))?,
         };
-        let listener = listeners.get(ix).context("the configuration has no listener")?;
+        Ok((ix, listeners.get(ix).context("the configuration has no listener")?))
+    }
+
+    /// The rates that a running homing would hold it to. Here nothing is counted.
+    fn rates(&self, listener: usize, route: Option<usize>) -> Vec<String> {
+        let plan = &self.view.snapshot.plan;
+        let of_listener = plan.listeners.get(listener).and_then(|l| l.guard.as_ref());
+        let of_route = route.and_then(|ix| plan.guards.get(ix)?.as_ref());
+        let guards = [("listener", of_listener), ("route", of_route)];
+        let limits = guards.into_iter().filter_map(|(who, guard)| Some((who, guard?.limit.as_ref()?)));
+        let told = |(who, limit): (&str, &RateLimit)| {
+            let terms = limit.gate.terms();
+            let pin = limit.by_pin.then(|| "pin".to_owned());
+            let keys: Vec<_> =
+                pin.into_iter().chain(limit.keys.sources.iter().map(KeySource::to_text)).collect();
+            let (rate, burst, keys) = (terms.rate, terms.burst, keys.join(", "));
+            format!("rate: the {who} lets {rate} pass by {keys}, {burst} at once; nothing is counted here")
+        };
+        limits.map(told).collect()
+    }
+
+    fn admit(&self, ask: &Ask) -> anyhow::Result<Result<Request, Refusal>> {
+        let (ix, listener) = self.listener(ask)?;
         let path = ask.path.as_deref().unwrap_or("/");
         let host = ask.host.as_deref().unwrap_or("localhost");
         let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
@@ -229,6 +259,7 @@ impl Explainer {
             tls: None,
             is_http2: false,
             id: &[b'0'; 32],
+            now: None,
         };
         Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes(), &mut None))
     }
@@ -276,7 +307,11 @@ impl Explainer {
             why,
             refused,
         };
-        let steps = decided.steps();
+        let mut steps = decided.steps();
+        if request.asked.is_some() {
+            let target = String::from_utf8_lossy(request.part(&request.target)).into_owned();
+            steps.insert(1, format!("the route changes its path: a backend sees {target}"));
+        }
         let chain: Vec<String> = chain.iter().map(|ix| pool.pool.members.get(*ix).id.to_string()).collect();
         Answer {
             pool: Some(pool.pool.name.to_string()),

@@ -10,7 +10,28 @@ use crate::backend::availability::AdminState;
 use crate::pool::Pool;
 use crate::pool::policy::Remedy;
 use crate::pool::standing::Standing;
+use crate::proxy::request::Refusal;
+use crate::proxy::turned::With;
 use crate::strategy::Needs;
+
+/// Why no pool is asked.
+pub(super) fn refused(refusal: &Refusal, route: Option<&str>) -> String {
+    let own = refusal.answer();
+    let with = if let Refusal::Turned(turned) = refusal { Some(&turned.with) } else { None };
+    match (with, route) {
+        (Some(With::Answer { location: Some(place) }), Some(route)) => {
+            format!("the route {route} redirects it ({}) to {place}", own.status)
+        }
+        (Some(With::Answer { location: None }), Some(route)) => {
+            format!("the route {route} answers it without a pool: {}", own.status)
+        }
+        (Some(_), Some(route)) => {
+            format!("the route {route} turns it away with {}: {}", own.status, own.text)
+        }
+        (Some(_), None) => format!("the listener turns it away with {}: {}", own.status, own.text),
+        (None, _) => format!("homing answers {} itself: {}", own.status, own.text),
+    }
+}
 
 /// What was decided, and about what.
 pub(super) struct Decided<'a> {

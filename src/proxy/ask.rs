@@ -71,6 +71,7 @@ enum Came {
     Head(Result<usize, NoHead>),
     Gone,
     BadBody,
+    LargeBody,
     SlowBody,
     Timeout,
 }
@@ -100,6 +101,7 @@ impl Exchange<'_> {
                     match upload.poll(&mut client.stream, &mut client.held, &mut lease.stream, cx) {
                         Poll::Ready(Err(Broken::Sender)) => return Poll::Ready(Came::Gone),
                         Poll::Ready(Err(Broken::Coding)) => return Poll::Ready(Came::BadBody),
+                        Poll::Ready(Err(Broken::Length)) => return Poll::Ready(Came::LargeBody),
                         // The backend may have answered before it stopped reading: its answer is what counts.
                         Poll::Ready(Err(Broken::Receiver(_))) => upload_ended = true,
                         Poll::Ready(Ok(())) | Poll::Pending => {}
@@ -138,6 +140,7 @@ impl Exchange<'_> {
             let end = match came {
                 Came::Gone => return Err(Stop::Gone("client.request")),
                 Came::BadBody => return Err(Stop::Answer(respond::BAD_BODY)),
+                Came::LargeBody => return Err(Stop::Answer(respond::BODY_LENGTH)),
                 Came::SlowBody => return Err(Stop::Answer(respond::TOO_SLOW)),
                 Came::Timeout => return Ok(Err(Failed::new(Stage::Head, UpstreamError::HeadTimeout))),
                 Came::Head(Err(why)) => return Ok(Err(Failed::without_head(why, lease.reused, upload))),

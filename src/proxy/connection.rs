@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite;
 
+use super::aging::Aging;
 use super::clock::Deadline;
 use super::door::{Door, Inside};
 use super::exchange::{self, Next};
@@ -63,6 +64,8 @@ pub struct Client {
     pub has_ended: bool,
     /// What its last request told of its session; nothing while it is parked.
     pub memory: Option<Box<Memory>>,
+    /// When it has served enough.
+    pub aging: Aging,
 }
 
 /// Room for a method, blanks and the version beside the target, bytes.
@@ -99,15 +102,17 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
         Poll::Ready(())
     })
     .await;
+    let opened = Instant::now();
     let mut client = Client {
         stream,
         held: Buffer::new(&worker.blocks),
         peer,
         vouched: Vouched::new(peer, door.port()),
         tls: None,
+        aging: Aging::new(&door.listener, opened, || worker.random()),
         door,
         deadline,
-        opened: Instant::now(),
+        opened,
         served: 0,
         is_http2: false,
         has_ended: false,
@@ -247,7 +252,7 @@ async fn active(worker: &Rc<Worker>, mut client: Client) -> Option<Client> {
             }
             Waited::Refused(own) => {
                 let len = client.held.len();
-                exchange::refuse(worker, &mut client, own, None, len).await;
+                exchange::refuse(worker, &mut client, own, len).await;
                 linger(&mut client).await;
                 return None;
             }
@@ -365,6 +370,13 @@ impl Client {
             // Nobody waits for it: a client that does not read has gone.
             let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
         }
+    }
+
+    /// Whether the answer to the present request is the connection's last: homing stops, its listener is gone, or it has
+    /// served enough.
+    #[must_use]
+    pub fn is_last(&self, worker: &Worker) -> bool {
+        worker.is_draining() || self.door.is_gone() || self.aging.is_over(self.served)
     }
 
     /// Whether the client is gone while its request is in flight: reads what it sends meanwhile, as far as there is

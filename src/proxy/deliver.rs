@@ -353,6 +353,9 @@ impl Exchange<'_> {
         poll_fn(|cx| {
             if upload_open {
                 let polled = upload.poll(&mut client.stream, &mut client.held, &mut lease.stream, cx);
+                if let Poll::Ready(Err(Broken::Length)) = polled {
+                    return Poll::Ready(Err(respond::BODY_LENGTH.reason));
+                }
                 // Whatever ends the upload now, the answer is under way and counts.
                 upload_open = polled.is_pending();
             }
@@ -364,7 +367,9 @@ impl Exchange<'_> {
             }
             match polled {
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(Broken::Sender | Broken::Coding)) => return Poll::Ready(Err("backend.body")),
+                Poll::Ready(Err(Broken::Sender | Broken::Coding | Broken::Length)) => {
+                    return Poll::Ready(Err("backend.body"));
+                }
                 Poll::Ready(Err(Broken::Receiver(_))) => return Poll::Ready(Err("client.response")),
                 Poll::Pending => {}
             }

@@ -19,6 +19,7 @@ use super::request::{self, Asker, Refusal, Request};
 use super::respond::{self, Own, Recipient};
 use super::retry::{self, Again, Stage, Tried};
 use super::story::Story;
+use super::turned;
 use super::upstream::{self, Lease, Member, NoLease, Reuse};
 use super::visits::Visit;
 use super::worker::{View, Worker};
@@ -64,14 +65,17 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         tls: client.tls.as_deref(),
         is_http2: client.is_http2,
         id: &id,
+        now: Some(began),
     };
     let head = client.held.data().get(..len).unwrap_or_default();
     let admitted = request::admit(worker, &view, &asker, head, &mut client.memory);
     let request = match admitted {
         Ok(request) => request,
+        Err(Refusal::Turned(turned)) => {
+            return Box::pin(turned::answer(worker, client, &view, *turned, len, (began, id))).await;
+        }
         Err(refusal) => {
-            let to = if let Refusal::ToHttps(_, to) = &refusal { Some(&**to) } else { None };
-            refuse(worker, client, refusal.answer(), to, len).await;
+            refuse(worker, client, refusal.answer(), len).await;
             return Next::Close;
         }
     };
@@ -193,7 +197,9 @@ impl Exchange<'_> {
     fn upload(&mut self) -> Pump {
         let sink = if self.request.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let head = std::mem::take(&mut self.request.head);
-        Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers))
+        let mut pump = Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers));
+        pump.most = self.request.max_body;
+        pump
     }
 
     fn begin_visit(&self, choice: Choice) -> Option<Visit> {
@@ -228,13 +234,13 @@ impl Exchange<'_> {
         let (version, is_head) = (self.request.version, self.request.to_head);
         let id = upload.head().get(self.request.id.clone()).unwrap_or_default();
         let date = self.worker.date();
-        let to = Recipient { version, keep, is_head, id, location, date: date.as_bytes() };
+        let to = Recipient { version, keep, is_head, id, location, retry_after: None, date: date.as_bytes() };
         answer(self.worker, self.client, own, &to).await
     }
 
-    /// Whether the client's connection ends after this exchange because homing or its listener does.
+    /// Whether the client's connection ends after this exchange whatever the client wants.
     pub(super) fn is_last(&self) -> bool {
-        self.worker.is_draining() || self.client.door.is_gone()
+        self.client.is_last(self.worker)
     }
 
     /// Whether the answer is delivered to a client that has ended its sending side.
@@ -276,7 +282,7 @@ async fn answer(worker: &Rc<Worker>, client: &mut Client, own: Own, to: &Recipie
 
 /// Refuses a request whose head, or what came of it, is the first `len` bytes held: answers, and records it. The
 /// connection cannot go on, since where the next request begins is not known.
-pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, location: Option<&str>, len: usize) {
+pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usize) {
     let mut story = Story::new(Instant::now(), worker.request_id());
     let head = client.held.data().get(..len).unwrap_or_default();
     let is_head = head.starts_with(b"HEAD ");
@@ -284,7 +290,15 @@ pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, location
     client.held.consume(len);
     let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
     let (version, date) = (Version::Http11, worker.date());
-    let to = Recipient { version, keep: false, is_head, id, location, date: date.as_bytes() };
+    let to = Recipient {
+        version,
+        keep: false,
+        is_head,
+        id,
+        location: None,
+        retry_after: None,
+        date: date.as_bytes(),
+    };
     let _ = answer(worker, client, own, &to).await;
     worker.finish(&story, None, client);
 }

@@ -33,6 +33,8 @@ pub struct Pump {
     head: Vec<u8>,
     /// Body bytes moved.
     pub moved: u64,
+    /// Bytes that a body in the chunked coding may have. A larger one is never passed on with an end.
+    pub most: u64,
     /// Grows with every byte read or written: a wait without growth runs against its deadline.
     pub progress: u64,
     /// What the pump waits for.
@@ -57,6 +59,8 @@ pub enum Broken {
     Sender,
     /// The sender's chunked coding is not one.
     Coding,
+    /// The sender's body is larger than it may be.
+    Length,
     /// The receiver's socket failed.
     Receiver(io::Error),
 }
@@ -114,6 +118,7 @@ impl Pump {
             written: 0,
             head: Vec::new(),
             moved: 0,
+            most: u64::MAX,
             progress: 0,
             waits_for: Waits::Write,
             has_taken: false,
@@ -263,6 +268,9 @@ impl Pump {
                 Step::More => return Ok(()),
                 Step::Skip(n) => n,
                 Step::Data(skip, n) => {
+                    if n as u64 > self.most.saturating_sub(self.moved) {
+                        return Err(Broken::Length);
+                    }
                     let piece = &data[skip..skip + n];
                     match self.sink {
                         Sink::Chunked => write_chunk(&mut self.pending, piece),

@@ -174,7 +174,7 @@ async fn refuse(worker: &Rc<Worker>, mut client: Client, failed: Failed) -> Opti
         }
         HandshakeEnd::NotTls => {
             let len = client.held.len();
-            exchange::refuse(worker, &mut client, PLAIN_HTTP, None, len).await;
+            exchange::refuse(worker, &mut client, PLAIN_HTTP, len).await;
         }
         _ if !word.is_empty() => {
             let _ = exchange::write_all(&mut client, &word).await;

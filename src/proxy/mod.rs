@@ -4,10 +4,11 @@
 //! of one request in order: `place` finds it a seat at a backend, `ask` sends it and waits for an answer, `deliver`
 //! passes that on. [`request`] admits a request's head and `rewrite` makes it fit for a backend with what homing vouches
 //! for ([`vouched`]), [`upstream`] finds a connection to a backend, [`forward`] moves bodies, [`tunnel`] moves what is
-//! no longer HTTP, [`respond`] writes heads and homing's own
-//! answers, [`retry`] says what may be tried again. Tasks never leave their thread, so nothing here is locked but
+//! no longer HTTP, [`respond`] writes heads and homing's own answers, [`turned`] those that a listener or a route asks for
+//! (`screen` says when), [`retry`] says what may be tried again, [`aging`] when a connection has served enough. Tasks never leave their thread, so nothing here is locked but
 //! [`visits`], a small map that workers share.
 
+pub mod aging;
 mod ask;
 pub mod clock;
 pub mod connection;
@@ -27,8 +28,10 @@ pub mod respond;
 pub mod retry;
 mod rewrite;
 pub mod sampler;
+mod screen;
 pub mod story;
 pub mod tunnel;
+pub mod turned;
 pub mod upstream;
 pub mod visits;
 pub mod vouched;

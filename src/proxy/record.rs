@@ -74,7 +74,8 @@ impl Record {
         }
         if let Some(logger) = &self.logger {
             // Only a trusted peer tells of another client than itself.
-            let other = request.and_then(|r| r.client).filter(|ip| Some(*ip) != client.peer).map(IpText::of);
+            let told = request.and_then(|r| r.client).or_else(|| story.asked.as_ref()?.client);
+            let other = told.filter(|ip| Some(*ip) != client.peer).map(IpText::of);
             let peer = client.vouched.address();
             let who = other.as_ref().map_or(peer, IpText::as_bytes);
             let mut entry = Self::entry(story, request, client, took);
@@ -115,18 +116,24 @@ impl Record {
         let Some(request) = request else {
             let mut words = story.line.split(' ');
             entry.method = words.next().unwrap_or_default().as_bytes();
-            entry.path = words.next().unwrap_or_default().as_bytes();
+            let target = words.next().unwrap_or_default();
+            (entry.path, entry.query) = path_and_query(target);
+            if let Some(asked) = &story.asked {
+                entry.host = asked.host.as_bytes();
+                entry.proto = proto(client, asked.version);
+                entry.ua = Some(&*asked.user_agent).filter(|v| !v.is_empty());
+                entry.referer = Some(&*asked.referer).filter(|v| !v.is_empty());
+            }
             return entry;
         };
         entry.method = request.part(&request.method);
         entry.host = request.part(&request.host);
         entry.path = request.part(&request.path);
         entry.query = request.head.get(request.path.end + 1..request.target.end);
-        entry.proto = match (client.is_http2, request.version) {
-            (true, _) => "HTTP/2.0",
-            (false, Version::Http10) => "HTTP/1.0",
-            (false, Version::Http11) => "HTTP/1.1",
-        };
+        if let Some(asked) = &request.asked {
+            (entry.path, entry.query) = path_and_query(asked);
+        }
+        entry.proto = proto(client, request.version);
         entry.pool = Some(&request.pool.pool.name);
         entry.ua = Some(request.part(&request.user_agent)).filter(|v| !v.is_empty());
         entry.referer = Some(request.part(&request.referer)).filter(|v| !v.is_empty());
@@ -136,6 +143,21 @@ impl Record {
             entry.backend_addr = Some(&backend.address_text);
         }
         entry
+    }
+}
+
+const fn proto(client: &Client, version: Version) -> &'static str {
+    match (client.is_http2, version) {
+        (true, _) => "HTTP/2.0",
+        (false, Version::Http10) => "HTTP/1.0",
+        (false, Version::Http11) => "HTTP/1.1",
+    }
+}
+
+fn path_and_query(target: &str) -> (&[u8], Option<&[u8]>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path.as_bytes(), Some(query.as_bytes())),
+        None => (target.as_bytes(), None),
     }
 }
 

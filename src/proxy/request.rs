@@ -7,10 +7,13 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::handshake::Secured;
 use super::request_id::Digits;
 use super::rewrite::Writer;
+use super::screen::Screen;
+use super::turned::Turned;
 use super::upstream::PoolView;
 use super::vouched::Vouched;
 use super::worker::{View, Worker};
@@ -24,11 +27,10 @@ use crate::message::framing::{ConnectionOptions, Framing, Lengths};
 use crate::message::head::{self, Fault, MAX_FIELDS, RequestHead, Version};
 use crate::message::host;
 use crate::route::Route;
+use crate::route::path::Changed;
 use crate::snapshot::Listener;
+use crate::snapshot::guard::Guard;
 use crate::strategy::Needs;
-
-/// Where who issues certificates asks whether a name is ours (RFC 8555 section 8.3): in the clear.
-const ACME: &str = "/.well-known/acme-challenge";
 
 /// What is known of the client before its request.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Asker<'a> {
     pub is_http2: bool,
     /// What the request is called, unless a trusted proxy has given it a name.
     pub id: &'a Digits,
+    /// When it asks; `None` where nobody asks and no rate is charged.
+    pub now: Option<Instant>,
 }
 
 impl Asker<'_> {
@@ -73,8 +77,12 @@ pub struct Request {
     pub path: Range<usize>,
     /// Where in `head` the host stands.
     pub host: Range<usize>,
+    /// The target as the client wrote it, where the route has changed it.
+    pub asked: Option<Box<str>>,
     /// How its body is framed.
     pub framing: Framing,
+    /// Largest body that is passed on, bytes.
+    pub max_body: u64,
     /// Its version.
     pub version: Version,
     /// The client keeps the connection open.
@@ -151,7 +159,7 @@ impl Verb {
 }
 
 /// Why homing answers a request itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Refusal {
     /// It is malformed or not served.
     Fault(Fault),
@@ -159,8 +167,8 @@ pub enum Refusal {
     LastHop,
     /// No route is for it.
     NoRoute,
-    /// It is asked for again over TLS: with GET or HEAD, or by another method; and where.
-    ToHttps(Verb, Box<str>),
+    /// A listener or a route says so.
+    Turned(Box<Turned>),
 }
 
 /// What one pass over the fields found.
@@ -200,63 +208,55 @@ pub fn admit(
     if fields.is_last_hop {
         return Err(Refusal::LastHop);
     }
-    let path = match place.target {
-        "*" => "/", // The server as a whole is what serves its root.
-        target => target.split('?').next().unwrap_or_default(),
-    };
+    let path = path_of(place.target);
     let is_trusted = asker.peer.is_some_and(|ip| asker.listener.trusted_proxies.contains(ip));
-    let is_secure = asker.tls.is_some() || is_trusted && tells_https(&head, &fields);
-    let found = view.snapshot.plan.routes.find(asker.listener_ix, host::without_port(place.host), path);
-    if let Some(port) = asker.listener.https_redirect {
-        check_secure(is_secure, found.map(|(_, route)| route), head.method, &place, port)?;
-    }
-    let (route_ix, route) = found.ok_or(Refusal::NoRoute)?;
-    let pool = view.pools.get(route.pool).ok_or(Refusal::NoRoute)?;
     let client = if is_trusted && fields.forwarded_for > 0 {
         claimed_client(&head, &fields, asker)
     } else {
         asker.peer
     };
-    let now = worker.unix_now();
-    let tls = asker.tls;
-    let facts = Facts { head: &head, fields: &fields, client, host: place.host, target: place.target, tls };
+    let (host, target, tls) = (place.host, place.target, asker.tls);
+    let facts = Facts { head: &head, fields: &fields, client, host, target, tls };
+    let persists = fields.options.persists(head.version);
+    let is_secure = tls.is_some() || is_trusted && tells_https(&head, &fields);
+    let screen = Screen { asker, facts: &facts, framing, persists, is_secure, route: None };
+    let way = way(view, screen, path)?;
+    let (route, pool, now) = (way.route, way.pool, worker.unix_now());
     let session = pool.pool.affinity.as_ref().map(|affinity| {
         let cache = &mut worker.opened.borrow_mut();
         let memory = memory.get_or_insert_default();
         let (members, fresh) = (&pool.pool.members, worker.random());
         affinity.read(&facts, Reading { members, now, cache, fresh, memory, pool: pool.pool.digest })
     });
-    let (mut key, mut source) = (None, 0);
-    if pool.pool.kind.needs == Needs::Key
-        && let Some((place, bytes)) = pool.pool.key.find_at(&facts)
-    {
-        (key, source) = (Some(bytes.into_owned()), place);
+    if way.guard.is_some() {
+        way.screen.charge_session(way.guard, session.as_ref())?;
     }
-    let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
-    if let Some(skew) = &pool.skew
-        && skew.takes(|| worker.random())
-    {
-        let claims = fields.forwarded_for > 0 && !is_trusted;
-        skew.take(&pool.pool, key.as_ref().map(|_| (source, hash)), client, claims);
-    }
+    let claims = fields.forwarded_for > 0 && !is_trusted;
+    let (key, hash) = placed_by(worker, pool, &facts, claims);
     let is_new = session
         .is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown)))
         && pool.pool.affinity.as_ref().is_some_and(|a| a.begins_together());
     let visit = if is_new { visit_key(client, fields.user_agent, pool) } else { 0 };
 
     let is_plain_get = head.method == "GET" && framing == Framing::None; // RFC 6455 section 4.1
+    let sent = match &way.changed {
+        None => Place { ..place },
+        Some(changed) => Place { target: &changed.target, ..place },
+    };
     let upgrade = fields.upgrade && head.version == Version::Http11 && is_plain_get;
     let mut request = Request {
         pool: Rc::clone(pool),
-        route: route_ix,
+        route: way.route_ix,
         head: worker.blocks.output(),
         method: 0..head.method.len(),
-        target: head.method.len() + 1..head.method.len() + 1 + place.target.len(),
-        path: head.method.len() + 1..head.method.len() + 1 + path.len(),
+        target: head.method.len() + 1..head.method.len() + 1 + sent.target.len(),
+        path: head.method.len() + 1..head.method.len() + 1 + path_of(sent.target).len(),
         host: 0..0,
+        asked: way.changed.as_ref().map(|_| place.target.into()),
         framing,
+        max_body: way.max_body,
         version: head.version,
-        persists: fields.options.persists(head.version),
+        persists,
         verb: Verb::of(head.method),
         to_head: head.method == "HEAD",
         is_idempotent: super::retry::is_idempotent(head.method),
@@ -275,9 +275,79 @@ pub fn admit(
     };
     let rules = &route.request_headers;
     let memory = memory.as_deref();
-    let writer = Writer { worker, asker, head: &head, fields: &fields, framing, is_trusted, rules, memory };
-    writer.write(&mut request, &place);
+    let prefix = way.changed.as_ref().filter(|c| c.is_stripped).and(route.path_change.as_ref());
+    let prefix = prefix.map(|change| &*change.strip);
+    let writer =
+        Writer { worker, asker, head: &head, fields: &fields, framing, is_trusted, rules, memory, prefix };
+    writer.write(&mut request, &sent);
     Ok(request)
+}
+
+/// Which way a request goes.
+struct Way<'a, 'b> {
+    screen: Screen<'a, 'b>,
+    route: &'a Route,
+    route_ix: usize,
+    guard: Option<&'a Guard>,
+    pool: &'a Rc<PoolView>,
+    changed: Option<Changed>,
+    max_body: u64,
+}
+
+/// Finds the route, and asks whoever stands before it and its pool.
+fn way<'a, 'b>(view: &'a View, mut screen: Screen<'a, 'b>, path: &str) -> Result<Way<'a, 'b>, Refusal> {
+    let plan = &view.snapshot.plan;
+    let before = screen.asker.listener.guard.as_ref();
+    if let Some(guard) = before {
+        screen.enter(guard)?;
+    }
+    let found = plan.routes.find(screen.asker.listener_ix, screen.facts.name(), path);
+    screen.over_tls(found.map(|(_, route)| route))?;
+    let (route_ix, route) = found.ok_or(Refusal::NoRoute)?;
+    screen.route = Some(route_ix);
+    let guard = plan.guards.get(route_ix).and_then(Option::as_ref);
+    let is_guarded = before.is_some() || guard.is_some();
+    let max_body = if is_guarded { screen.pass(before, guard)? } else { u64::MAX };
+    let changed = match &route.path_change {
+        None => None,
+        Some(change) => change.apply(screen.facts.target).map_err(|_| Refusal::Fault(Fault::Target))?,
+    };
+    if let Some(answer) = screen.answer(route, changed.as_ref()) {
+        return Err(answer);
+    }
+    let pool = route.pool().and_then(|ix| view.pools.get(ix)).ok_or(Refusal::NoRoute)?;
+    Ok(Way { screen, route, route_ix, guard, pool, changed, max_body })
+}
+
+/// The path of a target; the server as a whole is what serves its root.
+fn path_of(target: &str) -> &str {
+    match target {
+        "*" => "/",
+        target => target.split('?').next().unwrap_or_default(),
+    }
+}
+
+/// The key that the pool's strategy places by, and its hash, or a random number. `claims` says that the client tells of
+/// others and is not believed.
+fn placed_by(
+    worker: &Worker,
+    pool: &PoolView,
+    facts: &Facts<'_, '_>,
+    claims: bool,
+) -> (Option<Vec<u8>>, u64) {
+    let (mut key, mut source) = (None, 0);
+    if pool.pool.kind.needs == Needs::Key
+        && let Some((place, bytes)) = pool.pool.key.find_at(facts)
+    {
+        (key, source) = (Some(bytes.into_owned()), place);
+    }
+    let hash = key.as_deref().map_or_else(|| worker.random(), hash64);
+    if let Some(skew) = &pool.skew
+        && skew.takes(|| worker.random())
+    {
+        skew.take(&pool.pool, key.as_ref().map(|_| (source, hash)), facts.client, claims);
+    }
+    (key, hash)
 }
 
 /// What parallel first requests have in common. Pools are told apart by where they are: a reload may move their places,
@@ -433,29 +503,6 @@ fn tells_https(head: &RequestHead<'_, '_>, fields: &Fields<'_>) -> bool {
     first.is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"))
 }
 
-/// Sends a request that came in the clear on to https. One without a host cannot be sent anywhere.
-fn check_secure(
-    is_secure: bool,
-    route: Option<&Route>,
-    method: &str,
-    place: &Place<'_>,
-    port: u16,
-) -> Result<(), Refusal> {
-    if is_secure || route.is_some_and(|route| route.path.starts_with(ACME)) {
-        return Ok(());
-    }
-    if place.host.is_empty() {
-        return Err(Refusal::Fault(Fault::Host));
-    }
-    let (host, target) =
-        (host::without_port(place.host), if place.target == "*" { "/" } else { place.target });
-    let to = match port {
-        443 => format!("https://{host}{target}"),
-        port => format!("https://{host}:{port}{target}"),
-    };
-    Err(Refusal::ToHttps(Verb::of(method), to.into()))
-}
-
 /// The client as the trusted proxies tell it: from the right, the first address that is not a trusted proxy's. An
 /// entry that is no address ends the walk at the last one that was.
 fn claimed_client(head: &RequestHead<'_, '_>, fields: &Fields<'_>, asker: &Asker<'_>) -> Option<IpAddr> {
@@ -484,13 +531,21 @@ pub fn parse_forwarded(entry: &[u8]) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
-struct Facts<'a, 'b> {
-    head: &'a RequestHead<'a, 'b>,
+/// What is known of a request before its pool is asked.
+pub(super) struct Facts<'a, 'b> {
+    pub(super) head: &'a RequestHead<'a, 'b>,
     fields: &'a Fields<'b>,
-    client: Option<IpAddr>,
-    host: &'a str,
-    target: &'a str,
+    pub(super) client: Option<IpAddr>,
+    pub(super) host: &'a str,
+    pub(super) target: &'a str,
     tls: Option<&'a Secured>,
+}
+
+impl Facts<'_, '_> {
+    /// The host that is asked for, without its port.
+    pub(super) fn name(&self) -> &str {
+        host::without_port(self.host)
+    }
 }
 
 impl KeyFacts for Facts<'_, '_> {

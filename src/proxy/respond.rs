@@ -2,7 +2,7 @@
 //!
 //! Every answer that homing makes itself has one stable reason word: in its body, in the log and in the metrics.
 
-use super::request::{Refusal, Request, Verb};
+use super::request::{Refusal, Request};
 use super::rewrite::write_field;
 use crate::affinity::Why;
 use crate::affinity::caching::make_private;
@@ -40,6 +40,8 @@ pub struct Recipient<'a> {
     pub id: &'a [u8],
     /// Where it is sent on to.
     pub location: Option<&'a str>,
+    /// After how many seconds it may ask again; of a 503 without it, 5.
+    pub retry_after: Option<u64>,
     /// The present date.
     pub date: &'a [u8],
 }
@@ -207,13 +209,13 @@ impl Passing<'_> {
     }
 }
 
-fn write_length(out: &mut Vec<u8>, n: u64) {
+pub(super) fn write_length(out: &mut Vec<u8>, n: u64) {
     out.extend_from_slice(b"Content-Length: ");
     out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_connection(out: &mut Vec<u8>, version: Version, keep: bool) {
+pub(super) fn write_connection(out: &mut Vec<u8>, version: Version, keep: bool) {
     match (version, keep) {
         (_, false) => out.extend_from_slice(b"Connection: close\r\n"),
         (Version::Http10, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
@@ -248,8 +250,8 @@ impl Own {
         if self.status == 405 || *self == LAST_HOP {
             out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
         }
-        if self.status == 503 {
-            out.extend_from_slice(b"Retry-After: 5\r\n");
+        if let Some(seconds) = to.retry_after.or((self.status == 503).then_some(5)) {
+            write_field(out, "Retry-After", itoa::Buffer::new().format(seconds).as_bytes());
         }
         if let Some(location) = to.location {
             write_field(out, "Location", location.as_bytes());
@@ -304,6 +306,19 @@ pub const BAD_BODY: Own = own(400, "chunked", "the body's chunked coding is malf
 
 /// A request came in the clear to a listener with TLS.
 pub const PLAIN_HTTP: Own = own(400, "plain_http", "this port speaks TLS: ask by https://");
+/// The request's body is larger than its route takes.
+pub const BODY_LENGTH: Own = own(413, "body_length", "the request's body is too large");
+/// The client's address may not come in here.
+pub const DENIED: Own = own(403, "denied", "this address is not served here");
+/// Requests come more often than they may.
+pub const RATE_LIMIT: Own = own(429, "rate_limit", "requests come too often");
+/// It is asked for again over TLS; 301 or 308, by its method.
+pub const TO_HTTPS: Own = own(308, "https_redirect", "this is served over TLS");
+/// A route sends the client elsewhere; the status is the route's.
+pub const REDIRECT: Own = own(308, "redirect", "");
+/// A route has an answer of its own; the status is the route's.
+pub const RESPOND: Own = own(200, "respond", "");
+
 /// What HTTP/2 brought is no request. (RFC 9113 section 8.1.1)
 pub const MALFORMED: Own = own(400, "malformed", "the request is malformed");
 /// CONNECT with a protocol is for WebSockets alone. (RFC 8441 section 4)
@@ -341,6 +356,11 @@ pub const REFUSALS: &[&str] = &[
     "expectation",
     "underscore",
     "loop",
+    "denied",
+    "rate_limit",
+    "body_length",
+    "redirect",
+    "respond",
     "malformed",
     "connect_protocol",
 ];
@@ -349,13 +369,11 @@ impl Refusal {
     /// The answer for it.
     #[must_use]
     pub const fn answer(&self) -> Own {
-        match *self {
-            Self::ToHttps(Verb::Get | Verb::Head, _) => own(301, "https_redirect", "this is served over TLS"),
-            // Unlike 301 it says that the method stays.
-            Self::ToHttps(..) => own(308, "https_redirect", "this is served over TLS"),
+        match self {
+            Self::Turned(turned) => turned.own,
             Self::LastHop => LAST_HOP,
             Self::NoRoute => own(404, "no_route", "no route is for this host and path"),
-            Self::Fault(fault) => of_fault(fault),
+            Self::Fault(fault) => of_fault(*fault),
         }
     }
 }

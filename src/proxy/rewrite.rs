@@ -24,6 +24,8 @@ pub(super) struct Writer<'a, 'b> {
     pub(super) rules: &'a HeaderRules,
     /// What the connection remembers of its session.
     pub(super) memory: Option<&'a Memory>,
+    /// The prefix that was taken off the path.
+    pub(super) prefix: Option<&'a str>,
 }
 
 impl Writer<'_, '_> {
@@ -64,6 +66,9 @@ impl Writer<'_, '_> {
         self.write_framing(request, &mut out);
         let ours = out.len();
         self.write_client(place, request.client, &mut out);
+        if let Some(prefix) = self.prefix {
+            self.write_prefix(prefix, &mut out);
+        }
         self.write_via(&mut out);
         self.drop_ruled(ours, &mut out);
         if self.asker.listener.request_id && !self.is_ruled(b"x-request-id") {
@@ -101,6 +106,7 @@ impl Writer<'_, '_> {
             Name::ForwardedOther | Name::Forwarded | Name::RequestId if !self.is_trusted => {
                 return true;
             }
+            Name::ForwardedOther if self.prefix.is_some() && is_prefix(f) => return true,
             Name::Trailer if !self.fields.te_trailers || self.framing != Framing::Chunked => return true,
             Name::Other if field::is_alias(f.name) => return true,
             Name::Other if self.drops_underscores() && field::has_underscore(f.name) => return true,
@@ -203,6 +209,17 @@ impl Writer<'_, '_> {
         }
     }
 
+    /// What was taken off the path, behind what a trusted proxy has taken off: applications put it before their links.
+    fn write_prefix(&self, prefix: &str, out: &mut Vec<u8>) {
+        let told = self.head.fields.iter().find(|f| self.is_trusted && is_prefix(f));
+        let before = told.map_or(&b""[..], |f| f.value);
+        let end = before.iter().rposition(|b| *b != b'/').map_or(0, |last| last + 1);
+        out.extend_from_slice(b"X-Forwarded-Prefix: ");
+        out.extend_from_slice(before.get(..end).unwrap_or_default());
+        out.extend_from_slice(prefix.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
     /// How the request came to us, for who looks for a loop. (RFC 9110 section 7.6.3)
     fn write_via(&self, out: &mut Vec<u8>) {
         let received = match (self.asker.is_http2, self.head.version) {
@@ -214,6 +231,10 @@ impl Writer<'_, '_> {
             out.extend_from_slice(part.as_bytes());
         }
     }
+}
+
+fn is_prefix(f: &Field<'_>) -> bool {
+    f.name.eq_ignore_ascii_case("x-forwarded-prefix")
 }
 
 /// Appends one field line.

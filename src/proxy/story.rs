@@ -1,11 +1,13 @@
 //! What happened to one request, as the access log and the metrics will tell it.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::request_id::Digits;
 use super::respond::Own;
 use crate::affinity::Why;
 use crate::backend::BackendIx;
+use crate::message::head::Version;
 
 /// One request's story. Filled in on the way, recorded once.
 #[derive(Debug)]
@@ -44,6 +46,23 @@ pub struct Story {
     pub bytes_out: u64,
     /// The first line of a request that was refused, as far as it is text.
     pub line: String,
+    /// What else is known of one that was well-formed. In a box, for it is seldom.
+    pub asked: Option<Box<Asked>>,
+}
+
+/// A well-formed request that no pool was asked for.
+#[derive(Debug)]
+pub struct Asked {
+    /// Its client, where a trusted proxy tells of another than itself.
+    pub client: Option<IpAddr>,
+    /// Its version.
+    pub version: Version,
+    /// The host that it was for.
+    pub host: Box<str>,
+    /// Its User-Agent; empty if it has none.
+    pub user_agent: Box<[u8]>,
+    /// The same of its Referer.
+    pub referer: Box<[u8]>,
 }
 
 impl Story {
@@ -68,6 +87,7 @@ impl Story {
             bytes_in: 0,
             bytes_out: 0,
             line: String::new(),
+            asked: None,
         }
     }
 

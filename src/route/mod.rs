@@ -1,9 +1,21 @@
 //! Host and path rules that name a pool: the most specific wins, file order breaks ties.
 //!
+//! Beside it what a route does before a pool is asked: [`access`] says who may come in, [`rate`] how often, [`path`]
+//! changes paths, and a [`reply`] stands in for a pool.
+//!
 //! An exact host beats a wildcard, a longer wildcard beats a shorter one, a longer path beats a shorter one; the
 //! host is decided before the path. Routes that name a listener beat those that do not only by being for it.
 
+pub mod access;
+pub mod path;
+pub mod rate;
+pub mod reply;
+
 use ahash::AHashMap;
+
+use self::path::PathChange;
+use self::reply::{Redirect, Respond};
+use crate::base::settings::Settings;
 
 /// One rule.
 #[derive(Clone, Debug, Default)]
@@ -14,12 +26,44 @@ pub struct Route {
     pub host: HostPattern,
     /// The path prefix, on segment borders: `/api` matches `/api`, `/api/x` and `/api;x`, not `/apix`. `/` is every path.
     pub path: String,
-    /// The pool, by place in the snapshot.
-    pub pool: usize,
+    /// Where its requests go.
+    pub to: Destination,
+    /// What is changed of the path, for a backend or a redirect.
+    pub path_change: Option<PathChange>,
     /// Changes to the request's fields.
     pub request_headers: HeaderRules,
     /// Changes to the response's fields.
     pub response_headers: HeaderRules,
+    /// Its other keys, as they are in effect.
+    pub settings: Settings,
+}
+
+/// Where a route's requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To a pool, by place in the snapshot.
+    Pool(usize),
+    /// Elsewhere: homing says where.
+    Redirect(Redirect),
+    /// Nowhere: homing answers.
+    Respond(Respond),
+}
+
+impl Default for Destination {
+    fn default() -> Self {
+        Self::Pool(0)
+    }
+}
+
+impl Route {
+    /// The pool, by place in the snapshot, if it has one.
+    #[must_use]
+    pub const fn pool(&self) -> Option<usize> {
+        match self.to {
+            Destination::Pool(ix) => Some(ix),
+            Destination::Redirect(_) | Destination::Respond(_) => None,
+        }
+    }
 }
 
 /// Which hosts a route is for. Names are lower case, without a port.
@@ -135,7 +179,7 @@ mod tests {
     use super::*;
 
     fn route(host: HostPattern, path: &str, pool: usize) -> Route {
-        Route { host, path: path.to_owned(), pool, ..Route::default() }
+        Route { host, path: path.to_owned(), to: Destination::Pool(pool), ..Route::default() }
     }
 
     fn exact(host: &str) -> HostPattern {
@@ -168,7 +212,11 @@ mod tests {
             (1, "only.example.org", "/", 6),
         ];
         for (listener, host, path, pool) in table {
-            assert_eq!(routes.find(listener, host, path).map(|(_, r)| r.pool), Some(pool), "{host}{path}");
+            assert_eq!(
+                routes.find(listener, host, path).and_then(|(_, r)| r.pool()),
+                Some(pool),
+                "{host}{path}"
+            );
         }
     }
 

@@ -340,7 +340,8 @@ fn hide(change: &mut Change) {
 fn routes(plan: &Plan) -> Vec<(String, (String, &Route))> {
     let of = |route: &'_ Route| {
         let listener = route.listener.and_then(|ix| plan.listeners.get(ix)).map(|l| format!("{} ", l.name));
-        let pool = plan.pools.get(route.pool).map_or_else(String::new, |p| p.name.to_string());
+        let pool = route.pool().and_then(|ix| plan.pools.get(ix));
+        let pool = pool.map_or_else(String::new, |p| p.name.to_string());
         (format!("{}{route}", listener.unwrap_or_default()), pool)
     };
     let route = |route| {
@@ -352,13 +353,23 @@ fn routes(plan: &Plan) -> Vec<(String, (String, &Route))> {
 
 fn route_changes((old_pool, old): &(String, &Route), (new_pool, new): &(String, &Route)) -> Vec<Change> {
     // What they are for is their name.
-    let Route { listener: _, host: _, path: _, pool: _, request_headers, response_headers } = old;
+    let Route {
+        listener: _,
+        host: _,
+        path: _,
+        to: _,
+        path_change: _,
+        request_headers,
+        response_headers,
+        settings,
+    } = old;
     let mut keys = changed([
         ("pool", format!("{old_pool:?}"), format!("{new_pool:?}")),
         ("request_headers", format!("{request_headers:?}"), format!("{:?}", new.request_headers)),
         ("response_headers", format!("{response_headers:?}"), format!("{:?}", new.response_headers)),
     ]);
     keys.iter_mut().filter(|c| c.key != "pool").for_each(hide);
+    keys.extend(settings.changes(&new.settings));
     keys
 }
 

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod carried;
 pub mod difference;
+pub mod guard;
 pub mod phases;
 pub mod placement;
 pub mod published;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::admin::Admin;
+use self::guard::Guard;
 use crate::base::cidr::PrefixSet;
 use crate::base::settings::Settings;
 use crate::message::field::Underscores;
@@ -53,6 +55,8 @@ pub struct Plan {
     pub listeners: Vec<Arc<Listener>>,
     /// Which pool is whose.
     pub routes: Routes,
+    /// What stands before them, by their places.
+    pub guards: Vec<Option<Guard>>,
     /// Who serves.
     pub pools: Vec<Arc<Pool>>,
     /// How homing stops.
@@ -100,6 +104,12 @@ pub struct Listener {
     pub max_connections: u32,
     /// Connections at once of one client address (IPv6: of one /64) on this listener; 0 is no limit.
     pub max_connections_per_address: u32,
+    /// Requests on one connection, after which it ends; 0 is no limit.
+    pub max_requests_per_connection: u32,
+    /// How old a connection becomes, less up to a tenth; zero is no limit. It ends with the answer that comes next.
+    pub max_connection_age: Duration,
+    /// What stands before every route.
+    pub guard: Option<Guard>,
     /// Its section of the configuration as it is in effect.
     pub settings: Settings,
 }

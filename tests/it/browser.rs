@@ -22,7 +22,8 @@ fn a_login_over_tls_and_http_2_outlives_every_other_backend() {
     let (certificate, key) = (files.path().join("c.pem"), files.path().join("k.pem"));
     std::fs::write(&certificate, certified.cert.pem()).unwrap();
     std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
-    let tls = format!("tls = {{ certificate = \"{}\", key = \"{}\" }}\n", certificate.display(), key.display());
+    let tls =
+        format!("tls = {{ certificate = \"{}\", key = \"{}\" }}\n", certificate.display(), key.display());
     let backends: Vec<String> = demos
         .values()
         .flat_map(homing::demo::Demo::addresses)

@@ -105,6 +105,11 @@ mod what_changes {
         check("name = \"web\"", "name = \"www\"", &["+ listener \"www\"", "- listener \"web\""]);
         check("host = \"a.com\"", "host = \"b.com\"", &["+ route \"b.com/\"", "- route \"a.com/\""]);
         check("set.x = \"1\"", "set.x = \"2\"", &["~ route \"a.com/\": request_headers"]);
+        check(
+            "host = \"a.com\"",
+            "host = \"a.com\"\nmax_body = \"1MiB\"",
+            &["~ route \"a.com/\": max_body = \"1MiB\", which was not set"],
+        );
         check("pool = \"old\"", "pool = \"app\"", &["~ route \"a.com/\": pool \"old\" -> \"app\""]);
         check(
             "\"b:1\"",

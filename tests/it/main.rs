@@ -26,6 +26,7 @@ mod one_connection;
 mod openapi;
 mod page;
 mod placement;
+mod policy;
 mod proxy_protocol;
 mod queue;
 mod reload;

@@ -27,6 +27,7 @@ use http::Request;
 use self::carrier::{Carrier, Seen};
 pub use self::servant::Servant;
 use self::servant::{Counted, Job, attend};
+use super::aging::Aging;
 use super::clock::Deadline;
 use super::connection::Client;
 use super::worker::Worker;
@@ -69,6 +70,8 @@ struct Template {
     vouched: super::vouched::Vouched,
     tls: Option<Rc<super::handshake::Secured>>,
     opened: Instant,
+    /// When the connection has served enough. Its streams end anyway.
+    aging: Aging,
 }
 
 /// How far a connection is.
@@ -83,7 +86,7 @@ enum Stage {
 
 /// Serves HTTP/2 on a client's connection to its end.
 pub async fn serve(worker: &Rc<Worker>, client: Client) {
-    let Client { stream, held, peer, door, deadline, vouched, tls, opened, .. } = client;
+    let Client { stream, held, peer, door, deadline, vouched, tls, opened, aging, .. } = client;
     let seen = Rc::new(Seen::default());
     let carrier = Carrier::new(stream, held, Rc::clone(&seen));
     let limits = door.listener.limits;
@@ -103,7 +106,7 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
         Poll::Pending => deadline.poll().map(|()| None),
     });
     let Some(mut connection) = connected.await else { return };
-    let template = Template { peer, door, vouched, tls, opened };
+    let template = Template { peer, door, vouched, tls, opened, aging };
     let shared = Shared {
         worker: Rc::clone(worker),
         open: Cell::new(0),
@@ -149,8 +152,9 @@ impl Driver<'_> {
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
-            let door = &self.shared.client.door;
-            let is_last = self.worker.is_draining() || door.is_gone();
+            let Template { door, aging, .. } = &self.shared.client;
+            let begun = self.shared.open.get().saturating_add(self.shared.served.get());
+            let is_last = self.worker.is_draining() || door.is_gone() || aging.is_spent(begun);
             if self.stage == Stage::Serving && is_last {
                 self.leave(connection);
                 continue;

@@ -17,6 +17,7 @@ use super::stream::Incoming;
 use super::{Shared, request};
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
+use crate::proxy::aging::Aging;
 use crate::proxy::connection::Client;
 use crate::proxy::worker::Worker;
 use crate::proxy::{exchange, respond};
@@ -113,9 +114,10 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
             is_http2: true,
             has_ended: false,
             memory: shared.0.memory.borrow_mut().take(),
+            aging: Aging::default(),
         };
         match read.refused.or((!fits).then_some(respond::HEAD_TOO_LONG)) {
-            Some(own) => exchange::refuse(&worker, &mut client, own, None, len).await,
+            Some(own) => exchange::refuse(&worker, &mut client, own, len).await,
             None => {
                 exchange::serve(&worker, &mut client, len).await;
             }

@@ -53,12 +53,13 @@ impl Http2 {
     pub(crate) fn connect_with(address: SocketAddr, settings: &h2::client::Builder) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (send, over) = runtime.block_on(async {
+        let (send, connection) = runtime.block_on(async {
             let stream = TcpStream::connect(address).await.unwrap();
-            let (send, connection) = settings.handshake(stream).await.unwrap();
-            let over = tokio::spawn(connection);
-            (send.ready().await.unwrap(), over)
+            stream.set_nodelay(true).unwrap();
+            settings.handshake(stream).await.unwrap()
         });
+        let over = runtime.spawn(connection);
+        let send = runtime.block_on(send.ready()).unwrap();
         Self { runtime, send, over, crumbs: Vec::new() }
     }
 
