@@ -2,7 +2,7 @@
 //!
 //! [`listen`] binds, [`connect`] dials, [`descriptors`] counts what that takes, [`crowd`] counts who has come in,
 //! [`stream`] is a connection of either kind, [`buffer`] is where bytes wait, [`proxy_header`] reads who a connection is
-//! from where a proxy says so.
+//! from where a proxy says so. [`tls`] is for what is encrypted.
 
 pub mod buffer;
 pub mod connect;
@@ -11,3 +11,4 @@ pub mod descriptors;
 pub mod listen;
 pub mod proxy_header;
 pub mod stream;
+pub mod tls;

@@ -17,6 +17,7 @@ use super::upstream::{Lease, NoHead};
 use crate::message::field::Name;
 use crate::message::framing::is_nominated;
 use crate::message::head::{self, Field, Version};
+use crate::net::stream::NotProcessed;
 use crate::telemetry::reasons::UpstreamError;
 
 /// Informational answers that one request may have (RFC 9110 section 15.2 sets no bound).
@@ -36,6 +37,7 @@ impl Failed {
     pub(super) const fn new(stage: Stage, how: UpstreamError) -> Self {
         let own = match how {
             UpstreamError::ConnectRefused | UpstreamError::ConnectOther => respond::UNREACHABLE,
+            UpstreamError::Tls => respond::NO_TLS,
             UpstreamError::ConnectTimeout | UpstreamError::HeadTimeout => respond::NO_ANSWER,
             UpstreamError::Send | UpstreamError::ClosedBeforeHead => respond::CLOSED,
             UpstreamError::BadResponse | UpstreamError::BodyCut | UpstreamError::Status => {
@@ -47,6 +49,10 @@ impl Failed {
 
     const fn without_head(why: NoHead, reused: bool, upload: &Pump) -> Self {
         let (stage, how) = match why {
+            NoHead::NotProcessed(NotProcessed::Tls) => (Stage::Connect, UpstreamError::Tls),
+            NoHead::NotProcessed(NotProcessed::Stream) => {
+                (Stage::Stale { sent: false }, UpstreamError::ClosedBeforeHead)
+            }
             NoHead::Closed if reused => {
                 (Stage::Stale { sent: upload.has_written() }, UpstreamError::ClosedBeforeHead)
             }

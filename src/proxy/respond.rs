@@ -293,6 +293,8 @@ pub const fn lost_home(why: Why, status: u16) -> Own {
 pub const EXHAUSTED: Own = own(503, "exhausted", "out of descriptors or ports");
 /// The backend did not accept a connection.
 pub const UNREACHABLE: Own = own(502, "backend_connect", "no backend accepted the connection");
+/// No TLS session could be made with a backend.
+pub const NO_TLS: Own = own(502, "backend_tls", "no TLS session with the backend");
 /// The backend closed before it answered.
 pub const CLOSED: Own = own(502, "backend_closed", "the backend closed before it answered");
 /// The backend's answer is not HTTP.

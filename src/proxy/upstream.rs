@@ -19,10 +19,12 @@ use crate::backend::{Backend, BackendIx};
 use crate::message::head::{self, Fault, ResponseHead, Search};
 use crate::net::buffer::{BLOCK, Buffer};
 use crate::net::connect::{connect, is_our_own};
-use crate::net::stream::Stream;
+use crate::net::stream::{NotProcessed, Stream};
+use crate::net::tls::stream::Session;
 use crate::pool::Pool;
 use crate::pool::choose::Pickers;
 use crate::pool::standing::Standing;
+use crate::pool::transport::Transport;
 use crate::snapshot::reports::Owed;
 use crate::telemetry::shards::PoolShard;
 
@@ -63,6 +65,8 @@ pub struct Member {
     pub ix: BackendIx,
     /// The backend.
     pub backend: Arc<Backend>,
+    /// How it is spoken to.
+    pub transport: Arc<Transport>,
     idle: Rc<IdleList>,
 }
 
@@ -127,6 +131,8 @@ pub enum NoLease {
     Timeout,
     /// It did not accept.
     Refused(io::Error),
+    /// It accepted, and no TLS session came of it.
+    Tls(io::Error),
     /// Something of our own has run out.
     Exhausted(io::Error),
 }
@@ -145,14 +151,19 @@ pub enum Reuse {
 impl Member {
     /// Nothing kept yet.
     #[must_use]
-    pub fn new(ix: BackendIx, backend: Arc<Backend>) -> Self {
-        Self { ix, backend, idle: Rc::default() }
+    pub fn new(ix: BackendIx, backend: Arc<Backend>, transport: Arc<Transport>) -> Self {
+        Self { ix, backend, transport, idle: Rc::default() }
     }
 
     /// The same backend after a reload: its kept connections go over.
     #[must_use]
-    pub fn succeeding(ix: BackendIx, backend: Arc<Backend>, before: &Self) -> Self {
-        Self { ix, backend, idle: Rc::clone(&before.idle) }
+    pub fn succeeding(
+        ix: BackendIx,
+        backend: Arc<Backend>,
+        transport: Arc<Transport>,
+        before: &Self,
+    ) -> Self {
+        Self { ix, backend, transport, idle: Rc::clone(&before.idle) }
     }
 
     /// Its backend is gone: kept connections are closed, and those in use when they are free.
@@ -183,8 +194,14 @@ impl Member {
             let mut idle = self.idle.list.borrow_mut().pop()?;
             // Anything to read on an idle connection is its end, or bytes that belong to no answer.
             let is_open = now.saturating_sub(idle.since) < max
-                && idle.stream.poll_read_ready(&mut cx).is_pending()
-                && (reuse == Reuse::Likely || idle.stream.is_quiet());
+                && match &idle.stream {
+                    // What came may be no bytes of an answer: a ticket, a new key.
+                    Stream::Carried(_) => idle.stream.is_quiet(),
+                    Stream::Tcp(_) | Stream::Unix(_) => {
+                        idle.stream.poll_read_ready(&mut cx).is_pending()
+                            && (reuse == Reuse::Likely || idle.stream.is_quiet())
+                    }
+                };
             if is_open {
                 return Some(idle.stream);
             }
@@ -205,16 +222,15 @@ pub async fn lease(
     client: &mut Client,
     delivers: bool,
 ) -> Result<Lease, NoLease> {
-    let backend = &member.backend;
     let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
     let kept = if reuse == Reuse::No { None } else { member.kept(worker.clock.now(), idle, reuse) };
     let (stream, reused) = match kept {
         Some(stream) => (stream, true),
-        None => match dial(pool, backend, client, delivers).await {
+        None => match dial(pool, member, client, delivers).await {
             Err(NoLease::Exhausted(_)) => {
                 // What waits for a next request has descriptors and ports that this one needs.
                 worker.release_idle();
-                (dial(pool, backend, client, delivers).await?, false)
+                (dial(pool, member, client, delivers).await?, false)
             }
             dialled => (dialled?, false),
         },
@@ -225,18 +241,15 @@ pub async fn lease(
 
 async fn dial(
     pool: &PoolView,
-    backend: &Backend,
+    member: &Member,
     client: &mut Client,
     delivers: bool,
 ) -> Result<Stream, NoLease> {
-    let mut connecting = Box::pin(connect(&backend.address));
+    let mut connecting = Box::pin(open(member));
     client.deadline.set(pool.pool.timeouts.connect);
     let dialled = poll_fn(|cx| {
         if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
-            return Poll::Ready(connected.map_err(|e| match is_our_own(&e) {
-                true => NoLease::Exhausted(e),
-                false => NoLease::Refused(e),
-            }));
+            return Poll::Ready(connected);
         }
         // Who leaves must not wait here: a backend that accepts nothing would gather them.
         if client.poll_gone(cx, delivers).is_ready() {
@@ -247,6 +260,21 @@ async fn dial(
     let dialled = dialled.await;
     client.deadline.clear();
     dialled
+}
+
+/// A connection that a request can be sent on, with a TLS session where the pool wants one.
+async fn open(member: &Member) -> Result<Stream, NoLease> {
+    let stream = connect(&member.backend.address).await.map_err(|e| match is_our_own(&e) {
+        true => NoLease::Exhausted(e),
+        false => NoLease::Refused(e),
+    })?;
+    match member.transport.connector(member.ix) {
+        None => Ok(stream),
+        Some(connector) => {
+            let tls = connector.handshake(stream).await.map_err(NoLease::Tls)?;
+            Ok(Stream::Carried(Box::new(Session::new(tls.into()))))
+        }
+    }
 }
 
 impl Lease {
@@ -280,6 +308,9 @@ impl Lease {
                 }
             }
             match ready!(self.held.poll_fill(&mut self.stream, cx)) {
+                Err(e) if let Some(why) = NotProcessed::of(&e) => {
+                    return Poll::Ready(Err(NoHead::NotProcessed(why)));
+                }
                 Ok(0) | Err(_) if self.held.is_empty() => return Poll::Ready(Err(NoHead::Closed)),
                 Ok(0) | Err(_) => return Poll::Ready(Err(NoHead::Cut)),
                 Ok(_) => {}
@@ -309,4 +340,6 @@ pub enum NoHead {
     Cut,
     /// What came is not a head.
     Malformed,
+    /// The backend has done nothing with the request.
+    NotProcessed(NotProcessed),
 }
