@@ -42,6 +42,9 @@ pub enum NotProcessed {
     /// It refused the stream, or ended the connection for streams like it.
     #[error("the backend refused the stream")]
     Stream,
+    /// It was not sent: HTTP/2 has no way to say it.
+    #[error("the request cannot be said in HTTP/2")]
+    Unsendable,
 }
 
 impl NotProcessed {

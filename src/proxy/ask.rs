@@ -50,8 +50,8 @@ impl Failed {
     const fn without_head(why: NoHead, reused: bool, upload: &Pump) -> Self {
         let (stage, how) = match why {
             NoHead::NotProcessed(NotProcessed::Tls) => (Stage::Connect, UpstreamError::Tls),
-            NoHead::NotProcessed(NotProcessed::Stream) => {
-                (Stage::Stale { sent: false }, UpstreamError::ClosedBeforeHead)
+            NoHead::NotProcessed(NotProcessed::Stream | NotProcessed::Unsendable) => {
+                (Stage::NotProcessed { reused }, UpstreamError::ClosedBeforeHead)
             }
             NoHead::Closed if reused => {
                 (Stage::Stale { sent: upload.has_written() }, UpstreamError::ClosedBeforeHead)
@@ -146,6 +146,9 @@ impl Exchange<'_> {
                 Came::BadBody => return Err(Stop::Answer(respond::BAD_BODY)),
                 Came::SlowBody => return Err(Stop::Answer(respond::TOO_SLOW)),
                 Came::Timeout => return Ok(Err(Failed::new(Stage::Head, UpstreamError::HeadTimeout))),
+                Came::Head(Err(NoHead::NotProcessed(NotProcessed::Unsendable))) => {
+                    return Err(Stop::Answer(respond::UNSENDABLE));
+                }
                 Came::Head(Err(why)) => return Ok(Err(Failed::without_head(why, lease.reused, upload))),
                 Came::Head(Ok(end)) => end,
             };

@@ -143,7 +143,7 @@ impl Exchange<'_> {
                     Err(failed) => failed,
                 },
             };
-            if matches!(failed.stage, Stage::Stale { .. }) {
+            if matches!(failed.stage, Stage::Stale { .. } | Stage::NotProcessed { reused: true }) {
                 self.story.replays += 1;
             } else {
                 self.failed(&member, failed.how);
@@ -205,7 +205,8 @@ impl Exchange<'_> {
     async fn lease(&mut self, member: &Rc<Member>, reuse: Reuse) -> Result<Lease, NoLease> {
         let began = Instant::now();
         let pool = Rc::clone(&self.request.pool);
-        let reuse = if self.request.upgrade { Reuse::No } else { reuse };
+        let is_upgrade = self.request.upgrade && member.http2.is_none();
+        let reuse = if is_upgrade { Reuse::No } else { reuse };
         let delivers = self.delivers();
         let lease = upstream::lease(self.worker, &pool, member, reuse, self.client, delivers).await;
         self.story.backend = Some(member.ix);

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::connection::Client;
+use super::http2;
+use super::http2::upstream::Connections;
 use super::retry::Budget;
 use super::sampler::Sampler;
 use super::worker::Worker;
@@ -68,6 +70,8 @@ pub struct Member {
     /// How it is spoken to.
     pub transport: Arc<Transport>,
     idle: Rc<IdleList>,
+    /// Its connections of HTTP/2, where that is spoken.
+    pub http2: Option<Rc<Connections>>,
 }
 
 /// Kept connections; those of a backend that a reload changed are shared by its members of before and after.
@@ -152,7 +156,8 @@ impl Member {
     /// Nothing kept yet.
     #[must_use]
     pub fn new(ix: BackendIx, backend: Arc<Backend>, transport: Arc<Transport>) -> Self {
-        Self { ix, backend, transport, idle: Rc::default() }
+        let http2 = transport.protocol.is_http2().then(Rc::default);
+        Self { ix, backend, transport, idle: Rc::default(), http2 }
     }
 
     /// The same backend after a reload: its kept connections go over.
@@ -163,29 +168,32 @@ impl Member {
         transport: Arc<Transport>,
         before: &Self,
     ) -> Self {
-        Self { ix, backend, transport, idle: Rc::clone(&before.idle) }
+        Self { ix, backend, transport, idle: Rc::clone(&before.idle), http2: before.http2.clone() }
     }
 
     /// Its backend is gone: kept connections are closed, and those in use when they are free.
     pub fn close(&self) {
         self.idle.is_closed.set(true);
         self.release();
+        self.http2.iter().for_each(|connections| connections.close());
     }
 
     /// How many idle connections are kept.
     #[must_use]
     pub fn idle(&self) -> usize {
-        self.idle.list.borrow().len()
+        self.http2.as_ref().map_or_else(|| self.idle.list.borrow().len(), |connections| connections.idle())
     }
 
     /// Closes every idle connection: its descriptor is needed.
     pub fn release(&self) {
         self.idle.list.borrow_mut().clear();
+        self.http2.iter().for_each(|connections| connections.release());
     }
 
     /// Closes the connections that were idle for longer than `max` milliseconds.
     pub fn sweep(&self, now: u64, max: u64) {
         self.idle.list.borrow_mut().retain(|idle| now.saturating_sub(idle.since) < max);
+        self.http2.iter().for_each(|connections| connections.sweep(now, max));
     }
 
     fn kept(&self, now: u64, max: u64, reuse: Reuse) -> Option<Stream> {
@@ -222,6 +230,9 @@ pub async fn lease(
     client: &mut Client,
     delivers: bool,
 ) -> Result<Lease, NoLease> {
+    if member.http2.is_some() {
+        return Box::pin(lease_stream(worker, pool, member, reuse, client, delivers)).await;
+    }
     let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
     let kept = if reuse == Reuse::No { None } else { member.kept(worker.clock.now(), idle, reuse) };
     let (stream, reused) = match kept {
@@ -235,6 +246,36 @@ pub async fn lease(
             dialled => (dialled?, false),
         },
     };
+    let held = Buffer::new(&worker.blocks);
+    Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default() })
+}
+
+/// The same by a stream of HTTP/2.
+async fn lease_stream(
+    worker: &Rc<Worker>,
+    pool: &PoolView,
+    member: &Rc<Member>,
+    reuse: Reuse,
+    client: &mut Client,
+    delivers: bool,
+) -> Result<Lease, NoLease> {
+    let (within, fresh) = (pool.pool.timeouts.connect, reuse == Reuse::No);
+    client.deadline.set(within);
+    let mut ends = |cx: &mut Context<'_>| {
+        if client.poll_gone(cx, delivers).is_ready() {
+            return Poll::Ready(NoLease::Gone);
+        }
+        client.deadline.poll().map(|()| NoLease::Timeout)
+    };
+    let opened = match http2::upstream::stream(worker, member, fresh, within, &mut ends).await {
+        Err(NoLease::Exhausted(_)) => {
+            worker.release_idle();
+            http2::upstream::stream(worker, member, fresh, within, &mut ends).await
+        }
+        opened => opened,
+    };
+    client.deadline.clear();
+    let (stream, reused) = opened?;
     let held = Buffer::new(&worker.blocks);
     Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default() })
 }
@@ -263,7 +304,10 @@ async fn dial(
 }
 
 /// A connection that a request can be sent on, with a TLS session where the pool wants one.
-async fn open(member: &Member) -> Result<Stream, NoLease> {
+///
+/// # Errors
+/// Why there is none.
+pub(super) async fn open(member: &Member) -> Result<Stream, NoLease> {
     let stream = connect(&member.backend.address).await.map_err(|e| match is_our_own(&e) {
         true => NoLease::Exhausted(e),
         false => NoLease::Refused(e),
@@ -280,6 +324,9 @@ async fn open(member: &Member) -> Result<Stream, NoLease> {
 impl Lease {
     /// Keeps the connection for the next request, if it is clean: nothing of an answer is left in it.
     pub fn keep(self, worker: &Worker, pool: &PoolView) {
+        if self.member.http2.is_some() {
+            return; // A stream is for one request; its connection is kept elsewhere.
+        }
         let mut idle = self.member.idle.list.borrow_mut();
         let has_room = idle.len() < pool.pool.timeouts.max_idle as usize && !self.member.idle.is_closed.get();
         if self.held.is_empty() && has_room {

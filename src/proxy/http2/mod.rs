@@ -6,10 +6,14 @@
 //! pools or affinity.
 
 mod answer;
+mod backward;
 pub mod body;
 mod carrier;
+mod lines;
+mod outgoing;
 mod request;
 mod stream;
+pub mod upstream;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
