@@ -218,82 +218,66 @@ impl Outward {
     /// # Errors
     /// The stream was reset, its connection is gone, or the bytes are not a body of this form.
     pub fn poll_write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut taken = 0;
-        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            match self.poll_some(rest, cx) {
-                Poll::Ready(Ok(n)) => taken += n,
-                Poll::Ready(Err(_)) | Poll::Pending if taken > 0 => break,
-                other => return other,
-            }
-        }
-        Poll::Ready(Ok(taken))
-    }
-
-    fn poll_some(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match &mut self.state {
             Writing::Length(left) => {
-                let most = usize::try_from(*left).unwrap_or(usize::MAX);
-                let (n, left) = (bytes.len().min(most), *left);
-                let n = ready!(self.poll_room(n, cx))?;
+                let (most, left) = (usize::try_from(*left).unwrap_or(usize::MAX), *left);
+                let n = ready!(self.poll_room(bytes.len().min(most), cx))?;
                 let ends = n as u64 == left;
                 self.state = if ends { Writing::Ended } else { Writing::Length(left - n as u64) };
-                self.send(bytes, n, ends)
+                Poll::Ready(
+                    self.send(Bytes::copy_from_slice(bytes.get(..n).unwrap_or_default()), ends).map(|()| n),
+                )
             }
             Writing::Open => {
                 let n = ready!(self.poll_room(bytes.len(), cx))?;
-                self.send(bytes, n, false)
+                Poll::Ready(
+                    self.send(Bytes::copy_from_slice(bytes.get(..n).unwrap_or_default()), false).map(|()| n),
+                )
             }
-            Writing::Chunked(chunks) if chunks.data > 0 => {
-                let n = chunks.data.min(bytes.len());
-                let n = ready!(self.poll_room(n, cx))?;
-                if let Writing::Chunked(chunks) = &mut self.state {
-                    chunks.data -= n;
-                }
-                self.send(bytes, n, false)
-            }
-            Writing::Chunked(_) => Poll::Ready(self.decode(bytes)),
+            Writing::Chunked(_) => self.poll_chunks(bytes, cx),
             Writing::Ended => Poll::Ready(Err(malformed())),
         }
     }
 
-    /// The next step of the chunked coding: how many bytes of it are done with.
-    fn decode(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Writing::Chunked(chunks) = &mut self.state else { return Err(malformed()) };
-        let before = chunks.line.len();
-        if before > 0 {
-            chunks.line.extend_from_slice(bytes);
-        }
-        let Chunks { decoder, line, data, trailers } = &mut **chunks;
-        let input = if before > 0 { line.as_slice() } else { bytes };
-        let used = match decoder.next(input).map_err(|_| malformed())? {
-            Step::More => {
-                if before == 0 {
-                    line.extend_from_slice(bytes);
-                }
-                return Ok(bytes.len());
-            }
-            Step::Skip(n) => n,
-            Step::Data(skip, n) => {
-                *data = n;
-                skip
-            }
-            Step::Trailer(n) => {
-                note_trailer(input.get(..n).unwrap_or_default(), trailers);
-                n
-            }
-            Step::End(n) => {
-                let trailers = std::mem::take(trailers);
-                self.state = Writing::Ended;
-                let sent = match trailers.is_empty() {
-                    true => self.stream.send_data(Bytes::new(), true),
-                    false => self.stream.send_trailers(trailers),
-                };
-                sent.map_err(into_io)?;
-                return Ok(n.saturating_sub(before));
-            }
+    /// The same for the chunked coding: what is decoded of one piece leaves in one frame, however finely it was cut.
+    fn poll_chunks(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let room = match self.poll_room(bytes.len(), cx) {
+            Poll::Ready(room) => room?,
+            Poll::Pending => 0, // Which is enough for what is no data.
         };
-        line.clear();
-        Ok(used.saturating_sub(before))
+        let Writing::Chunked(chunks) = &mut self.state else { return Poll::Ready(Err(malformed())) };
+        let (mut taken, mut data, mut ended) = (0, Vec::new(), false);
+        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty() && !ended) {
+            taken += if chunks.data > 0 {
+                let n = chunks.data.min(rest.len()).min(room - data.len());
+                if n == 0 {
+                    break;
+                }
+                data.extend_from_slice(rest.get(..n).unwrap_or_default());
+                chunks.data -= n;
+                n
+            } else {
+                chunks.decode(rest, &mut ended)?
+            };
+        }
+        if taken == 0 {
+            return Poll::Pending; // For want of room, of which it will be told.
+        }
+        let trailers = if ended { std::mem::take(&mut chunks.trailers) } else { HeaderMap::new() };
+        let ends = ended && trailers.is_empty();
+        if ended {
+            self.state = Writing::Ended;
+        }
+        let spare = room > data.len();
+        if !data.is_empty() || ends {
+            self.send(data.into(), ends)?;
+        }
+        if !trailers.is_empty() {
+            self.stream.send_trailers(trailers).map_err(into_io)?;
+        } else if spare && !ended {
+            self.stream.reserve_capacity(0); // Room for the framing, which other streams may need.
+        }
+        Poll::Ready(Ok(taken))
     }
 
     /// How many of `n` bytes the peer has room for: at least one.
@@ -313,9 +297,8 @@ impl Outward {
         }
     }
 
-    fn send(&mut self, bytes: &[u8], n: usize, ends: bool) -> Poll<io::Result<usize>> {
-        let data = Bytes::copy_from_slice(bytes.get(..n).unwrap_or_default());
-        Poll::Ready(self.stream.send_data(data, ends).map(|()| n).map_err(into_io))
+    fn send(&mut self, data: Bytes, ends: bool) -> io::Result<()> {
+        self.stream.send_data(data, ends).map_err(into_io)
     }
 
     /// Ends the stream, if it may end here.
@@ -324,6 +307,40 @@ impl Outward {
             self.state = Writing::Ended;
             let _ = self.stream.send_data(Bytes::new(), true); // On a stream that is gone.
         }
+    }
+}
+
+impl Chunks {
+    /// The next step of the coding: how many of `bytes` it is done with.
+    fn decode(&mut self, bytes: &[u8], ended: &mut bool) -> io::Result<usize> {
+        let before = self.line.len();
+        if before > 0 {
+            self.line.extend_from_slice(bytes);
+        }
+        let input = if before > 0 { self.line.as_slice() } else { bytes };
+        let used = match self.decoder.next(input).map_err(|_| malformed())? {
+            Step::More => {
+                if before == 0 {
+                    self.line.extend_from_slice(bytes);
+                }
+                return Ok(bytes.len());
+            }
+            Step::Skip(n) => n,
+            Step::Data(skip, n) => {
+                self.data = n;
+                skip
+            }
+            Step::Trailer(n) => {
+                note_trailer(input.get(..n).unwrap_or_default(), &mut self.trailers);
+                n
+            }
+            Step::End(n) => {
+                *ended = true;
+                n
+            }
+        };
+        self.line.clear();
+        Ok(used.saturating_sub(before))
     }
 }
 
