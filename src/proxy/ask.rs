@@ -90,10 +90,14 @@ impl Exchange<'_> {
         lease: &mut Lease,
     ) -> Result<Result<usize, Failed>, Stop> {
         let timeouts = self.request.pool.pool.timeouts;
-        let body_timeout = self.client.door.listener.timeouts.body;
+        let mut body_timeout = self.client.door.listener.timeouts.body;
         let delivers = self.delivers();
         let expects = self.request.expects;
-        let rate = self.client.door.listener.limits.body_rate;
+        let mut rate = self.client.door.listener.limits.body_rate;
+        if self.request.is_grpc {
+            // A call may be a conversation: who says nothing waits for an answer.
+            (body_timeout, rate) = (body_timeout.max(timeouts.first_byte), 0);
+        }
         let clock = Rc::clone(&self.worker.clock);
         let mut pace = Pace::new(rate, body_timeout, clock.now());
         let mut informational = 0;

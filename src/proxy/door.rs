@@ -154,7 +154,10 @@ fn turn_away(worker: &Worker, door: &Door, stream: &Stream, why: Rejection) {
     let mut out = worker.blocks.output();
     let (version, date) = (Version::Http11, worker.date());
     let (id, date) = (&b""[..], date.as_bytes());
-    own.write(&mut out, &Recipient { version, keep: false, is_head: false, id, location: None, date });
+    own.write(
+        &mut out,
+        &Recipient { version, keep: false, is_head: false, is_grpc: false, id, location: None, date },
+    );
     stream.say_last(&out);
     worker.blocks.recycle(out);
 }

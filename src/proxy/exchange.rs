@@ -14,6 +14,7 @@ use tokio::io::AsyncWrite;
 use super::ask::{Failed, refusal_of};
 use super::connection::Client;
 use super::forward::{Pump, Sink, Trailers};
+use super::grpc;
 use super::place::{Place, Tries};
 use super::request::{self, Asker, Request};
 use super::respond::{self, Own, Recipient};
@@ -228,7 +229,8 @@ impl Exchange<'_> {
         let (version, is_head) = (self.request.version, self.request.to_head);
         let id = upload.head().get(self.request.id.clone()).unwrap_or_default();
         let date = self.worker.date();
-        let to = Recipient { version, keep, is_head, id, location, date: date.as_bytes() };
+        let is_grpc = self.request.is_grpc;
+        let to = Recipient { version, keep, is_head, is_grpc, id, location, date: date.as_bytes() };
         answer(self.worker, self.client, own, &to).await
     }
 
@@ -280,11 +282,12 @@ pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usi
     let mut story = Story::new(Instant::now(), worker.request_id());
     let head = client.held.data().get(..len).unwrap_or_default();
     let is_head = head.starts_with(b"HEAD ");
+    let is_grpc = grpc::is_call_head(head);
     story.refused(head, own);
     client.held.consume(len);
     let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
     let (version, date) = (Version::Http11, worker.date());
-    let to = Recipient { version, keep: false, is_head, id, location: None, date: date.as_bytes() };
+    let to = Recipient { version, keep: false, is_head, is_grpc, id, location: None, date: date.as_bytes() };
     let _ = answer(worker, client, own, &to).await;
     worker.finish(&story, None, client);
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::grpc;
 use super::request_id::Digits;
 use super::rewrite::Writer;
 use super::upstream::PoolView;
@@ -77,6 +78,8 @@ pub struct Request {
     pub upgrade: bool,
     /// The client reads trailers.
     pub trailers: bool,
+    /// It is a call of gRPC: so are the answers that homing makes itself, and trailers are the end of it.
+    pub is_grpc: bool,
     /// The session, in a pool with affinity.
     pub session: Option<Session>,
     /// The affinity key.
@@ -176,7 +179,9 @@ pub fn admit(
 ) -> Result<Request, Refusal> {
     let mut room = head::room();
     let head = head::parse_request(bytes, &mut room).map_err(Refusal::Fault)?;
-    let fields = inspect(&head, asker.listener, worker.pseudonym()).map_err(Refusal::Fault)?;
+    let mut fields = inspect(&head, asker.listener, worker.pseudonym()).map_err(Refusal::Fault)?;
+    let is_grpc = head.method == "POST" && grpc::is_call(head.fields);
+    fields.te_trailers |= is_grpc;
     let framing = fields.lengths.of_request(head.version).map_err(Refusal::Fault)?;
     let place = Place::of(&head, fields.host).map_err(Refusal::Fault)?;
     if fields.is_last_hop {
@@ -241,6 +246,7 @@ pub fn admit(
         expects: fields.expects,
         upgrade,
         trailers: fields.te_trailers,
+        is_grpc,
         session,
         key,
         hash,
