@@ -3,7 +3,9 @@
 mod backend;
 pub(crate) mod chromium;
 mod client;
+pub(crate) mod fronts;
 pub(crate) mod http2;
+pub(crate) mod http2_backend;
 mod process;
 mod serve;
 pub(crate) mod websocket;
@@ -22,7 +24,7 @@ use homing::snapshot::carried::Carried;
 use homing::snapshot::phases::Phase;
 use homing::strategy::Registry;
 
-pub(crate) use backend::{Backend, Does, backend};
+pub(crate) use backend::{Backend, Does, backend, bound};
 pub(crate) use client::{Client, Reply, exchange, get, open, read_reply};
 pub(crate) use process::{Process, descriptors};
 
