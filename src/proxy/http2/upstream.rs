@@ -217,9 +217,19 @@ pub(in crate::proxy) async fn stream(
     }
 }
 
-/// Makes a connection, and waits for its peer to say what it allows. The caller sets the deadline by dropping the
-/// future.
+/// Makes a connection. One that ends in peace as soon as it is there is made once more: its peer may be on its way from
+/// one process to the next. The caller sets the deadline by dropping the future.
 async fn make(worker: &Rc<Worker>, member: &Member) -> Result<Rc<Connection>, Made> {
+    for _ in 0..2 {
+        if let Some(connection) = begin(worker, member).await? {
+            return Ok(connection);
+        }
+    }
+    Err(Made::Refused(io::ErrorKind::ConnectionAborted))
+}
+
+/// Begins a connection and waits for its peer to say what it allows. `None` if it has ended in peace instead.
+async fn begin(worker: &Rc<Worker>, member: &Member) -> Result<Option<Rc<Connection>>, Made> {
     let stream = open(member).await.map_err(|e| match e {
         NoLease::Exhausted(e) => Made::Exhausted(e.kind()),
         NoLease::Refused(e) => Made::Refused(e.kind()),
@@ -251,9 +261,9 @@ async fn make(worker: &Rc<Worker>, member: &Member) -> Result<Rc<Connection>, Ma
     let (settled, settings) = oneshot::channel();
     let unsettled = Unsettled(Rc::clone(&connection));
     tokio::task::spawn_local(drive(Rc::clone(&connection), h2, settled));
-    settings.await.map_err(|_| Made::Refused(io::ErrorKind::InvalidData))?;
+    let is_open = settings.await.map_err(|_| Made::Refused(io::ErrorKind::InvalidData))?;
     drop(unsettled);
-    Ok(connection)
+    Ok(is_open.then_some(connection))
 }
 
 /// A connection whose peer has said nothing. Nobody else has it: it is over when it is given up here.
@@ -271,19 +281,22 @@ impl Drop for Unsettled {
 async fn drive(
     connection: Rc<Connection>,
     mut h2: h2::client::Connection<Carrier>,
-    settled: oneshot::Sender<()>,
+    settled: oneshot::Sender<bool>,
 ) {
     let mut settled = Some(settled);
     let mut patience = None;
     poll_fn(|cx| {
-        if Pin::new(&mut h2).poll(cx).is_ready() {
+        if let Poll::Ready(end) = Pin::new(&mut h2).poll(cx) {
+            if let Some(settled) = settled.take().filter(|_| end.is_ok()) {
+                let _ = settled.send(false);
+            }
             return Poll::Ready(());
         }
         connection.room.set(h2.max_concurrent_send_streams());
         if connection.room.get() > 0
             && let Some(settled) = settled.take()
         {
-            let _ = settled.send(());
+            let _ = settled.send(true);
         }
         if !connection.is_retired() || connection.open.get() > 0 {
             return Poll::Pending;
