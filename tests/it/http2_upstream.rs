@@ -91,7 +91,7 @@ fn a_peer_that_allows_few_streams_gets_more_connections() {
     let a = Http2Backend::with("a", |b| {
         b.max_concurrent_streams(2);
     });
-    let homing = to(&[a.address], "");
+    let homing = to(&[a.address], "[pool.timeouts]\nidle = \"200ms\"");
     let clients: Vec<_> = (0..12)
         .map(|_| {
             let mut client = open(homing.address);

@@ -55,6 +55,7 @@ impl Http2 {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (send, over) = runtime.block_on(async {
             let stream = TcpStream::connect(address).await.unwrap();
+            stream.set_nodelay(true).unwrap();
             let (send, connection) = settings.handshake(stream).await.unwrap();
             let over = tokio::spawn(connection);
             (send.ready().await.unwrap(), over)

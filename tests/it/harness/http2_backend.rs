@@ -57,6 +57,7 @@ impl Http2Backend {
         let all = Arc::clone(&shared);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
                 all.opened.fetch_add(1, SeqCst);
                 tokio::spawn(serve(Arc::clone(&all), stream));
             }
