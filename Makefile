@@ -6,7 +6,7 @@ FOLDER ?= corpora
 fuzz: SECONDS ?= 60
 soak: SECONDS ?= 600
 bench: SECONDS ?= 0.7
-ROUNDS ?= 30
+ROUNDS ?= 20
 # The allocator is C and built with make; curl is for people, who try what they have built; the page is tested in Chromium.
 NEEDS := cc make curl chromium
 PACKAGES := gcc libc6-dev make curl chromium fonts-dejavu-core
@@ -72,13 +72,13 @@ bench: setup
 	$(CARGO) build --locked --release
 	$(CARGO) bench --locked --profile bench-tools --bench peers -- run \
 		--homing $${CARGO_TARGET_DIR:-target}/release/homing --rounds $(ROUNDS) --seconds $(SECONDS) \
-		$(if $(ROWS),--rows $(ROWS)) $(if $(JSON),--json $(JSON))
+		$(if $(ROWS),--rows "$(ROWS)") $(if $(JSON),--json $(JSON))
 
 bench-gate: setup
 	$(call need,$(COUNTERS))
 	$(CARGO) build --locked --release
 	$(CARGO) bench --locked --profile bench-tools --bench gate -- \
-		--homing $${CARGO_TARGET_DIR:-target}/release/homing $(if $(ROWS),--rows $(ROWS)) $(if $(UPDATE),--update)
+		--homing $${CARGO_TARGET_DIR:-target}/release/homing $(if $(ROWS),--rows "$(ROWS)") $(if $(UPDATE),--update)
 
 soak: setup
 	HOMING_SOAK_SECONDS=$(SECONDS) $(CARGO) test --release --locked --test it a_soak_leaves_no_trace -- --nocapture

@@ -1,5 +1,8 @@
 //! The arithmetic behind `make bench`: whoever ranks others must not miscount.
 
+#[path = "../benches/peers/roles/frames.rs"]
+#[allow(dead_code, reason = "the test needs no more of it than what counts")]
+mod frames;
 #[path = "../benches/peers/roles/histogram.rs"]
 mod histogram;
 #[path = "../benches/peers/statistics.rs"]
@@ -7,6 +10,7 @@ mod statistics;
 
 use std::time::Duration;
 
+use frames::{Broken, DATA, END_HEADERS, END_STREAM, HEADERS, Link};
 use histogram::Histogram;
 use statistics::{Spread, median};
 
@@ -42,4 +46,52 @@ fn a_percentile_is_off_by_a_sixtieth_at_most() {
         }
         assert!((histogram.largest_micros() - 1.0 * scale as f64).abs() < 1e-6);
     }
+}
+
+#[test]
+fn an_answer_of_http2_is_the_same_in_whatever_pieces_it_comes() {
+    let mut bytes = Vec::new();
+    // A change of the dynamic table's size to 4,096, and `:status: 200`.
+    for (stream, fields) in
+        [(1, &b"\x88"[..]), (3, b"\x3f\xe1\x1f\x88"), (5, b"\x20\x88\xbe"), (7, b"\x8d\x88")]
+    {
+        frames::begin(HEADERS, END_HEADERS, stream, fields.len(), &mut bytes);
+        bytes.extend_from_slice(fields);
+        frames::begin(DATA, END_STREAM, stream, 3, &mut bytes);
+        bytes.extend_from_slice(b"abc");
+    }
+    for cut in 0..bytes.len() {
+        let (mut link, mut out) = (Link::new(), Vec::new());
+        let (mut good, mut ended, mut came) = (Vec::new(), Vec::new(), 0);
+        for piece in [&bytes[..cut], &bytes[cut..]] {
+            let taken = link.take(piece, &mut out, |_, frame, _| {
+                match frame.kind {
+                    HEADERS if frame.is_success() => good.push(frame.stream),
+                    DATA => came += frame.payload.len(),
+                    _ => {}
+                }
+                ended.extend(frame.ends().then_some(frame.stream));
+                Ok(())
+            });
+            assert!(taken.is_ok(), "cut at {cut}");
+        }
+        assert_eq!((good, ended, came, out.len()), (vec![1, 3, 5], vec![1, 3, 5, 7], 12, 0), "cut at {cut}");
+    }
+}
+
+#[test]
+fn what_speaks_http2_gives_back_the_window_and_hears_of_an_end() {
+    let (mut link, mut out, mut bytes) = (Link::new(), Vec::new(), Vec::new());
+    for _ in 0..4 {
+        frames::begin(DATA, 0, 1, 10_000, &mut bytes);
+        bytes.resize(bytes.len() + 10_000, b'x');
+    }
+    frames::update(0, 1_000, &mut bytes);
+    assert!(link.take(&bytes, &mut out, |_, _, _| Ok(())).is_ok());
+    let mut given = Vec::new();
+    frames::update(0, 40_000, &mut given);
+    assert_eq!((out, link.window), (given, frames::WINDOW + 1_000));
+    let mut bytes = Vec::new();
+    frames::begin(frames::GOAWAY, 0, 0, 0, &mut bytes);
+    assert!(matches!(link.take(&bytes, &mut Vec::new(), |_, _, _| Ok(())), Err(Broken)));
 }

@@ -6,18 +6,26 @@
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::{identity, tls};
 
 /// Clients at once, each with a connection.
 pub(crate) const CONNECTIONS: usize = 64;
 /// Addresses of 127.0.0.0/8 that they come from.
 const SOURCES: usize = 60;
 const BACKENDS: usize = 3;
+/// Of HTTP/2, at once on its one connection.
+const STREAMS: usize = 32;
 /// Room for a head, and what comes with it.
 const ROOM: usize = 64 * 1024;
 /// Of a masked frame of more than 125 bytes (RFC 6455 section 5.2).
@@ -39,7 +47,24 @@ pub(crate) struct Work {
     pub(crate) is_closing: bool,
     /// Whether connections become tunnels, in which messages come back.
     pub(crate) is_tunnel: bool,
+    pub(crate) wire: Wire,
 }
+
+/// What clients speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// HTTP/1.1.
+    Plain,
+    /// HTTP/1.1 over TLS.
+    Tls,
+    /// HTTP/2 without TLS, on one connection.
+    H2c,
+}
+
+/// What a connection goes over.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 /// What tells a request's session.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,9 +79,16 @@ pub(crate) enum Brings {
     Route,
 }
 
+/// Who comes from where.
+struct Visit {
+    from: Ipv4Addr,
+    to: SocketAddr,
+    tls: Option<Arc<ClientConfig>>,
+}
+
 /// One end of a connection.
 struct Peer {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     room: Vec<u8>,
 }
 
@@ -68,8 +100,14 @@ struct Head {
 
 impl Work {
     /// A request without anything.
-    pub(crate) const GET: Self =
-        Self { answer: 0, brings: Brings::Nothing, makes_ids: false, is_closing: false, is_tunnel: false };
+    pub(crate) const GET: Self = Self {
+        answer: 0,
+        brings: Brings::Nothing,
+        makes_ids: false,
+        is_closing: false,
+        is_tunnel: false,
+        wire: Wire::Plain,
+    };
 
     /// A request with this field line.
     fn request(self, field: &str) -> Vec<u8> {
@@ -111,10 +149,15 @@ pub(crate) async fn drive(
     for listener in listeners {
         tokio::task::spawn_local(backend(listener, Rc::clone(&answer), ids.clone()));
     }
+    if work.wire == Wire::H2c {
+        return streams(to, work, rounds * CONNECTIONS / STREAMS).await;
+    }
+    let tls = (work.wire == Wire::Tls).then(|| tls::client("http/1.1", false)).transpose()?;
     let mut clients = JoinSet::new();
     for number in 0..CONNECTIONS {
         let last = u8::try_from(1 + number % SOURCES)?;
-        clients.spawn_local(client(Ipv4Addr::new(127, 0, 0, last), number, to, work, rounds));
+        let visit = Visit { from: Ipv4Addr::new(127, 0, 0, last), to, tls: tls.clone() };
+        clients.spawn_local(client(visit, number, work, rounds));
     }
     while let Some(ended) = clients.join_next().await {
         ended??;
@@ -156,14 +199,48 @@ async fn answers(stream: TcpStream, answer: Rc<[u8]>, ids: Option<Rc<Cell<usize>
     }
 }
 
-async fn client(
-    from: Ipv4Addr,
-    number: usize,
-    to: SocketAddr,
+/// Sends so many requests on each stream of one connection.
+async fn streams(to: SocketAddr, work: Work, rounds: usize) -> anyhow::Result<()> {
+    let stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    let (asks, connection) = h2::client::handshake(stream).await?;
+    tokio::task::spawn_local(connection);
+    let mut clients = JoinSet::new();
+    for _ in 0..STREAMS {
+        clients.spawn_local(stream_after_stream(asks.clone(), work, rounds));
+    }
+    while let Some(ended) = clients.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+async fn stream_after_stream(
+    mut asks: h2::client::SendRequest<bytes::Bytes>,
     work: Work,
     rounds: usize,
 ) -> anyhow::Result<()> {
-    let mut peer = Peer::connect(from, to).await?;
+    for round in 0..rounds {
+        let request = http::Request::get(format!("http://localhost/s/{}", work.answer))
+            .header("user-agent", "gate")
+            .header("accept", "*/*");
+        asks = asks.ready().await?;
+        let (answer, _) = asks.send_request(request.body(())?, true)?;
+        let answer = answer.await?;
+        ensure!(answer.status() == 200, "round {round}: {}", answer.status());
+        let (mut body, mut came) = (answer.into_body(), 0);
+        while let Some(data) = body.data().await {
+            let length = data?.len();
+            body.flow_control().release_capacity(length)?;
+            came += length;
+        }
+        ensure!(came == work.answer, "round {round}: {came} bytes");
+    }
+    Ok(())
+}
+
+async fn client(visit: Visit, number: usize, work: Work, rounds: usize) -> anyhow::Result<()> {
+    let mut peer = Peer::connect(&visit).await?;
     let mut request = work.request(&match work.brings {
         Brings::Route => format!("Cookie: JSESSIONID={}.node{}\r\n", id(number), number % BACKENDS),
         Brings::Nothing | Brings::Cookie | Brings::Header => String::new(),
@@ -176,7 +253,7 @@ async fn client(
     }
     for round in 0..rounds {
         if work.is_closing && round > 0 {
-            peer = Peer::connect(from, to).await?;
+            peer = Peer::connect(&visit).await?;
         }
         peer.stream.write_all(&request).await?;
         let head = peer.head().await?;
@@ -203,13 +280,21 @@ async fn client(
 impl Peer {
     fn new(stream: TcpStream) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, room: vec![0; ROOM] })
+        Ok(Self::over(Box::new(stream)))
     }
 
-    async fn connect(from: Ipv4Addr, to: SocketAddr) -> anyhow::Result<Self> {
+    fn over(stream: Box<dyn Stream>) -> Self {
+        Self { stream, room: vec![0; ROOM] }
+    }
+
+    async fn connect(visit: &Visit) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        socket.bind((from, 0).into())?;
-        Self::new(socket.connect(to).await?)
+        socket.bind((visit.from, 0).into())?;
+        let stream = socket.connect(visit.to).await?;
+        let Some(tls) = &visit.tls else { return Self::new(stream) };
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from(identity::NAME)?;
+        Ok(Self::over(Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?)))
     }
 
     /// A whole head.

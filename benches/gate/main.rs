@@ -11,9 +11,13 @@
 #![allow(clippy::print_stdout, reason = "the table is what this is for")]
 
 mod budget;
+#[path = "../peers/identity.rs"]
+mod identity;
 mod load;
 mod program;
 mod rows;
+#[path = "../peers/tls.rs"]
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,7 +66,7 @@ fn gate() -> anyhow::Result<()> {
             budget.made
         );
     }
-    println!("{:<8} {:>9} {:>9} {:>8}  what", "row", "budget", "found", "");
+    println!("{:<13} {:>9} {:>9} {:>8}  what", "row", "budget", "found", "");
     let (mut dear, mut cheap) = (Vec::new(), Vec::new());
     for row in args.rows {
         let found = cost(row, &args.homing, &folder).with_context(|| format!("row {}", row.name))?;
@@ -70,7 +74,7 @@ fn gate() -> anyhow::Result<()> {
         let change = allowed.map(|allowed| found / allowed - 1.0);
         let percent = change.map_or_else(|| "new".to_owned(), |c| format!("{:+.1} %", 100.0 * c));
         let before = allowed.map_or_else(|| "-".to_owned(), |allowed| row.unit.show(allowed));
-        println!("{:<8} {before:>9} {:>9} {percent:>8}  {}", row.name, row.unit.show(found), row.about);
+        println!("{:<13} {before:>9} {:>9} {percent:>8}  {}", row.name, row.unit.show(found), row.about);
         match change {
             Some(change) if change > SLACK => dear.push(row.name),
             Some(change) if change < -SLACK => cheap.push(row.name),
@@ -98,6 +102,9 @@ fn gate() -> anyhow::Result<()> {
 
 /// What one request costs.
 fn cost(row: &Row, homing: &Path, folder: &Path) -> anyhow::Result<f64> {
+    if row.work.wire == load::Wire::Tls {
+        identity::Identity::make()?.write(folder)?;
+    }
     let mut counts = [0, 0];
     for (count, rounds) in counts.iter_mut().zip([row.rounds, 3 * row.rounds]) {
         *count = run(row, homing, folder, rounds).with_context(|| format!("{rounds} rounds"))?;
@@ -115,7 +122,7 @@ fn run(row: &Row, homing: &Path, folder: &Path, rounds: usize) -> anyhow::Result
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (listeners, backends) = load::listeners(&runtime)?;
     let config = folder.join("config.toml");
-    std::fs::write(&config, row.config(&backends))?;
+    std::fs::write(&config, row.config(&backends, folder))?;
     let program = Program::start(row.unit, homing, &config, &out)?;
     let tasks = tokio::task::LocalSet::new();
     let result = tasks.block_on(&runtime, load::drive(listeners, program.address, row.work, rounds));
@@ -137,7 +144,7 @@ impl Args {
                     let names = args.next().context(HELP)?;
                     let find = |name| ROWS.iter().find(|row| row.name == name);
                     this.rows = names
-                        .split(',')
+                        .split([',', ' '])
                         .filter(|name| !name.is_empty())
                         .map(|name| find(name).with_context(|| format!("no row is called {name}")))
                         .collect::<Result<_, _>>()?;

@@ -47,7 +47,7 @@ impl Program {
         let mut lines = BufReader::new(tool.stderr.take().context("no pipe")?).lines().map_while(Result::ok);
         let (mut address, mut said) = (None, Vec::new());
         for line in lines.by_ref() {
-            if let Some((_, at)) = line.split_once(": http://") {
+            if let Some((_, at)) = line.split_once("://") {
                 address = Some(at.parse()?);
             } else if line == "ready" {
                 break;

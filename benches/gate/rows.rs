@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 
-use super::load::{Brings, Work};
+use super::load::{Brings, Wire, Work};
 
 /// What is counted.
 #[derive(Clone, Copy)]
@@ -52,7 +53,7 @@ const PLAIN: Row = Row {
 };
 
 /// All rows, in the order of the table.
-pub(crate) const ROWS: [Row; 12] = [
+pub(crate) const ROWS: [Row; 15] = [
     PLAIN,
     Row {
         name: "cookie",
@@ -105,6 +106,25 @@ pub(crate) const ROWS: [Row; 12] = [
         rounds: 120,
         ..PLAIN
     },
+    Row {
+        name: "tls_h1",
+        about: "as hash, over TLS 1.3",
+        work: Work { wire: Wire::Tls, ..PLAIN.work },
+        ..PLAIN
+    },
+    Row {
+        name: "tls_handshake",
+        about: "a TLS 1.3 connection per request, full handshake",
+        work: Work { wire: Wire::Tls, is_closing: true, ..PLAIN.work },
+        rounds: 8,
+        ..PLAIN
+    },
+    Row {
+        name: "h2c",
+        about: "HTTP/2 in the clear, 32 streams on one connection",
+        work: Work { wire: Wire::H2c, ..PLAIN.work },
+        ..PLAIN
+    },
     Row { name: "log", about: "as hash, with the JSON access log", is_logged: true, ..PLAIN },
     Row { name: "calls", about: "system calls of hash", unit: Unit::Calls, rounds: 100, ..PLAIN },
 ];
@@ -131,7 +151,7 @@ impl Unit {
 
 impl Row {
     /// As shipped by default, but for one worker and the log.
-    pub(crate) fn config(&self, backends: &[SocketAddr]) -> String {
+    pub(crate) fn config(&self, backends: &[SocketAddr], folder: &Path) -> String {
         let mut out = "workers = 1\n[shutdown]\nnotice = \"1ms\"\ndrain = \"5s\"\n[access_log]\n".to_owned();
         let log = if self.is_logged { "path = \"/dev/null\"" } else { "format = \"off\"" };
         let strategy = match self.placing {
@@ -139,11 +159,17 @@ impl Row {
             Placing::Turn | Placing::Affinity(_) => "\"round_robin\"",
         };
         let backend = |(n, address)| format!("{{ address = \"{address}\", route = \"node{n}\" }}");
+        let (folder, tls) = (folder.display(), "tls = { certificate =");
+        let wire = match self.work.wire {
+            Wire::Plain => String::new(),
+            Wire::Tls => format!("{tls} \"{folder}/certificate.pem\", key = \"{folder}/key.pem\" }}\n"),
+            Wire::H2c => "h2c = true\n".to_owned(),
+        };
         let backends: Vec<_> = backends.iter().enumerate().map(backend).collect();
         // Writing to memory does not fail.
         let _ = write!(
             out,
-            "{log}\n[[listener]]\nlisten = \"127.0.0.1:0\"\n[[pool]]\nname = \"app\"\nstrategy = {strategy}\n\
+            "{log}\n[[listener]]\nlisten = \"127.0.0.1:0\"\n{wire}[[pool]]\nname = \"app\"\nstrategy = {strategy}\n\
              backends = [{}]\n",
             backends.join(", ")
         );

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for a terminal")]
 
 mod charts;
+mod identity;
 mod interrupt;
 mod machine;
 mod measure;
@@ -18,6 +19,7 @@ mod rows;
 mod run;
 mod settings;
 mod statistics;
+mod tls;
 mod usage;
 mod verdict;
 

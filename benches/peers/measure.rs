@@ -41,6 +41,9 @@ pub(crate) struct Slice {
     /// Set-Cookie fields in answers, and connections that presented a cookie at the end.
     pub(crate) cookies_set: u64,
     pub(crate) cookies_presented: u64,
+    /// Connections answered over TLS, and those of them that took up an earlier session.
+    pub(crate) handshakes: u64,
+    pub(crate) resumed: u64,
     pub(crate) connections: u64,
     pub(crate) seconds: f64,
     pub(crate) p50_us: f64,
@@ -133,6 +136,8 @@ impl Bench<'_> {
             errors: count("errors")? + count("refused")?,
             cookies_set: count("cookies_set")?,
             cookies_presented: count("cookies_presented")?,
+            handshakes: count("handshakes")?,
+            resumed: count("resumed")?,
             connections: count("connections")?,
             seconds: figure("seconds")?,
             p50_us: figure("p50_us")?,
@@ -183,6 +188,8 @@ impl Slice {
             "resident_bytes": self.resident,
             "growth_bytes": self.growth,
             "connections": self.connections,
+            "handshakes": self.handshakes,
+            "resumed": self.resumed,
         })
     }
 }

@@ -10,15 +10,40 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
+use crate::identity::Identity;
 use crate::interrupt::Interrupt;
 use crate::process::Program;
-use crate::rows::{Choice, Row};
+use crate::rows::{Choice, Row, Wire};
 use crate::settings::Settings;
 
 /// How often a proxy is started anew because somebody else took its port.
 const ATTEMPTS: usize = 3;
 /// Connections that a peer is told to allow, at most; where there are fewer descriptors, it is fewer.
 const CONNECTIONS: u64 = 19_000;
+
+/// Resumption by a shared cache and by tickets, as operators are told to set it up. The client offers one suite and one
+/// group, which all three take; so nothing is said of them.
+const NGINX_TLS: &str = "ssl_certificate {folder}/certificate.pem;
+    ssl_certificate_key {folder}/key.pem;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:tls:16m;
+    ssl_session_timeout 1h;
+    ssl_session_tickets on;";
+const HAPROXY_TLS: &str = "ssl-default-bind-options ssl-min-ver TLSv1.2
+  tune.ssl.cachesize 60000
+  tune.ssl.lifetime 3600";
+
+const NGINX_HTTP: &str = "proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upstream;";
+const NGINX_GRPC: &str = "grpc_pass grpc://app;
+      grpc_set_header Host $host;
+      grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      grpc_set_header X-Forwarded-Proto $scheme;";
 
 /// A proxy that is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,6 +77,7 @@ pub(crate) struct Place<'a> {
     pub(crate) backends: &'a [u16],
     pub(crate) cpus: &'a [usize],
     pub(crate) descriptors: u64,
+    pub(crate) identity: &'a Identity,
 }
 
 impl Peer {
@@ -116,13 +142,36 @@ impl Peer {
         }
     }
 
-    fn backend(self, number: usize, port: u16, choice: Choice) -> String {
-        match (self, choice) {
+    /// What is said of TLS, and of HTTP/2, where it listens; and, where it is said elsewhere, what is to be added there.
+    fn listener(self, wire: Wire) -> (&'static str, &'static str) {
+        match (self, wire) {
+            (_, Wire::Plain) => ("", ""),
+            (Self::Homing, _) => {
+                ("tls = { certificate = \"{folder}/certificate.pem\", key = \"{folder}/key.pem\" }", "")
+            }
+            (Self::Nginx, _) => (" ssl http2", NGINX_TLS),
+            (Self::Haproxy, _) => (" ssl crt {folder}/both.pem alpn h2,http/1.1", HAPROXY_TLS),
+        }
+    }
+
+    /// What is said of the protocol to backends.
+    fn upstream(self, wire: Wire) -> &'static str {
+        match (self, wire) {
+            (Self::Homing, Wire::Grpc) => "protocol = \"h2c\"",
+            (Self::Nginx, Wire::Grpc) => NGINX_GRPC,
+            (Self::Nginx, Wire::Plain | Wire::Tls) => NGINX_HTTP,
+            (Self::Homing, Wire::Plain | Wire::Tls) | (Self::Haproxy, _) => "",
+        }
+    }
+
+    fn backend(self, number: usize, port: u16, row: &Row) -> String {
+        let protocol = if row.wire == Wire::Grpc { " proto h2" } else { "" };
+        match (self, row.choice) {
             (Self::Homing, _) => format!("  \"127.0.0.1:{port}\","),
             (Self::Nginx, _) => format!("    server 127.0.0.1:{port};"),
-            (Self::Haproxy, Choice::Address) => format!("  server s{number} 127.0.0.1:{port}"),
+            (Self::Haproxy, Choice::Address) => format!("  server s{number} 127.0.0.1:{port}{protocol}"),
             (Self::Haproxy, Choice::Cookie | Choice::FirstVisit) => {
-                format!("  server s{number} 127.0.0.1:{port} cookie s{number}")
+                format!("  server s{number} 127.0.0.1:{port}{protocol} cookie s{number}")
             }
         }
     }
@@ -138,15 +187,19 @@ impl Peer {
 
     fn configuration(self, place: &Place<'_>, port: u16, folder: &Path) -> String {
         let (balance, affinity) = self.choice(place.row.choice);
+        let (listener, tls) = self.listener(place.row.wire);
         let mut backends = String::new();
         for (number, port) in place.backends.iter().enumerate() {
-            let _ = writeln!(backends, "{}", self.backend(number, *port, place.row.choice));
+            let _ = writeln!(backends, "{}", self.backend(number, *port, place.row));
         }
         // Two descriptors for each connection, and some for everything else.
         let connections = CONNECTIONS.min(place.descriptors.saturating_sub(200) / 2);
         let filled = self
             .file()
             .1
+            .replace("{listener}", listener)
+            .replace("{tls}", tls)
+            .replace("{upstream}", self.upstream(place.row.wire))
             .replace("{workers}", &place.row.workers.to_string())
             .replace("{port}", &port.to_string())
             .replace("{folder}", &folder.display().to_string())
@@ -197,6 +250,9 @@ impl Installed {
         let configuration = self.peer.configuration(place, address.port(), folder.path());
         let file = folder.path().join(self.peer.file().0);
         std::fs::write(&file, &configuration).with_context(|| format!("write {}", file.display()))?;
+        if place.row.wire != Wire::Plain {
+            place.identity.write(folder.path())?;
+        }
         let command = self.peer.command(&self.binary, folder.path(), &file);
         let mut program = Program::start(self.peer.name(), place.cpus, &command, folder.path())?;
         program.until_listening(address, interrupt)?;

@@ -12,6 +12,8 @@ pub(crate) struct Row {
     pub(crate) backends: usize,
     /// How many workers each proxy has. Where it is two, proxies and load share both processors.
     pub(crate) workers: usize,
+    /// What is spoken.
+    pub(crate) wire: Wire,
     /// What the load generator is told, beside address and time.
     pub(crate) load: &'static [&'static str],
     /// What is compared.
@@ -29,6 +31,17 @@ pub(crate) enum Choice {
     Cookie,
     /// In turn; the answer sets an affinity cookie.
     FirstVisit,
+}
+
+/// What clients and backends speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// HTTP/1.1 with both.
+    Plain,
+    /// TLS with clients, who choose HTTP/1.1 or HTTP/2 by it; HTTP/1.1 with backends.
+    Tls,
+    /// HTTP/2 over TLS with clients, without it with backends.
+    Grpc,
 }
 
 /// What a row compares.
@@ -58,7 +71,10 @@ pub(crate) struct Bar {
 /// Connections that the row `idle` holds, where descriptors allow it.
 pub(crate) const HELD: u64 = 9_000;
 
-/// The most rounds of a row of memory: each starts the proxies anew, and memory has no noise worth thirty.
+/// What the load is told where every handshake is to be a resumed one.
+pub(crate) const RESUME: &str = "--resume";
+
+/// The most rounds of a row of memory: each starts the proxies anew, and memory has no noise worth more.
 pub(crate) const MEMORY_ROUNDS: u32 = 3;
 
 const fn against(nginx: f64, haproxy: f64, stretch: f64) -> Bar {
@@ -74,7 +90,8 @@ const fn of_itself(own: f64, stretch: Option<f64>) -> Bar {
 }
 
 /// Every row. The bars are the project's own goals for its speed, as set before it was measured: what an upstream leg of
-/// one's own was seen to give over nginx 1.22 and HAProxy 2.6, less the cost of a product's duties. 1.0 is parity.
+/// one's own was seen to give over nginx 1.22 and HAProxy 2.6, less the cost of a product's duties; for TLS and HTTP/2,
+/// what rustls and that leg were seen to give. 1.0 is parity.
 pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "hash",
@@ -141,6 +158,45 @@ pub(crate) const ROWS: &[Row] = &[
         ..BASE
     },
     Row {
+        name: "tls",
+        about: "TLS 1.3, HTTP/1.1 keep-alive, 200 B answers, 64 connections",
+        wire: Wire::Tls,
+        load: &["--sources", "60", "--tls"],
+        bar: against(0.85, 0.85, 0.70),
+        ..BASE
+    },
+    Row {
+        name: "h2",
+        about: "TLS 1.3, HTTP/2, 8 connections of 32 streams, 200 B answers, backends by HTTP/1.1",
+        wire: Wire::Tls,
+        load: &["--sources", "60", "--tls", "--connections", "8", "--streams", "32"],
+        bar: against(0.70, 0.70, 0.45),
+        ..BASE
+    },
+    Row {
+        name: "full",
+        about: "a TLS 1.3 connection per request, full handshake",
+        wire: Wire::Tls,
+        load: &["--sources", "60", "--tls", "--connection-per-request"],
+        bar: against(0.65, 0.65, 0.50),
+        ..BASE
+    },
+    Row {
+        name: "resumed",
+        about: "a TLS 1.3 connection per request, resumed by the ticket of the one before",
+        wire: Wire::Tls,
+        load: &["--sources", "60", "--tls", "--connection-per-request", RESUME],
+        bar: against(0.75, 0.75, 0.50),
+        ..BASE
+    },
+    Row {
+        name: "grpc",
+        about: "unary gRPC, messages of 100 B, 8 connections of 32 streams over TLS 1.3, HTTP/2 to backends",
+        wire: Wire::Grpc,
+        load: &["--sources", "60", "--tls", "--connections", "8", "--streams", "32", "--grpc", "100"],
+        ..BASE
+    },
+    Row {
         name: "two",
         about: "as hash, two workers on two processors, shared with the load",
         workers: 2,
@@ -181,6 +237,7 @@ const BASE: Row = Row {
     choice: Choice::Address,
     backends: 3,
     workers: 1,
+    wire: Wire::Plain,
     load: &[],
     figure: Figure::CpuPerRequest,
     bar: Bar { nginx: None, haproxy: None, own: None, stretch: None },

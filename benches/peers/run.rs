@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use crate::identity::Identity;
 use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::measure::{Bench, Slice};
 use crate::peers::{Installed, Peer, Place, Running};
 use crate::process::Program;
-use crate::rows::{HELD, Row};
+use crate::rows::{HELD, Row, Wire};
 use crate::settings::{Places, Settings, raise_descriptors};
 use crate::{charts, raw, report};
 
@@ -49,6 +50,7 @@ pub(crate) struct Run<'a> {
     /// Connections that `idle` holds.
     pub(crate) held: u64,
     places: Places,
+    identity: Identity,
     interrupt: Interrupt,
 }
 
@@ -87,6 +89,7 @@ fn lead(settings: &Settings) -> Result<bool> {
         descriptors,
         held: HELD.min(descriptors.saturating_sub(600) / 2),
         places,
+        identity: Identity::make()?,
         interrupt: Interrupt::listen()?,
     };
     stay_away(places.load)?;
@@ -145,12 +148,19 @@ impl Run<'_> {
         let (proxy_cpus, load_cpus): (&[usize], &[usize]) =
             if row.workers > 1 { (&both, &both) } else { (&both[..1], &both[1..]) };
         let folder = tempfile::tempdir().context("make a folder")?;
-        let count = format!("--count={}", row.backends);
-        let mut backend = Program::role("backend", load_cpus, &[count], folder.path())?;
+        let mut options = vec![format!("--count={}", row.backends)];
+        options.extend((row.wire == Wire::Grpc).then(|| "--grpc".to_owned()));
+        let mut backend = Program::role("backend", load_cpus, &options, folder.path())?;
         let ports = backend.line(START, &self.interrupt)?;
         let ports =
             ports.split(' ').map(str::parse).collect::<Result<Vec<u16>, _>>().context("read ports")?;
-        let place = Place { row, backends: &ports, cpus: proxy_cpus, descriptors: self.descriptors };
+        let place = Place {
+            row,
+            backends: &ports,
+            cpus: proxy_cpus,
+            descriptors: self.descriptors,
+            identity: &self.identity,
+        };
         let bench = Bench {
             row,
             backend: &backend,

@@ -16,11 +16,11 @@ const DESCRIPTORS: u64 = 65_536;
 /// The options of `run`.
 #[derive(clap::Args)]
 pub(crate) struct Settings {
-    /// Rows to measure, by name, separated by commas; all by default.
-    #[arg(long, value_delimiter = ',')]
-    rows: Vec<String>,
+    /// Rows to measure, by name, separated by commas or spaces; all by default.
+    #[arg(long, default_value = "")]
+    rows: String,
     /// Paired rounds of each row.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) rounds: u32,
     /// Length of a slice: one proxy's turn in one round.
     #[arg(long, default_value_t = 0.7)]
@@ -49,7 +49,7 @@ pub(crate) struct Places {
 impl Settings {
     /// The rows that were asked for, in the order of the table.
     pub(crate) fn rows(&self) -> Result<Vec<&'static Row>> {
-        let wanted: Vec<&str> = self.rows.iter().map(|name| name.trim()).filter(|n| !n.is_empty()).collect();
+        let wanted: Vec<&str> = self.rows.split([',', ' ']).filter(|name| !name.is_empty()).collect();
         if let Some(unknown) = wanted.iter().find(|name| ROWS.iter().all(|row| row.name != **name)) {
             let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
             bail!("no row is called \"{unknown}\"; rows are {}", names.join(", "));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::measure::Slice;
 use crate::peers::Peer;
-use crate::rows::{Choice, Figure};
+use crate::rows::{Choice, Figure, RESUME};
 use crate::run::Outcome;
 use crate::statistics::{Spread, median};
 
@@ -114,6 +114,11 @@ impl Outcome {
             let set = sum(|slice| slice.cookies_set);
             if self.row.choice == Choice::FirstVisit && set < done {
                 doubts.push(format!("{name}: {} of {done} answers set no cookie", done - set));
+            }
+            let (handshakes, resumed) = (sum(|slice| slice.handshakes), sum(|slice| slice.resumed));
+            let is_resuming = self.row.load.contains(&RESUME);
+            if is_resuming && resumed < handshakes {
+                doubts.push(format!("{name}: {} of {handshakes} handshakes were full", handshakes - resumed));
             }
             let presented = sum(|slice| slice.cookies_presented);
             let connections = sum(|slice| slice.connections);

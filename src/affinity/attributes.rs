@@ -25,7 +25,7 @@ pub struct Attributes {
     /// How long the browser keeps it, at least 1 s; none: until the browser is closed.
     pub max_age: Option<Duration>,
     /// Sent over TLS only.
-    pub secure: bool,
+    pub secure: Secure,
     /// Hidden from scripts.
     pub http_only: bool,
     /// Whether requests that other sites start carry it; none: the attribute is left out.
@@ -34,6 +34,18 @@ pub struct Attributes {
     pub partitioned: bool,
     /// What the browser drops last when it has too many.
     pub priority: Option<Priority>,
+}
+
+/// Whether a cookie is sent over TLS only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Secure {
+    /// One that is set over TLS is.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// The `SameSite` attribute.
@@ -119,14 +131,14 @@ impl Attributes {
         if self.max_age.is_some_and(|age| age.as_secs() == 0) {
             return Err(CookieError::MaxAge);
         }
-        match (self.secure, self.same_site, self.partitioned) {
+        match (self.secure == Secure::Always, self.same_site, self.partitioned) {
             (false, Some(SameSite::None), _) => Err(CookieError::NeedsSecure("same_site = \"None\"")),
             (false, _, true) => Err(CookieError::NeedsSecure("partitioned")),
             _ => self.check_prefix(name),
         }
     }
 
-    /// Appends `; Path=..` and all that follows.
+    /// Appends `; Path=..` and all that follows, but what depends on the connection.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut attribute = |name: &str, value: &str| {
             out.extend_from_slice(b"; ");
@@ -140,7 +152,7 @@ impl Attributes {
         if let Some(age) = self.max_age {
             attribute("Max-Age=", itoa::Buffer::new().format(age.as_secs()));
         }
-        if self.secure {
+        if self.secure == Secure::Always {
             attribute("Secure", "");
         }
         if self.http_only {
@@ -162,7 +174,7 @@ impl Attributes {
         let starts = |prefix: &&str| name.get(..prefix.len()).is_some_and(|n| n.eq_ignore_ascii_case(prefix));
         let Some(prefix) = PREFIXES.into_iter().find(starts) else { return Ok(()) };
         let (is_host, is_http) = (prefix.starts_with("__Host-"), prefix.ends_with("Http-"));
-        let needs = if !self.secure {
+        let needs = if self.secure != Secure::Always {
             "secure = true"
         } else if is_host && self.path != "/" {
             "path = \"/\""
@@ -183,7 +195,7 @@ impl Default for Attributes {
             path: "/".into(),
             domain: None,
             max_age: None,
-            secure: false,
+            secure: Secure::Auto,
             http_only: true,
             same_site: Some(SameSite::Lax),
             partitioned: false,

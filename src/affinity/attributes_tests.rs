@@ -3,7 +3,7 @@
 use super::*;
 
 fn secure() -> Attributes {
-    Attributes { secure: true, ..Attributes::default() }
+    Attributes { secure: Secure::Always, ..Attributes::default() }
 }
 
 fn text(attributes: &Attributes) -> String {
@@ -19,7 +19,7 @@ fn attributes_are_written_in_one_order() {
         path: "/app".into(),
         domain: Some("example.com".into()),
         max_age: Some(Duration::from_secs(3600)),
-        secure: true,
+        secure: Secure::Always,
         http_only: true,
         same_site: Some(SameSite::None),
         partitioned: true,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use memchr::memchr;
 use memchr::memmem::Finder;
 
-use super::attributes::{Attributes, CookieError};
+use super::attributes::{Attributes, CookieError, Secure};
 use super::opened::OpenedCache;
 use super::pairs::{pair, segments};
 use super::pins::{Pins, Renewal};
@@ -78,6 +78,7 @@ pub struct CookieAffinity {
     suffix: Box<[u8]>,
     /// The same for a value that is to be deleted.
     deletion: Box<[u8]>,
+    secure: Secure,
     pins: Pins,
 }
 
@@ -114,6 +115,7 @@ impl CookieAffinity {
         attributes.check(&name)?;
         let terms = Terms::try_new(idle, lifetime, settings.boot)?;
         let renewal = if style == Style::Insert { Renewal::Ours } else { Renewal::Theirs };
+        let secure = attributes.secure;
         let (mut suffix, mut deletion) = (Vec::new(), b"; Max-Age=0".to_vec());
         attributes.write(&mut suffix);
         Attributes { max_age: None, ..attributes }.write(&mut deletion);
@@ -124,9 +126,16 @@ impl CookieAffinity {
             post_only,
             suffix: suffix.into(),
             deletion: deletion.into(),
+            secure,
             pins: Pins::new(&pool, &name, settings.keys, terms, renewal),
             name: name.into(),
         })
+    }
+
+    /// Whether it is sent over TLS only.
+    #[must_use]
+    pub const fn secure(&self) -> Secure {
+        self.secure
     }
 
     /// The cookie's name.

@@ -25,6 +25,8 @@ pub enum KeySource {
     Path,
     /// The host that is asked for.
     Host,
+    /// The subject of the client's certificate, as RFC 4514 writes it.
+    TlsSubject,
 }
 
 /// Where a pool looks for the key.
@@ -61,6 +63,10 @@ pub trait KeyFacts {
     fn path(&self) -> &[u8];
     /// The host in lower case, without port.
     fn host(&self) -> Option<&[u8]>;
+    /// The subject of the client's certificate, if it showed one.
+    fn tls_subject(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl KeySource {
@@ -74,7 +80,8 @@ impl KeySource {
             ("client_ip", None) => Ok(Self::ClientIp),
             ("path", None) => Ok(Self::Path),
             ("host", None) => Ok(Self::Host),
-            ("client_ip" | "path" | "host", Some(_)) => {
+            ("tls_subject", None) => Ok(Self::TlsSubject),
+            ("client_ip" | "path" | "host" | "tls_subject", Some(_)) => {
                 Err(format!("key {text:?}: must be {kind:?}, without a name"))
             }
             ("header" | "cookie" | "query", None) => {
@@ -90,7 +97,7 @@ impl KeySource {
                 "key {text:?}: query name {name:?} must be printable ASCII without &, =, # and blanks"
             )),
             _ => Err(format!(
-                "key {text:?}: must be client_ip, header:NAME, cookie:NAME, query:NAME, path or host"
+                "key {text:?}: must be client_ip, header:NAME, cookie:NAME, query:NAME, path, host or tls_subject"
             )),
         }
     }
@@ -105,6 +112,7 @@ impl KeySource {
             Self::Query(name) => format!("query:{name}"),
             Self::Path => "path".into(),
             Self::Host => "host".into(),
+            Self::TlsSubject => "tls_subject".into(),
         }
     }
 }
@@ -139,6 +147,7 @@ impl KeyPlan {
                 KeySource::Query(name) => facts.query().and_then(|query| argument(query, name.as_bytes())),
                 KeySource::Path => Some(facts.path()),
                 KeySource::Host => facts.host(),
+                KeySource::TlsSubject => facts.tls_subject(),
             };
             if let Some(key) = found.filter(|key| !key.is_empty()) {
                 return Some((place, Cow::Borrowed(key)));

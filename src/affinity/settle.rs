@@ -4,6 +4,7 @@
 //! application itself makes, replaces or ends is learned from its answer. By `Homing-Session` it may say more: that a
 //! pin is to be written now, that the session may move, or that it has ended.
 
+use super::attributes::Secure;
 use super::caching::Pinning;
 use super::carriers::{Affinity, Mode};
 use super::cookie::{CookieAffinity, Style, Theirs};
@@ -55,6 +56,16 @@ pub struct Settled {
     pub header: Option<Vec<u8>>,
     /// Whether the answer becomes private because of it.
     pub private: bool,
+}
+
+impl Settled {
+    /// For a client that came by TLS: a cookie that follows that is sent over TLS only.
+    pub fn over_tls(&mut self, affinity: &Affinity) {
+        let follows = affinity.cookie().is_some_and(|cookie| cookie.secure() == Secure::Auto);
+        if let Some(set) = self.set_cookie.as_mut().filter(|_| follows) {
+            set.extend_from_slice(b"; Secure");
+        }
+    }
 }
 
 /// What an answer says of a cookie of our name that the application may set.

@@ -11,7 +11,7 @@ use super::reader::{Table, Title};
 use super::record::Value;
 use super::{Scope, defaults, lost};
 use crate::affinity::Terms;
-use crate::affinity::attributes::{Attributes, CookieError, Priority, SameSite};
+use crate::affinity::attributes::{Attributes, CookieError, Priority, SameSite, Secure};
 use crate::affinity::caching::Cacheable;
 use crate::affinity::carriers::{Affinity, Mode, Parts};
 use crate::affinity::cookie::{CookieAffinity, CookieSettings, Style};
@@ -291,11 +291,25 @@ fn attributes(table: &Table<'_>) -> Attributes {
         path: table.text("path", &default.path).to_owned(),
         domain: table.get("domain").and_then(|i| i.text()).map(str::to_owned),
         max_age: table.get("max_age").and_then(|i| i.duration()),
-        secure: table.bool("secure", default.secure),
+        secure: secure(table),
         http_only: table.bool("http_only", default.http_only),
         same_site: table.choice("same_site", &same_site, default.same_site),
         partitioned: table.bool("partitioned", default.partitioned),
         priority: table.get("priority").and_then(|i| i.choice(&priority)),
+    }
+}
+
+/// `true`, `false` or `"auto"`.
+fn secure(table: &Table<'_>) -> Secure {
+    let item = table.get("secure");
+    table.default("secure", Value::text("auto"));
+    match item {
+        None => Secure::Auto,
+        Some(item) if item.value.as_str() == Some("auto") => Secure::Auto,
+        Some(item) => match item.boolean() {
+            Some(false) => Secure::Never,
+            Some(true) | None => Secure::Always,
+        },
     }
 }
 

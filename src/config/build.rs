@@ -24,7 +24,7 @@ pub(super) fn plan(root: Table<'_>, scope: &mut Scope<'_>) -> Plan {
     let admin = root.table("admin", Title::Section("admin")).map(|t| listener::admin(t, scope));
     let access_log = listener::access_log(root.section("access_log", Title::Section("access_log")), scope);
     let shutdown = listener::shutdown(root.section("shutdown", Title::Section("shutdown")));
-    let listeners: Vec<_> = root.tables("listener").into_iter().map(listener::read).collect();
+    let listeners: Vec<_> = root.tables("listener").into_iter().map(|t| listener::read(t, scope)).collect();
     let pools: Vec<_> = root.tables("pool").into_iter().map(|t| pool::read(t, scope)).collect();
     let names = |list: Vec<&Name>| list.into_iter().cloned().collect::<Vec<_>>();
     let listener_names = names(listeners.iter().map(|l| &l.name).collect());

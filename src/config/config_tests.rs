@@ -23,7 +23,7 @@ pub(super) fn environment() -> Environment {
     Environment { cores: 4, boot: 7, keys, seeds: Seeds::new([7; 16]), variables: Variables::default() }
 }
 
-/// A folder with a key file in it, and a pool to include.
+/// A folder with key files and certificates in it, and a pool to include.
 pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     key_file(folder.path(), KEY, 0o600);
@@ -31,6 +31,14 @@ pub(super) fn folder() -> tempfile::TempDir {
     std::fs::create_dir(folder.path().join("pools")).unwrap();
     let pool = "[[pool]]\nname = \"more\"\nbackends = [\"127.0.0.1:9\"]\n[[route]]\npath = \"/more\"\npool = \"more\"\n";
     std::fs::write(folder.path().join("pools/more.toml"), pool).unwrap();
+    for (certificate, key) in
+        [("cert.pem", "key.pem"), ("a.pem", "a.key"), ("b.pem", "b.key"), ("ca.pem", "ca.key")]
+    {
+        let made = rcgen::generate_simple_self_signed([format!("{certificate}.test")]).unwrap();
+        secret_file(folder.path(), certificate, &made.cert.pem(), 0o644);
+        secret_file(folder.path(), key, &made.signing_key.serialize_pem(), 0o600);
+    }
+    secret_file(folder.path(), "tickets.key", KEY, 0o600);
     folder
 }
 

@@ -48,6 +48,7 @@ pub(super) const H2C: bool = false;
 /// A PROXY header is the proxy's own, in one packet: it is late long before a client's head is.
 pub(super) const CLIENT: ClientTimeouts = ClientTimeouts {
     proxy_header: seconds(5),
+    tls_handshake: seconds(5),
     head: seconds(10),
     body: seconds(30),
     write: seconds(30),
@@ -58,6 +59,9 @@ pub(super) const CLIENT: ClientTimeouts = ClientTimeouts {
 pub(super) const FORWARDED: bool = false;
 /// Whether requests and answers carry `X-Request-Id`. (Envoy: yes; nginx and HAProxy: as configured)
 pub(super) const REQUEST_ID: bool = true;
+
+/// Where `https_redirect` sends to: the port that is not written.
+pub(super) const HTTPS_PORT: u32 = 443;
 
 /// How long backends may take. (nginx: 60 s each; `idle` stays below the 5 s after which Node.js and others close)
 pub(super) const BACKEND: Timeouts = Timeouts {

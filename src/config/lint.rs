@@ -14,6 +14,7 @@
 //! | W007 | `ip_hash` over the same backends in another order: a client's backend differs from pool to pool |
 //! | W008 | a session that is idle for less than a minute is over |
 //! | W009 | values are to name backends, and no backend was given a name or a route |
+//! | W010 | a cookie that is set over TLS is sent in the clear too |
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::Scope;
 use super::listener::ListenerRead;
 use super::pool::PoolRead;
 use super::route::RouteRead;
+use crate::affinity::attributes::Secure;
 use crate::affinity::carriers::Mode;
 use crate::affinity::cookie::Style;
 use crate::affinity::key::KeySource;
@@ -54,7 +56,10 @@ pub(super) fn check(listeners: &[ListenerRead], routes: &[RouteRead], pools: &[P
         let sees = |l: usize| its.iter().any(|r| r.listener.is_none_or(|of| of == l));
         let seen =
             listeners.iter().enumerate().filter(|(l, _)| sees(*l)).filter_map(|(_, l)| l.listener.as_ref());
-        seen.for_each(|listener| lint.one_address(listener));
+        seen.for_each(|listener| {
+            lint.one_address(listener);
+            lint.secure(listener);
+        });
         pools[..i].iter().filter_map(|p| p.pool.as_ref()).for_each(|other| lint.order(other));
     }
 }
@@ -94,6 +99,23 @@ impl Lint<'_> {
             );
             let help = "name the proxy before it in trusted_proxies, or use proxy_protocol, another key, or cookie affinity";
             self.warn("W001", &message, help);
+        }
+    }
+
+    fn secure(&self, listener: &Listener) {
+        let cookie = self.pool.affinity.as_ref().and_then(|a| a.cookie());
+        let is_ours = cookie.filter(|c| c.style() == Style::Insert && c.secure() == Secure::Never);
+        if let Some(cookie) = is_ours.filter(|_| listener.tls.is_some()) {
+            let message = format!(
+                "listener {:?} has TLS, and its cookie {:?} has secure = false: it is sent in the clear as well",
+                listener.name,
+                cookie.name()
+            );
+            self.warn(
+                "W010",
+                &message,
+                "secure = \"auto\", the default: set over TLS, it is sent over TLS alone",
+            );
         }
     }
 

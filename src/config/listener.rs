@@ -7,7 +7,7 @@ use super::affinity::warn_of_readers;
 use super::item::Item;
 use super::reader::{Table, Title};
 use super::record::Value;
-use super::{Scope, address, defaults, named};
+use super::{Scope, address, defaults, named, tls};
 use crate::base::cidr::{Prefix, PrefixSet};
 use crate::base::hash::hash64;
 use crate::base::settings::Settings;
@@ -26,7 +26,7 @@ pub(super) struct ListenerRead {
 }
 
 /// Reads one `[[listener]]`.
-pub(super) fn read(table: Table<'_>) -> ListenerRead {
+pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> ListenerRead {
     let span = table.span();
     let item = table.required("listen", "where clients come in, as in listen = \":8080\"");
     let listen = item.and_then(|i| Some((i.parse(address::listen)?, i.span())));
@@ -37,7 +37,12 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
     table.default("name", Value::text(name.text.as_deref().unwrap_or_default()));
     let trusted_proxies = trusted(&table);
     let proxy_protocol = proxy_protocol(&table, &trusted_proxies, listen.as_ref().map(|(l, _)| l));
+    let http2 = table.bool("http2", defaults::HTTP2);
+    let tls = tls::read(&table, name.text.as_deref().unwrap_or_default(), http2, scope);
+    let https_redirect = tls::redirect(&table, tls.is_some());
     let mut listener = Listener {
+        tls,
+        https_redirect,
         name: name.text.as_deref().unwrap_or_default().into(),
         listen: listen.as_ref().map_or_else(|| ListenAddress::Unix(PathBuf::new()), |(l, _)| l.clone()),
         trusted_proxies,
@@ -57,7 +62,7 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
             &[("drop", Underscores::Drop), ("pass", Underscores::Pass), ("refuse", Underscores::Refuse)],
             Underscores::default(),
         ),
-        http2: table.bool("http2", defaults::HTTP2),
+        http2,
         h2c: table.bool("h2c", defaults::H2C),
         affinity_header: table.bool("affinity_header", false),
         max_connections: table.integer("max_connections", 0..=u32::MAX, 0),
@@ -208,6 +213,7 @@ fn timeouts(table: Table<'_>) -> ClientTimeouts {
     let default = defaults::CLIENT;
     let timeouts = ClientTimeouts {
         proxy_header: table.duration("proxy_header", default.proxy_header),
+        tls_handshake: table.duration("tls_handshake", default.tls_handshake),
         head: table.duration("head", default.head),
         body: table.duration("body", default.body),
         write: table.duration("write", default.write),

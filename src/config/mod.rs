@@ -33,6 +33,7 @@ mod pool;
 mod preset;
 mod route;
 mod strategy;
+mod tls;
 mod transport;
 
 use std::cell::OnceCell;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::board::{Board, Event, Notes, Override, Told};
+use super::certificates;
 use super::drain::{Drain, Left, Mode};
 use super::recent::Recent;
 use super::state::left_on;
@@ -118,6 +119,7 @@ impl<'a> Figures<'a> {
         state["now"] = json!(self.now.0);
         state["uptime_s"] = json!(uptime.as_secs());
         state["config"] = self.told.config.json();
+        state["tls"] = certificates::json(&self.snapshot.plan);
         state["events"] = self.told.events.iter().map(Event::json).collect();
         state["process"] = json!({
             "connections": connections,

@@ -3,11 +3,12 @@
 //! It owns every probe, timer and decision about availability. [`checker`] probes, `state` turns probes, workers' reports
 //! and operators' wishes into verdicts and publishes them, `owner` does what is asked for ([`reload`] among it),
 //! `drain` is how a backend is emptied, [`admin`] answers questions and takes wishes, `board` is what it reads beside the
-//! snapshot, [`keeper`] keeps tables on disk, [`stopping`] ends the process in order. It
+//! snapshot, [`keeper`] keeps tables on disk, `certificates` reads those of listeners again, [`stopping`] ends the process in order. It
 //! never sees a client's request and never names the data plane.
 
 pub mod admin;
 mod board;
+mod certificates;
 pub mod checker;
 mod drain;
 mod figures;
@@ -161,6 +162,7 @@ pub async fn run(control: Control, signals: Option<stopping::Streams>) {
     if let Some(streams) = signals {
         tasks.spawn(stopping::follow_signals(streams, Arc::clone(&phases), access_log, desk.clone()));
     }
+    tasks.spawn(certificates::watch(Arc::clone(&published), Arc::clone(&metrics), Arc::clone(&board)));
     tasks.spawn(keeper::keep(Arc::clone(&published), Arc::clone(&metrics), Arc::clone(&board)));
     tasks.spawn(stopping::follow_phases(phases, published));
     loop {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::board::{Board, ConfigState, Key, Level, Override, Reloaded};
+use super::certificates;
 use super::figures::names;
 use super::keeper;
 use super::owner::{Owner, Refused};
@@ -161,6 +162,7 @@ impl Owner {
             keeper::count(&loaded.plan, &tables);
         }
         self.commit(loaded.plan).await?;
+        certificates::look(&self.published.load().plan, &self.metrics, &self.board);
         keeper::save_gone(&before, &self.published.load().plan).await;
         let Some(reloader) = &mut self.reloader else { return Err(no_sources()) };
         for (key, weight) in &reloader.weights {

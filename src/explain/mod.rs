@@ -226,6 +226,7 @@ impl Explainer {
             listener_ix: ix,
             peer,
             vouched: &Vouched::new(peer, None),
+            tls: None,
             is_http2: false,
             id: &[b'0'; 32],
         };

@@ -62,6 +62,8 @@ pub enum Name {
     Authorization,
     /// `Accept`
     Accept,
+    /// `X-Client-Cert-Subject` and `X-Client-Cert-Verify`: who a client's certificate is of
+    ClientCert,
     /// `X-Homing-Affinity`: homing's own
     HomingAffinity,
     /// `Homing-Session`: between homing and its backends
@@ -134,6 +136,8 @@ impl Name {
             },
             18 => is(n, b"proxy-authenticate", Self::ProxyAuthenticate),
             19 => is(n, b"proxy-authorization", Self::ProxyAuthorization),
+            20 => is(n, b"x-client-cert-verify", Self::ClientCert),
+            21 => is(n, b"x-client-cert-subject", Self::ClientCert),
             _ => Self::Other,
         }
     }
@@ -157,6 +161,7 @@ impl Name {
                 | Self::Forwarded
                 | Self::Via
                 | Self::RequestId
+                | Self::ClientCert
                 | Self::HomingAffinity
                 | Self::HomingSession
         )
@@ -307,6 +312,8 @@ mod tests {
             ("Proxy-Connection", Name::ProxyConnection),
             ("Proxy-Authenticate", Name::ProxyAuthenticate),
             ("X-Homing-Affinity", Name::HomingAffinity),
+            ("X-Client-Cert-Verify", Name::ClientCert),
+            ("X-Client-Cert-Subject", Name::ClientCert),
             ("Homing-Session", Name::HomingSession),
             ("Homing-Sessiom", Name::Other),
             ("X-Forwarded-Prefix", Name::ForwardedOther),

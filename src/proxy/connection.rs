@@ -16,6 +16,7 @@ use tokio::io::AsyncWrite;
 use super::clock::Deadline;
 use super::door::{Door, Inside};
 use super::exchange::{self, Next};
+use super::handshake::{self, Secured};
 use super::http2;
 use super::request::Refusal;
 use super::respond::{Own, TOO_SLOW};
@@ -50,6 +51,8 @@ pub struct Client {
     pub deadline: Deadline,
     /// What homing vouches for about it.
     pub vouched: Vouched,
+    /// What its TLS handshake told, if there was one.
+    pub tls: Option<Rc<Secured>>,
     /// When it was accepted.
     pub opened: Instant,
     /// Requests served on it.
@@ -101,6 +104,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
         held: Buffer::new(&worker.blocks),
         peer,
         vouched: Vouched::new(peer, door.port()),
+        tls: None,
         door,
         deadline,
         opened: Instant::now(),
@@ -122,7 +126,15 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
     if !inside.introduce(&client.stream, client.peer) {
         return;
     }
-    if client.door.listener.h2c {
+    if let Some(tls) = client.door.listener.tls.clone() {
+        match Box::pin(handshake::shake(&worker, client, &tls)).await {
+            Some(secured) => client = secured,
+            None => return,
+        }
+        if client.tls.as_ref().is_some_and(|tls| tls.is_http2) {
+            return Box::pin(http2::serve(&worker, client)).await;
+        }
+    } else if client.door.listener.h2c {
         match Box::pin(begins_with_http2(&worker, &mut client)).await {
             None => return,
             Some(true) => return Box::pin(http2::serve(&worker, client)).await,
@@ -146,7 +158,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
             }
         });
         if !woken.await {
-            return;
+            return client.say_goodbye();
         }
     }
 }
@@ -229,10 +241,13 @@ async fn active(worker: &Rc<Worker>, mut client: Client) -> Option<Client> {
                 Next::Over => return None,
             },
             Waited::Idle => return Some(client),
-            Waited::Over => return None,
+            Waited::Over => {
+                client.say_goodbye();
+                return None;
+            }
             Waited::Refused(own) => {
                 let len = client.held.len();
-                exchange::refuse(worker, &mut client, own, len).await;
+                exchange::refuse(worker, &mut client, own, None, len).await;
                 linger(&mut client).await;
                 return None;
             }
@@ -315,7 +330,7 @@ fn of_long_line(line: &[u8]) -> Fault {
 }
 
 /// Closes so that the client can read the last answer: ends our side, and reads a little of what still comes.
-async fn linger(client: &mut Client) {
+pub(super) async fn linger(client: &mut Client) {
     client.deadline.set(LINGER);
     let mut left = LINGER_BYTES;
     let mut is_shut = false;
@@ -343,6 +358,15 @@ async fn linger(client: &mut Client) {
 }
 
 impl Client {
+    /// Ends a TLS session in order, as far as that can be done without waiting; a socket needs no word for it.
+    fn say_goodbye(&mut self) {
+        if self.tls.is_some() {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            // Nobody waits for it: a client that does not read has gone.
+            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
+        }
+    }
+
     /// Whether the client is gone while its request is in flight: reads what it sends meanwhile, as far as there is
     /// room. `delivers` says that an end of its sending side does not mean that it is gone.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>, delivers: bool) -> Poll<()> {

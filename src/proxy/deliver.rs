@@ -300,7 +300,11 @@ impl Exchange<'_> {
         let method = self.request.verb.as_str();
         let is_open = self.request.pool.standing.open.contains(choice.backend);
         let answer = settle::Answer { method, head, names, body, point, is_open };
-        affinity.settle(session, &answer, &site, &mut self.worker.nonces.borrow_mut())
+        let mut settled = affinity.settle(session, &answer, &site, &mut self.worker.nonces.borrow_mut());
+        if self.request.is_secure {
+            settled.over_tls(affinity);
+        }
+        settled
     }
 
     /// Whether a session's id may stand in this answer's body: it is small and plain JSON, or the text that engine.io

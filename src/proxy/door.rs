@@ -150,6 +150,9 @@ impl Drop for Inside {
 fn turn_away(worker: &Worker, door: &Door, stream: &Stream, why: Rejection) {
     door.shard.rejected(why);
     tracing::debug!(listener = &*door.listener.name, reason = why.as_str(), "a connection is turned away");
+    if door.listener.tls.is_some() {
+        return; // What is said before a handshake is no TLS.
+    }
     let Some(own) = respond::of_rejection(why) else { return };
     let mut out = worker.blocks.output();
     let (version, date) = (Version::Http11, worker.date());

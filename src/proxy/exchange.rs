@@ -16,7 +16,7 @@ use super::connection::Client;
 use super::forward::{Pump, Sink, Trailers};
 use super::grpc;
 use super::place::{Place, Tries};
-use super::request::{self, Asker, Request};
+use super::request::{self, Asker, Refusal, Request};
 use super::respond::{self, Own, Recipient};
 use super::retry::{self, Again, Stage, Tried};
 use super::story::Story;
@@ -62,6 +62,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         listener_ix: door.place(),
         peer: client.peer,
         vouched: &client.vouched,
+        tls: client.tls.as_deref(),
         is_http2: client.is_http2,
         id: &id,
     };
@@ -70,7 +71,8 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     let request = match admitted {
         Ok(request) => request,
         Err(refusal) => {
-            refuse(worker, client, refusal.answer(), len).await;
+            let to = if let Refusal::ToHttps(_, to) = &refusal { Some(&**to) } else { None };
+            refuse(worker, client, refusal.answer(), to, len).await;
             return Next::Close;
         }
     };
@@ -278,7 +280,7 @@ async fn answer(worker: &Rc<Worker>, client: &mut Client, own: Own, to: &Recipie
 
 /// Refuses a request whose head, or what came of it, is the first `len` bytes held: answers, and records it. The
 /// connection cannot go on, since where the next request begins is not known.
-pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usize) {
+pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, location: Option<&str>, len: usize) {
     let mut story = Story::new(Instant::now(), worker.request_id());
     let head = client.held.data().get(..len).unwrap_or_default();
     let is_head = head.starts_with(b"HEAD ");
@@ -287,7 +289,7 @@ pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usi
     client.held.consume(len);
     let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
     let (version, date) = (Version::Http11, worker.date());
-    let to = Recipient { version, keep: false, is_head, is_grpc, id, location: None, date: date.as_bytes() };
+    let to = Recipient { version, keep: false, is_head, is_grpc, id, location, date: date.as_bytes() };
     let _ = answer(worker, client, own, &to).await;
     worker.finish(&story, None, client);
 }

@@ -1,6 +1,6 @@
 //! The data plane: one thread per core, each a world of its own.
 //!
-//! A request's way: [`worker`] accepts, [`door`] lets in, [`connection`] waits for heads, [`exchange`] is the whole way
+//! A request's way: [`worker`] accepts, [`door`] lets in, [`handshake`] makes a TLS session where there is one, [`connection`] waits for heads, [`exchange`] is the whole way
 //! of one request in order: `place` finds it a seat at a backend, `ask` sends it and waits for an answer, `deliver`
 //! passes that on. [`request`] admits a request's head and `rewrite` makes it fit for a backend with what homing vouches
 //! for ([`vouched`]), [`upstream`] finds a connection to a backend, [`forward`] moves bodies, [`tunnel`] moves what is
@@ -16,6 +16,7 @@ pub mod door;
 pub mod exchange;
 pub mod forward;
 mod grpc;
+pub mod handshake;
 pub mod http2;
 mod moved;
 mod pace;

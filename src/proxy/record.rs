@@ -108,6 +108,8 @@ impl Record {
             affinity: story.why.result(),
             reason: story.why.as_str(),
             end: story.end,
+            tls: client.tls.as_ref().map(|tls| tls.version),
+            sni: client.tls.as_ref().and_then(|tls| Some(tls.name.as_ref()?.as_bytes())),
             ..Entry::default()
         };
         let Some(request) = request else {

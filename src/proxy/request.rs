@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::grpc;
+use super::handshake::Secured;
 use super::request_id::Digits;
 use super::rewrite::Writer;
 use super::upstream::PoolView;
@@ -26,6 +27,9 @@ use crate::message::host;
 use crate::snapshot::Listener;
 use crate::strategy::Needs;
 
+/// Where who issues certificates asks whether a name is ours (RFC 8555 section 8.3): in the clear.
+const ACME: &str = "/.well-known/acme-challenge";
+
 /// What is known of the client before its request.
 #[derive(Debug)]
 pub struct Asker<'a> {
@@ -37,10 +41,19 @@ pub struct Asker<'a> {
     pub peer: Option<IpAddr>,
     /// The fields that say who it is, written once per connection.
     pub vouched: &'a Vouched,
+    /// What its TLS handshake told, if there was one.
+    pub tls: Option<&'a Secured>,
     /// Whether it came over HTTP/2.
     pub is_http2: bool,
     /// What the request is called, unless a trusted proxy has given it a name.
     pub id: &'a Digits,
+}
+
+impl Asker<'_> {
+    /// Whether its listener asks clients for certificates: then nobody else tells of them.
+    pub(super) fn asks_for_certificates(&self) -> bool {
+        self.listener.tls.as_ref().is_some_and(|tls| tls.settings.clients.is_some())
+    }
 }
 
 /// A request that may go to a backend.
@@ -80,6 +93,8 @@ pub struct Request {
     pub trailers: bool,
     /// It is a call of gRPC: so are the answers that homing makes itself, and trailers are the end of it.
     pub is_grpc: bool,
+    /// The client came by TLS, or a trusted proxy says so.
+    pub is_secure: bool,
     /// The session, in a pool with affinity.
     pub session: Option<Session>,
     /// The affinity key.
@@ -138,7 +153,7 @@ impl Verb {
 }
 
 /// Why homing answers a request itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It is malformed or not served.
     Fault(Fault),
@@ -146,6 +161,8 @@ pub enum Refusal {
     LastHop,
     /// No route is for it.
     NoRoute,
+    /// It is asked for again over TLS: with GET or HEAD, or by another method; and where.
+    ToHttps(Verb, Box<str>),
 }
 
 /// What one pass over the fields found.
@@ -191,18 +208,25 @@ pub fn admit(
         "*" => "/", // The server as a whole is what serves its root.
         target => target.split('?').next().unwrap_or_default(),
     };
+    let is_trusted = asker.peer.is_some_and(|ip| asker.listener.trusted_proxies.contains(ip));
+    let is_secure = asker.tls.is_some() || is_trusted && tells_https(&head, &fields);
     let found = view.snapshot.plan.routes.find(asker.listener_ix, host::without_port(place.host), path);
+    if let Some(port) = asker.listener.https_redirect.filter(|_| !is_secure)
+        && !found.is_some_and(|(_, route)| route.path.starts_with(ACME))
+    {
+        return Err(to_https(Verb::of(head.method), &place, port));
+    }
     let (route_ix, route) = found.ok_or(Refusal::NoRoute)?;
     let pool = view.pools.get(route.pool).ok_or(Refusal::NoRoute)?;
 
-    let is_trusted = asker.peer.is_some_and(|ip| asker.listener.trusted_proxies.contains(ip));
     let client = if is_trusted && fields.forwarded_for > 0 {
         claimed_client(&head, &fields, asker)
     } else {
         asker.peer
     };
     let now = worker.unix_now();
-    let facts = Facts { head: &head, fields: &fields, client, host: place.host, target: place.target };
+    let tls = asker.tls;
+    let facts = Facts { head: &head, fields: &fields, client, host: place.host, target: place.target, tls };
     let session = pool.pool.affinity.as_ref().map(|affinity| {
         let cache = &mut worker.opened.borrow_mut();
         let memory = memory.get_or_insert_default();
@@ -247,6 +271,7 @@ pub fn admit(
         upgrade,
         trailers: fields.te_trailers,
         is_grpc,
+        is_secure,
         session,
         key,
         hash,
@@ -408,6 +433,28 @@ impl<'b> Place<'b> {
     }
 }
 
+/// Whether the proxy that tells of the client says that it came by https: the first of what several have told.
+fn tells_https(head: &RequestHead<'_, '_>, fields: &Fields<'_>) -> bool {
+    let mut told = head.fields.iter().zip(&fields.names).filter(|(_, n)| **n == Name::ForwardedOther);
+    let proto = told.find(|(f, _)| f.name.eq_ignore_ascii_case("x-forwarded-proto"));
+    let first = proto.and_then(|(f, _)| f.value.split(|&b| b == b',').next());
+    first.is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"))
+}
+
+/// The same request over TLS. One without a host cannot be sent anywhere.
+fn to_https(verb: Verb, place: &Place<'_>, port: u16) -> Refusal {
+    if place.host.is_empty() {
+        return Refusal::Fault(Fault::Host);
+    }
+    let (host, target) =
+        (host::without_port(place.host), if place.target == "*" { "/" } else { place.target });
+    let to = match port {
+        443 => format!("https://{host}{target}"),
+        port => format!("https://{host}:{port}{target}"),
+    };
+    Refusal::ToHttps(verb, to.into())
+}
+
 /// The client as the trusted proxies tell it: from the right, the first address that is not a trusted proxy's. An
 /// entry that is no address ends the walk at the last one that was.
 fn claimed_client(head: &RequestHead<'_, '_>, fields: &Fields<'_>, asker: &Asker<'_>) -> Option<IpAddr> {
@@ -442,6 +489,7 @@ struct Facts<'a, 'b> {
     client: Option<IpAddr>,
     host: &'a str,
     target: &'a str,
+    tls: Option<&'a Secured>,
 }
 
 impl KeyFacts for Facts<'_, '_> {
@@ -476,6 +524,10 @@ impl KeyFacts for Facts<'_, '_> {
 
     fn host(&self) -> Option<&[u8]> {
         Some(host::without_port(self.host).as_bytes()).filter(|h| !h.is_empty())
+    }
+
+    fn tls_subject(&self) -> Option<&[u8]> {
+        Some(self.tls?.subject.as_ref()?.as_bytes())
     }
 }
 

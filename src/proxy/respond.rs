@@ -3,7 +3,7 @@
 //! Every answer that homing makes itself has one stable reason word: in its body, in the log and in the metrics.
 
 use super::grpc;
-use super::request::{Refusal, Request};
+use super::request::{Refusal, Request, Verb};
 use super::rewrite::write_field;
 use crate::affinity::Why;
 use crate::affinity::caching::make_private;
@@ -334,6 +334,8 @@ pub const NO_ANSWER: Own = own(504, "backend_timeout", "the backend did not answ
 /// The chunked coding of the request's body is broken.
 pub const BAD_BODY: Own = own(400, "chunked", "the body's chunked coding is malformed");
 
+/// A request came in the clear to a listener with TLS.
+pub const PLAIN_HTTP: Own = own(400, "plain_http", "this port speaks TLS: ask by https://");
 /// What HTTP/2 brought is no request. (RFC 9113 section 8.1.1)
 pub const MALFORMED: Own = own(400, "malformed", "the request is malformed");
 /// CONNECT with a protocol is for WebSockets alone. (RFC 8441 section 4)
@@ -348,6 +350,8 @@ pub const LAST_HOP: Own = own(200, "max_forwards", "");
 pub const REFUSALS: &[&str] = &[
     "max_forwards",
     "no_route",
+    "plain_http",
+    "https_redirect",
     "request_timeout",
     "request_line",
     "version",
@@ -376,8 +380,11 @@ pub const REFUSALS: &[&str] = &[
 impl Refusal {
     /// The answer for it.
     #[must_use]
-    pub const fn answer(self) -> Own {
-        match self {
+    pub const fn answer(&self) -> Own {
+        match *self {
+            Self::ToHttps(Verb::Get | Verb::Head, _) => own(301, "https_redirect", "this is served over TLS"),
+            // Unlike 301 it says that the method stays.
+            Self::ToHttps(..) => own(308, "https_redirect", "this is served over TLS"),
             Self::LastHop => LAST_HOP,
             Self::NoRoute => own(404, "no_route", "no route is for this host and path"),
             Self::Fault(fault) => of_fault(fault),

@@ -96,6 +96,7 @@ impl Writer<'_, '_> {
             | Name::HomingSession => return true,
             Name::Forwarded if self.asker.listener.forwarded => return true,
             Name::RequestId if self.asker.listener.request_id => return true,
+            Name::ClientCert => return !self.is_trusted || self.asker.asks_for_certificates(),
             Name::Expect => return !self.fields.expects,
             Name::ForwardedOther | Name::Forwarded | Name::RequestId if !self.is_trusted => {
                 return true;

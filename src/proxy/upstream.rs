@@ -22,7 +22,7 @@ use crate::message::head::{self, Fault, ResponseHead, Search};
 use crate::net::buffer::{BLOCK, Buffer};
 use crate::net::connect::{connect, is_our_own};
 use crate::net::stream::{NotProcessed, Stream};
-use crate::net::tls::stream::Session;
+use crate::net::tls::session::Session;
 use crate::pool::Pool;
 use crate::pool::choose::Pickers;
 use crate::pool::standing::Standing;
@@ -316,7 +316,7 @@ pub(super) async fn open(member: &Member) -> Result<Stream, NoLease> {
         None => Ok(stream),
         Some(connector) => {
             let tls = connector.handshake(stream).await.map_err(NoLease::Tls)?;
-            Ok(Stream::Carried(Box::new(Session::new(tls.into()))))
+            Ok(Stream::Carried(Box::new(Session::new(tls))))
         }
     }
 }

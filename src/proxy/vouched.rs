@@ -12,8 +12,8 @@ use super::rewrite::{Writer, write_field};
 use crate::base::ip_text::IpText;
 use crate::message::field::{Name, is_token_byte};
 
-/// The scheme by which clients come in.
-const PROTO: &[u8] = b"X-Forwarded-Proto: http\r\n";
+/// The scheme by which clients come in, and what stands behind it.
+const PROTO: &[u8] = b"X-Forwarded-Proto: http";
 /// Who a peer without an address is.
 const UNIX: &[u8] = b"unix:";
 /// What the address stands behind, twice.
@@ -22,7 +22,11 @@ const REAL: &[u8] = b"X-Real-IP: ";
 
 /// The fields that say who a peer is, as an untrusted one's request carries them. One allocation per connection.
 #[derive(Clone, Debug)]
-pub struct Vouched(Rc<[u8]>);
+pub struct Vouched {
+    lines: Rc<[u8]>,
+    /// Whether it came in by TLS.
+    is_secure: bool,
+}
 
 impl Vouched {
     /// For a peer, or for one without an address, and the port that it came to.
@@ -31,13 +35,24 @@ impl Vouched {
         let mut out = Vec::with_capacity(160);
         let text = peer.map(IpText::of);
         let who = text.as_ref().map_or(UNIX, IpText::as_bytes);
-        for part in [FOR, who, b"\r\n", REAL, who, b"\r\n", PROTO] {
+        for part in [FOR, who, b"\r\n", REAL, who, b"\r\n", PROTO, b"\r\n"] {
             out.extend_from_slice(part);
         }
         if let Some(port) = port {
             write_field(&mut out, "X-Forwarded-Port", itoa::Buffer::new().format(port).as_bytes());
         }
-        Self(out.into())
+        Self { lines: out.into(), is_secure: false }
+    }
+
+    /// The same of one that came in by TLS.
+    #[must_use]
+    pub fn over_tls(&self) -> Self {
+        if self.is_secure {
+            return self.clone();
+        }
+        let (before, port) = self.lines.split_at(self.lines.len() - self.port_line().len());
+        let before = before.strip_suffix(b"\r\n").unwrap_or(before);
+        Self { lines: [before, b"s\r\n", port].concat().into(), is_secure: true }
     }
 
     /// The peer's address as text, once written; nothing if it has none.
@@ -47,19 +62,24 @@ impl Vouched {
 
     /// Every line.
     fn lines(&self) -> &[u8] {
-        &self.0
+        &self.lines
+    }
+
+    /// The line of the scheme.
+    const fn proto_line(&self) -> &'static [u8] {
+        if self.is_secure { b"X-Forwarded-Proto: https\r\n" } else { b"X-Forwarded-Proto: http\r\n" }
     }
 
     /// The peer's address as text, `unix:` if it has none.
     fn who(&self) -> &[u8] {
-        let rest = self.0.get(FOR.len()..).unwrap_or_default();
+        let rest = self.lines.get(FOR.len()..).unwrap_or_default();
         rest.get(..memchr::memchr(b'\r', rest).unwrap_or(0)).unwrap_or_default()
     }
 
     /// The line of the port, if there is one.
     fn port_line(&self) -> &[u8] {
-        let before = FOR.len() + REAL.len() + 2 * (self.who().len() + 2) + PROTO.len();
-        self.0.get(before..).unwrap_or_default()
+        let before = FOR.len() + REAL.len() + 2 * (self.who().len() + 2) + self.proto_line().len();
+        self.lines.get(before..).unwrap_or_default()
     }
 }
 
@@ -79,6 +99,9 @@ impl Writer<'_, '_> {
         }
         if self.asker.listener.forwarded {
             self.write_forwarded(place, out);
+        }
+        if let Some(tls) = self.asker.tls {
+            out.extend_from_slice(&tls.lines);
         }
     }
 
@@ -105,7 +128,9 @@ impl Writer<'_, '_> {
             let quote: &[u8] = if host.iter().all(|b| is_token_byte(*b)) { b"" } else { b"\"" };
             [b";host=", quote, host, quote].into_iter().for_each(|part| out.extend_from_slice(part));
         }
-        out.extend_from_slice(b";proto=http\r\n");
+        let proto: &[u8] =
+            if self.asker.vouched.is_secure { b";proto=https\r\n" } else { b";proto=http\r\n" };
+        out.extend_from_slice(proto);
     }
 
     fn continue_account(&self, place: &Place<'_>, out: &mut Vec<u8>) {
@@ -128,7 +153,7 @@ impl Writer<'_, '_> {
         out.extend_from_slice(self.asker.vouched.who());
         out.extend_from_slice(b"\r\n");
         if !proto {
-            out.extend_from_slice(PROTO);
+            out.extend_from_slice(self.asker.vouched.proto_line());
         }
         if !host {
             write_host(place, out);
@@ -163,6 +188,9 @@ mod tests {
             let whole =
                 format!("X-Forwarded-For: {who}\r\nX-Real-IP: {who}\r\nX-Forwarded-Proto: http\r\n{line}");
             assert_eq!(vouched.lines(), whole.as_bytes());
+            let secure = vouched.over_tls().over_tls();
+            assert_eq!((secure.who(), secure.port_line()), (who.as_bytes(), line.as_bytes()));
+            assert_eq!(secure.lines(), whole.replace("Proto: http", "Proto: https").as_bytes());
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::clock::{Clock, TICK};
 use super::connection::{self, Client};
 use super::door::{Acceptor, Door, is_of_peer};
+use super::http2::Servant;
 use super::record::Record;
 use super::request::Request;
 use super::request_id::{self, Digits};
@@ -80,6 +81,8 @@ pub struct Worker {
     pub nonces: RefCell<Nonces>,
     /// First visits in flight.
     pub visits: Arc<Visits>,
+    /// Tasks that wait for a stream to serve.
+    pub servants: RefCell<Vec<Rc<Servant>>>,
     shared: Shared,
     record: Record,
     rng: RefCell<fastrand::Rng>,
@@ -131,6 +134,7 @@ impl Worker {
             opened: RefCell::new(OpenedCache::new(ENTRIES, rng.u64(..))),
             nonces: RefCell::default(),
             visits: Arc::clone(&shared.visits),
+            servants: RefCell::default(),
             record: Record::new(shared.metrics.shard(index), logger),
             rng: RefCell::new(rng),
             view: RefCell::new(Rc::new(view)),

@@ -9,6 +9,7 @@ use crate::affinity::table::Table;
 use crate::backend::availability::AdminState;
 use crate::backend::{Backend, BackendId};
 use crate::base::time::UnixSeconds;
+use crate::net::tls::server::{ServerTls, Settings};
 use crate::pool::Pool;
 
 /// What is carried into a plan that is built while another is in force. The default carries nothing: a start.
@@ -55,6 +56,14 @@ impl Carried<'_> {
     #[must_use]
     pub fn listener(&self, new: &Listener) -> Option<&Arc<Listener>> {
         self.previous?.listeners.iter().find(|old| old.name == new.name && ***old == *new)
+    }
+
+    /// The TLS of the listener of this name, if it was told the same: with its files as they were read last, and what
+    /// sessions are resumed by.
+    #[must_use]
+    pub fn tls(&self, listener: &str, settings: &Settings) -> Option<&Arc<ServerTls>> {
+        let old = self.previous?.listeners.iter().find(|old| *old.name == *listener)?;
+        old.tls.as_ref().filter(|tls| tls.settings == *settings)
     }
 
     /// The members of `pool` that are not in `new` and may leave in peace, in the order that they had.

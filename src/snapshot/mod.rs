@@ -18,6 +18,7 @@ use crate::base::settings::Settings;
 use crate::message::field::Underscores;
 use crate::net::descriptors;
 use crate::net::listen::{Bound, ListenAddress};
+use crate::net::tls::server::ServerTls;
 use crate::pool::Pool;
 use crate::pool::standing::Standing;
 use crate::route::Routes;
@@ -71,6 +72,10 @@ pub struct Listener {
     pub trusted_proxies: PrefixSet,
     /// Whether connections begin with a PROXY header; then only trusted proxies and Unix sockets may connect.
     pub proxy_protocol: bool,
+    /// What connections are encrypted with, if they are.
+    pub tls: Option<Arc<ServerTls>>,
+    /// The port of the TLS listener that every request is sent on to, if it is.
+    pub https_redirect: Option<u16>,
     /// Whether requests carry `Forwarded` (RFC 7239) beside `X-Forwarded-*`.
     pub forwarded: bool,
     /// Whether every request has an `X-Request-Id`, told to the backend and to the client.
@@ -119,6 +124,8 @@ pub struct Limits {
 pub struct ClientTimeouts {
     /// The whole PROXY header, from accept. Default 5 s.
     pub proxy_header: Duration,
+    /// A TLS handshake, from accept or the end of the PROXY header. Default 5 s.
+    pub tls_handshake: Duration,
     /// The whole head, from its first byte (from accept for the first). Default 10 s; 408.
     pub head: Duration,
     /// Between two reads of a body. Default 30 s.

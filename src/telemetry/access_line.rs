@@ -31,6 +31,10 @@ pub struct Entry<'a> {
     pub query: Option<&'a [u8]>,
     /// `HTTP/1.1`
     pub proto: &'a str,
+    /// The version of TLS, if the client came by it.
+    pub tls: Option<&'a str>,
+    /// The name that it asked for in its handshake.
+    pub sni: Option<&'a [u8]>,
     /// The status sent; 0 if none was.
     pub status: u16,
     /// Bytes of the request's body.
@@ -175,6 +179,10 @@ fn json(stamp: &[u8], e: &Entry<'_>, out: &mut impl Sink) {
     out.text(b"\",\"path\":\"", e.path);
     optional(out, b"\",\"query\":\"", e.query);
     out.word(b"\",\"proto\":\"", e.proto.as_bytes());
+    if let Some(version) = e.tls {
+        out.word(b"\",\"tls\":\"", version.as_bytes());
+        optional(out, b"\",\"sni\":\"", e.sni);
+    }
     // Every piece above leaves its closing quote to the next one, and so do those from "affinity" on.
     out.fixed(b"\",\"status\":");
     out.number(u64::from(e.status));

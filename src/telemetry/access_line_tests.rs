@@ -14,6 +14,8 @@ fn entry() -> Entry<'static> {
         path: b"/cart",
         query: Some(b"a=1&b=2"),
         proto: "HTTP/1.1",
+        tls: None,
+        sni: None,
         status: 200,
         bytes_in: 0,
         bytes_out: 5_120,

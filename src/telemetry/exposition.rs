@@ -11,7 +11,7 @@ use super::histogram::{BOUNDS, Totals};
 use super::live::{BackendLive, BackendState, DrainLive, Live, TableLive};
 use super::metrics::Metrics;
 use super::process::Process;
-use super::reasons::{Rejection, SnapshotEnd, UpstreamError};
+use super::reasons::{HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
 use super::totals::{BackendTotals, CLASSES, ListenerTotals, PoolTotals};
 
 /// What `Content-Type` says of the text.
@@ -140,6 +140,40 @@ impl Text {
                 self.line(&[label, ("reason", why.as_str())], n);
             }
         }
+        self.tls(seen);
+    }
+
+    /// Of listeners with TLS.
+    fn tls(&mut self, seen: &Seen) {
+        let each = || {
+            seen.listeners.iter().filter_map(|(name, t)| Some((("listener", &**name), t, t.tls.as_ref()?)))
+        };
+        if each().next().is_none() {
+            return;
+        }
+        self.family("homing_tls_handshakes_total", Kind::Counter, "TLS handshakes ended.");
+        for (label, totals, _) in each() {
+            for (end, n) in HandshakeEnd::ALL.iter().zip(totals.handshakes) {
+                let (version, result) = end.labels();
+                self.line(&[label, ("version", version), ("result", result)], n);
+            }
+        }
+        self.family(
+            "homing_tls_certificate_not_after_timestamp_seconds",
+            Kind::Gauge,
+            "When a certificate ends, in seconds since 1970.",
+        );
+        for (label, _, tls) in each() {
+            for (name, end) in &tls.certificates {
+                self.line(&[label, ("name", name)], end.0);
+            }
+        }
+        self.family(
+            "homing_tls_certificate_reload_failures_total",
+            Kind::Counter,
+            "Files of certificates and keys that changed and could not be used.",
+        );
+        each().for_each(|(label, _, tls)| self.line(&[label], tls.failures));
     }
 
     fn pools(&mut self, seen: &Seen, affinity: &[(&str, &str)]) {

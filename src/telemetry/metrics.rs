@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::reasons::SnapshotEnd;
 use super::shards::{BackendShard, ListenerShard, PoolCounters, PoolShard, Shard};
-use super::totals::{BackendTotals, ListenerTotals, PoolTotals};
+use super::totals::{BackendTotals, ListenerTotals, PoolTotals, TlsFigures};
 use crate::base::time::UnixSeconds;
 
 /// What does not change while the process runs. Reasons are told by their place in these lists.
@@ -74,6 +74,7 @@ pub struct ConfigFigures {
 #[derive(Debug, Default)]
 struct Series {
     listeners: BTreeMap<Arc<str>, Blocks<ListenerShard>>,
+    tls: BTreeMap<Arc<str>, TlsFigures>,
     pools: BTreeMap<Arc<str>, PoolSeries>,
 }
 
@@ -144,6 +145,7 @@ impl Metrics {
     pub fn retain(&self, plans: &[&Names]) {
         let mut series = self.series.lock();
         series.listeners.retain(|name, _| plans.iter().any(|plan| plan.listeners.contains(name)));
+        series.tls.retain(|name, _| plans.iter().any(|plan| plan.listeners.contains(name)));
         series.pools.retain(|name, pool| {
             let named = plans.iter().flat_map(|plan| &plan.pools).filter(|p| p.name == *name);
             let named: Vec<_> = named.collect();
@@ -155,8 +157,9 @@ impl Metrics {
     /// What all workers counted of a listener; zeros for one that has no series.
     #[must_use]
     pub fn listener_totals(&self, name: &str) -> ListenerTotals {
-        let mut totals = ListenerTotals::default();
-        if let Some(listener) = self.series.lock().listeners.get(name) {
+        let series = self.series.lock();
+        let mut totals = ListenerTotals { tls: series.tls.get(name).cloned(), ..ListenerTotals::default() };
+        if let Some(listener) = series.listeners.get(name) {
             listener.0.iter().for_each(|block| block.add_to(&mut totals));
         }
         totals
@@ -185,6 +188,19 @@ impl Metrics {
             totals.state_changes = it.state_changes;
         }
         totals
+    }
+
+    /// Which certificates a listener shows now; `None` if it has no TLS. `failures` more could not be used.
+    pub fn certificates(&self, listener: &str, shown: Option<Vec<(String, UnixSeconds)>>, failures: u64) {
+        let mut series = self.series.lock();
+        match shown {
+            None => drop(series.tls.remove(listener)),
+            Some(certificates) => {
+                let figures = series.tls.entry(listener.into()).or_default();
+                figures.certificates = certificates;
+                figures.failures += failures;
+            }
+        }
     }
 
     /// A check of this backend ended.

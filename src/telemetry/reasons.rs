@@ -13,6 +13,37 @@ pub enum Rejection {
     ProxyHeader,
 }
 
+/// How a TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeEnd {
+    /// Done, by TLS 1.2.
+    Full12,
+    /// Done by taking up an earlier session, by TLS 1.2.
+    Resumed12,
+    /// Done, by TLS 1.3.
+    Full13,
+    /// Done by taking up an earlier session, by TLS 1.3.
+    Resumed13,
+    /// It did not come to an end in time.
+    Timeout,
+    /// The client closed on the way.
+    Closed,
+    /// The client does not speak TLS.
+    NotTls,
+    /// The client asked for a name that no certificate has.
+    UnknownName,
+    /// There is no version, cipher or protocol that both speak.
+    Incompatible,
+    /// The client showed no certificate and must.
+    NoCertificate,
+    /// The client showed a certificate that is not good.
+    BadCertificate,
+    /// The client refused, by an alert: most often our certificate.
+    Refused,
+    /// The client broke the protocol.
+    Malformed,
+}
+
 /// How a backend failed a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamError {
@@ -63,6 +94,45 @@ impl Rejection {
             Self::ProcessFull => "process_full",
             Self::AddressFull => "address_full",
             Self::ProxyHeader => "proxy_header",
+        }
+    }
+}
+
+impl HandshakeEnd {
+    /// Every end, in declaration order.
+    pub const ALL: [Self; 13] = [
+        Self::Full12,
+        Self::Resumed12,
+        Self::Full13,
+        Self::Resumed13,
+        Self::Timeout,
+        Self::Closed,
+        Self::NotTls,
+        Self::UnknownName,
+        Self::Incompatible,
+        Self::NoCertificate,
+        Self::BadCertificate,
+        Self::Refused,
+        Self::Malformed,
+    ];
+
+    /// As labels: the version, which is known of what was done, and the result.
+    #[must_use]
+    pub const fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Full12 => ("1.2", "ok"),
+            Self::Resumed12 => ("1.2", "resumed"),
+            Self::Full13 => ("1.3", "ok"),
+            Self::Resumed13 => ("1.3", "resumed"),
+            Self::Timeout => ("", "timeout"),
+            Self::Closed => ("", "closed"),
+            Self::NotTls => ("", "not_tls"),
+            Self::UnknownName => ("", "unknown_name"),
+            Self::Incompatible => ("", "incompatible"),
+            Self::NoCertificate => ("", "no_client_certificate"),
+            Self::BadCertificate => ("", "bad_client_certificate"),
+            Self::Refused => ("", "refused_by_client"),
+            Self::Malformed => ("", "malformed"),
         }
     }
 }

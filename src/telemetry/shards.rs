@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::histogram::Histogram;
-use super::reasons::{Rejection, UpstreamError};
+use super::reasons::{HandshakeEnd, Rejection, UpstreamError};
 use super::totals::{BackendTotals, CLASSES, ListenerTotals, PoolTotals};
 
 /// One worker's counters that belong to no listener and no pool.
@@ -26,6 +26,7 @@ pub struct ListenerShard {
     opened: Counter,
     closed: Counter,
     rejected: [Counter; Rejection::ALL.len()],
+    handshakes: [Counter; HandshakeEnd::ALL.len()],
 }
 
 /// One worker's counters of one pool as one snapshot has it: its backends stand in that snapshot's order.
@@ -101,10 +102,16 @@ impl ListenerShard {
         self.rejected[why as usize].add(1);
     }
 
+    /// A TLS handshake ended.
+    pub fn shaken(&self, how: HandshakeEnd) {
+        self.handshakes[how as usize].add(1);
+    }
+
     pub(super) fn add_to(&self, totals: &mut ListenerTotals) {
         totals.opened += self.opened.get();
         totals.closed += self.closed.get();
         add(&mut totals.rejected, &self.rejected);
+        add(&mut totals.handshakes, &self.handshakes);
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the counters of all workers add up to, and what the control plane counted beside them.
 
 use super::histogram::Totals;
-use super::reasons::{Rejection, SnapshotEnd, UpstreamError};
+use super::reasons::{HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
+use crate::base::time::UnixSeconds;
 
 /// The classes of status codes, as labels.
 pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -15,6 +16,19 @@ pub struct ListenerTotals {
     pub closed: u64,
     /// Connections turned away, in the order of [`Rejection::ALL`].
     pub rejected: [u64; Rejection::ALL.len()],
+    /// TLS handshakes, in the order of [`HandshakeEnd::ALL`].
+    pub handshakes: [u64; HandshakeEnd::ALL.len()],
+    /// Its TLS, if it has any.
+    pub tls: Option<TlsFigures>,
+}
+
+/// What the control plane knows of a listener's certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFigures {
+    /// What each certificate is called, and its end.
+    pub certificates: Vec<(String, UnixSeconds)>,
+    /// Files that changed and could not be used; what they held before is in force.
+    pub failures: u64,
 }
 
 /// One pool's figures since it came.

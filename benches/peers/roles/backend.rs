@@ -1,13 +1,14 @@
 //! The role `backend`: so many backends in one thread, with answers that cost next to nothing. `/s/N` is answered with N
-//! bytes, uploads are swallowed, an upgrade to WebSocket makes an echo. It says its ports on one line, then serves.
+//! bytes, uploads are swallowed, an upgrade to WebSocket makes an echo; or all are calls of gRPC. It says its ports on one line, then serves.
 
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::net::listen;
 
+use super::calls::Calls;
 use super::connection::{Answers, Connection, Outcome};
 use super::poll::{Interest, Poll, Ready};
 
@@ -22,16 +23,25 @@ pub(crate) struct Arguments {
     cpus: Vec<usize>,
     #[arg(long)]
     count: usize,
+    /// They speak HTTP/2 and answer calls of gRPC.
+    #[arg(long)]
+    grpc: bool,
+}
+
+enum Served {
+    Plain(Connection),
+    Calls(Calls),
 }
 
 struct Backend {
     poll: Poll,
     listeners: Vec<TcpListener>,
     /// Their keys begin after the listeners'.
-    connections: Vec<Option<Connection>>,
+    connections: Vec<Option<Served>>,
     free: Vec<usize>,
     buffer: Vec<u8>,
     answers: Answers,
+    grpc: bool,
 }
 
 pub(crate) fn main(arguments: &Arguments) -> Result<()> {
@@ -56,6 +66,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
         free: Vec::new(),
         buffer: vec![0; BUFFER],
         answers: Answers::default(),
+        grpc: arguments.grpc,
     };
     backend.serve()
 }
@@ -83,7 +94,11 @@ impl Backend {
                 self.connections.len() - 1
             });
             self.poll.add(&stream, self.listeners.len() + slot, Interest::Read)?;
-            self.connections[slot] = Some(Connection::new(stream));
+            self.connections[slot] = Some(if self.grpc {
+                Served::Calls(Calls::new(stream))
+            } else {
+                Served::Plain(Connection::new(stream))
+            });
         }
         Ok(())
     }
@@ -93,7 +108,10 @@ impl Backend {
         let Some(connection) = &mut self.connections[slot] else { return };
         let mut outcome = if event.write { connection.write() } else { Outcome::Reads };
         if event.read && !matches!(outcome, Outcome::Over) {
-            outcome = connection.read(&mut self.buffer, &mut self.answers);
+            outcome = match connection {
+                Served::Plain(connection) => connection.read(&mut self.buffer, &mut self.answers),
+                Served::Calls(calls) => calls.read(&mut self.buffer),
+            };
         }
         let interest = match outcome {
             Outcome::Over => {
@@ -107,9 +125,25 @@ impl Backend {
             Outcome::Reads => return,
         };
         let key = self.listeners.len() + slot;
-        if self.poll.change(&connection.stream, key, interest).is_err() {
+        if self.poll.change(connection.stream(), key, interest).is_err() {
             self.connections[slot] = None;
             self.free.push(slot);
+        }
+    }
+}
+
+impl Served {
+    fn stream(&self) -> &TcpStream {
+        match self {
+            Self::Plain(connection) => &connection.stream,
+            Self::Calls(calls) => &calls.stream,
+        }
+    }
+
+    fn write(&mut self) -> Outcome {
+        match self {
+            Self::Plain(connection) => connection.write(),
+            Self::Calls(calls) => calls.write(),
         }
     }
 }

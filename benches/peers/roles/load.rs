@@ -14,16 +14,19 @@ use serde_json::json;
 
 use super::histogram::Histogram;
 use super::poll::{Poll, Ready};
+use super::streams;
+use super::transport::Transport;
 use super::visitor::{Step, Visitor};
+use crate::tls;
 
 /// How long answers are waited for that are under way when the time is over.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// Requests under way at once while idle connections are opened: fewer than any queue of a listener.
 const OPENING: usize = 64;
 /// How long that may take.
 const OPENING_LIMIT: Duration = Duration::from_secs(60);
 /// Errors after which there is nothing left to measure.
-const ERRORS: u64 = 1_000;
+pub(crate) const ERRORS: u64 = 1_000;
 /// Room for one read.
 const BUFFER: usize = 256 << 10;
 
@@ -35,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) address: SocketAddrV4,
     #[arg(long, default_value_t = 64)]
-    connections: usize,
+    pub(crate) connections: usize,
     /// Connection i comes from 127.0.0.(2 + i mod N).
     #[arg(long, default_value_t = 1)]
     sources: usize,
@@ -56,6 +59,18 @@ pub(crate) struct Arguments {
     pub(crate) cookie: Option<String>,
     #[arg(long)]
     pub(crate) connection_per_request: bool,
+    /// Over TLS.
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Each connection takes up the session of the one before it, by the ticket that it was given.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// HTTP/2, with so many streams at once on each connection.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) streams: usize,
+    /// Calls of gRPC with messages of so many bytes.
+    #[arg(long, default_value_t = 0, requires = "streams")]
+    pub(crate) grpc: usize,
     /// Requests per second, whatever the answers do; latency counts from the moment that was planned.
     #[arg(long, default_value_t = 0)]
     rate: u64,
@@ -71,9 +86,12 @@ pub(crate) struct Arguments {
 /// What was counted.
 pub(crate) struct Tally {
     done: u64,
-    errors: u64,
+    pub(crate) errors: u64,
     pub(crate) refused: u64,
     pub(crate) cookies: u64,
+    /// Connections that were answered over TLS, and those of them that took up an earlier session.
+    handshakes: u64,
+    resumed: u64,
     latency: Histogram,
 }
 
@@ -91,11 +109,14 @@ struct Load {
 
 pub(crate) fn main(arguments: &Arguments) -> Result<()> {
     super::settle(&arguments.cpus)?;
+    if arguments.streams > 0 {
+        return main_of_streams(arguments);
+    }
     let shared = Rc::new(super::visitor::Script::new(arguments));
     let visitors = (0..arguments.connections)
         .map(|i| {
-            let last = u8::try_from(2 + i % arguments.sources.max(1)).context("at most 250 sources")?;
-            Ok(Visitor::new(i, Ipv4Addr::new(127, 0, 0, last), Rc::clone(&shared)))
+            let client = arguments.tls.then(|| tls::client("http/1.1", arguments.resume)).transpose()?;
+            Ok(Visitor::new(i, arguments.source(i)?, Rc::clone(&shared), client))
         })
         .collect::<Result<Vec<_>>>()?;
     let mut load = Load {
@@ -109,24 +130,43 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
     };
     if !arguments.hold {
         load.closed_loop(Duration::from_millis(arguments.warm_ms))?;
-        if load.tally.errors + load.tally.refused > 0 {
-            bail!("{} errors, {} refused while warming up", load.tally.errors, load.tally.refused);
-        }
+        load.tally.check()?;
     }
     load.tally = Tally::new();
-    say("ready")?;
-    let mut commands = std::io::stdin().lock().lines();
-    commands.next().context("told to go")??;
+    let commands = wait_for_go()?;
     let begin = Instant::now();
     match arguments {
         Arguments { hold: true, .. } => load.open_all()?,
         Arguments { rate: 0, .. } => load.closed_loop(Duration::from_millis(arguments.millis))?,
         _ => load.open_loop(Duration::from_millis(arguments.millis), arguments.rate)?,
     }
-    say(&load.result(begin.elapsed()))?;
+    let presented = load.visitors.iter().filter(|visitor| visitor.presents_a_cookie()).count();
+    say(&load.tally.result(begin.elapsed(), load.visitors.len(), presented))?;
     // The end of standard input is the only way on, whatever else comes before it.
     commands.for_each(drop);
     Ok(())
+}
+
+/// The same with HTTP/2.
+fn main_of_streams(arguments: &Arguments) -> Result<()> {
+    let mut load = streams::Load::new(arguments)?;
+    load.closed_loop(Duration::from_millis(arguments.warm_ms))?;
+    load.tally.check()?;
+    load.tally = Tally::new();
+    let commands = wait_for_go()?;
+    let begin = Instant::now();
+    load.closed_loop(Duration::from_millis(arguments.millis))?;
+    say(&load.tally.result(begin.elapsed(), load.connections(), 0))?;
+    commands.for_each(drop);
+    Ok(())
+}
+
+/// Says that all is warm, and waits for a line. Gives those that follow.
+fn wait_for_go() -> Result<impl Iterator<Item = std::io::Result<String>>> {
+    say("ready")?;
+    let mut commands = std::io::stdin().lock().lines();
+    commands.next().context("told to go")??;
+    Ok(commands)
 }
 
 fn say(line: &str) -> Result<()> {
@@ -242,8 +282,7 @@ impl Load {
             }
             Step::Answered(begun) => {
                 let now = Instant::now();
-                self.tally.done += 1;
-                self.tally.latency.add(now.duration_since(begun));
+                self.tally.answered(begun, now);
                 if !self.per_request {
                     self.next(i, now);
                 }
@@ -259,27 +298,68 @@ impl Load {
             self.idle.push(i);
         }
     }
+}
 
-    fn result(&self, took: Duration) -> String {
-        let tally = &self.tally;
-        json!({
-            "done": tally.done,
-            "errors": tally.errors,
-            "refused": tally.refused,
-            "cookies_set": tally.cookies,
-            "cookies_presented": self.visitors.iter().filter(|visitor| visitor.presents_a_cookie()).count(),
-            "connections": self.visitors.len(),
-            "seconds": took.as_secs_f64(),
-            "p50_us": tally.latency.micros(0.50),
-            "p99_us": tally.latency.micros(0.99),
-            "max_us": tally.latency.largest_micros(),
-        })
-        .to_string()
+impl Arguments {
+    /// Where a connection comes from.
+    pub(crate) fn source(&self, connection: usize) -> Result<Ipv4Addr> {
+        let last = u8::try_from(2 + connection % self.sources.max(1)).context("at most 250 sources")?;
+        Ok(Ipv4Addr::new(127, 0, 0, last))
     }
 }
 
 impl Tally {
-    fn new() -> Self {
-        Self { done: 0, errors: 0, refused: 0, cookies: 0, latency: Histogram::new() }
+    pub(crate) fn new() -> Self {
+        Self {
+            done: 0,
+            errors: 0,
+            refused: 0,
+            cookies: 0,
+            handshakes: 0,
+            resumed: 0,
+            latency: Histogram::new(),
+        }
+    }
+
+    /// The request of that time is answered.
+    pub(crate) fn answered(&mut self, begun: Instant, now: Instant) {
+        self.done += 1;
+        self.latency.add(now.duration_since(begun));
+    }
+
+    /// A connection got its first answer.
+    pub(crate) fn connected(&mut self, transport: &Transport) {
+        if let Some(is_resumed) = transport.is_resumed() {
+            self.handshakes += 1;
+            self.resumed += u64::from(is_resumed);
+        }
+    }
+
+    /// # Errors
+    ///
+    /// Something went wrong while warming up.
+    fn check(&self) -> Result<()> {
+        if self.errors + self.refused > 0 {
+            bail!("{} errors, {} refused while warming up", self.errors, self.refused);
+        }
+        Ok(())
+    }
+
+    fn result(&self, took: Duration, connections: usize, presented: usize) -> String {
+        json!({
+            "done": self.done,
+            "errors": self.errors,
+            "refused": self.refused,
+            "cookies_set": self.cookies,
+            "cookies_presented": presented,
+            "handshakes": self.handshakes,
+            "resumed": self.resumed,
+            "connections": connections,
+            "seconds": took.as_secs_f64(),
+            "p50_us": self.latency.micros(0.50),
+            "p99_us": self.latency.micros(0.99),
+            "max_us": self.latency.largest_micros(),
+        })
+        .to_string()
     }
 }

@@ -1,12 +1,16 @@
 //! What this program is when it has started itself again. Each role ends with the one that leads.
 
 pub(crate) mod backend;
+pub(crate) mod calls;
 pub(crate) mod connection;
+pub(crate) mod frames;
 pub(crate) mod histogram;
 pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod poll;
+pub(crate) mod streams;
 pub(crate) mod transform;
+pub(crate) mod transport;
 pub(crate) mod visitor;
 
 use anyhow::{Context as _, Result};

@@ -1,15 +1,18 @@
 //! One visitor: a connection to the proxy, and the request that it repeats.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use rustls::ClientConfig;
+use socket2::Socket;
 
 use super::http;
 use super::load::{Arguments, Tally};
 use super::poll::{Interest, Poll, Ready};
+use super::transport::{self, Transport};
 
 /// The longest head that is waited for.
 const HEAD: usize = 64 << 10;
@@ -29,7 +32,11 @@ pub(crate) struct Visitor {
     script: Rc<Script>,
     source: Ipv4Addr,
     key: usize,
-    stream: Option<TcpStream>,
+    /// What TLS is spoken with, if it is.
+    client: Option<Arc<ClientConfig>>,
+    stream: Option<Transport>,
+    /// Whether nothing was answered on this connection yet.
+    fresh: bool,
     connecting: bool,
     /// Whether writing is waited for.
     blocked: bool,
@@ -124,7 +131,12 @@ fn frame(payload: usize) -> Rc<[u8]> {
 }
 
 impl Visitor {
-    pub(crate) fn new(key: usize, source: Ipv4Addr, script: Rc<Script>) -> Self {
+    pub(crate) fn new(
+        key: usize,
+        source: Ipv4Addr,
+        script: Rc<Script>,
+        client: Option<Arc<ClientConfig>>,
+    ) -> Self {
         let cookie = script.cookie.as_ref().map(|cookie| format!("{cookie}{key:016x}"));
         Self {
             request: script.request(cookie.as_deref()),
@@ -132,7 +144,9 @@ impl Visitor {
             script,
             source,
             key,
+            client,
             stream: None,
+            fresh: false,
             connecting: false,
             blocked: false,
             sent: 0,
@@ -171,7 +185,7 @@ impl Visitor {
     /// Ends the connection without leaving the kernel anything to remember it by.
     pub(crate) fn hang_up(&mut self) {
         if let Some(stream) = self.stream.take() {
-            let socket = Socket::from(stream);
+            let socket = Socket::from(stream.socket);
             let _ = socket.set_linger(Some(Duration::ZERO));
         }
         self.close();
@@ -187,22 +201,21 @@ impl Visitor {
                 return step;
             }
         }
-        if ready.read { self.read(buffer, tally) } else { Step::Waits }
+        if !ready.read {
+            return Step::Waits;
+        }
+        match self.read(buffer, tally) {
+            // A handshake that came further may have more to send.
+            Step::Waits if self.client.is_some() => self.write(poll),
+            step => step,
+        }
     }
 
     fn dial(&mut self, poll: &Poll) -> io::Result<()> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
-        socket.set_tcp_nodelay(true)?;
-        socket.bind(&SocketAddr::from((self.source, 0)).into())?;
-        match socket.connect(&SocketAddr::V4(self.script.address).into()) {
-            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
-                return Err(error);
-            }
-            _ => {}
-        }
-        let stream = TcpStream::from(socket);
+        let stream = transport::dial(self.source, self.script.address)?;
         poll.add(&stream, self.key, Interest::ReadAndWrite)?;
-        self.stream = Some(stream);
+        self.stream = Some(Transport::new(stream, self.client.as_ref())?);
+        self.fresh = true;
         self.connecting = true;
         self.blocked = true;
         self.state = State::Head;
@@ -218,21 +231,35 @@ impl Visitor {
             match stream.write(&self.request[self.sent..]) {
                 Ok(length) => self.sent += length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.blocked && poll.change(&*stream, self.key, Interest::ReadAndWrite).is_err() {
-                        return Step::Failed;
-                    }
-                    self.blocked = true;
-                    return Step::Waits;
+                    return self.block(poll);
                 }
                 Err(_) => return Step::Failed,
             }
         }
-        if self.blocked && !self.connecting {
+        if self.connecting {
+            return Step::Waits;
+        }
+        match stream.flush() {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.block(poll),
+            Err(_) => return Step::Failed,
+        }
+        if self.blocked {
             self.blocked = false;
-            if poll.change(&*stream, self.key, Interest::Read).is_err() {
+            if poll.change(&stream.socket, self.key, Interest::Read).is_err() {
                 return Step::Failed;
             }
         }
+        Step::Waits
+    }
+
+    /// Waits until there is room to write.
+    fn block(&mut self, poll: &Poll) -> Step {
+        let Some(stream) = &self.stream else { return Step::Failed };
+        if !self.blocked && poll.change(&stream.socket, self.key, Interest::ReadAndWrite).is_err() {
+            return Step::Failed;
+        }
+        self.blocked = true;
         Step::Waits
     }
 
@@ -276,6 +303,11 @@ impl Visitor {
             return Step::Waits;
         }
         self.clock = None;
+        if std::mem::take(&mut self.fresh)
+            && let Some(stream) = &self.stream
+        {
+            tally.connected(stream);
+        }
         Step::Answered(clock)
     }
 

@@ -16,6 +16,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::client::TlsStream;
 
+use super::provider;
+
 /// Sessions that may be resumed, per backend.
 const SESSIONS: usize = 32;
 
@@ -42,7 +44,7 @@ impl Settings {
     /// # Errors
     /// The key is not the certificate's, or of no known kind.
     pub fn new(roots: Option<Arc<RootCertStore>>, identity: Option<Identity>) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_safe_default_protocol_versions()?;
         let builder = match roots {

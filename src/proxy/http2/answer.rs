@@ -29,7 +29,8 @@ pub(super) fn read(head: &[u8], to_head: bool, is_tunnel: bool) -> Option<Answer
         let text = head.get(line.clone())?;
         let Some(colon) = memchr::memchr(b':', text) else { continue };
         let (name, value) = (text.get(..colon)?, text.get(colon + 2..)?);
-        match Name::of(std::str::from_utf8(name).ok()?) {
+        let known = Name::of(std::str::from_utf8(name).ok()?);
+        match known {
             // What is said of a connection of HTTP/1.1 has no place here. (RFC 9113 section 8.2.2)
             Name::Connection | Name::KeepAlive | Name::Upgrade | Name::ProxyConnection => continue,
             Name::TransferEncoding => {
@@ -45,7 +46,10 @@ pub(super) fn read(head: &[u8], to_head: bool, is_tunnel: bool) -> Option<Answer
             _ => {}
         }
         let value = head.slice(line.start + colon + 2..line.end);
-        fields.append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_maybe_shared(value).ok()?);
+        let mut value = HeaderValue::from_maybe_shared(value).ok()?;
+        // What no other answer has would only push useful entries out of the table; and a secret does not belong there.
+        value.set_sensitive(matches!(known, Name::SetCookie | Name::RequestId));
+        fields.append(HeaderName::from_bytes(name).ok()?, value);
     }
     let mut response = Response::new(());
     *response.status_mut() = status;

@@ -12,6 +12,7 @@ mod carrier;
 mod lines;
 mod outgoing;
 mod request;
+mod servant;
 mod stream;
 pub mod upstream;
 
@@ -28,14 +29,12 @@ use h2::{Reason, RecvStream};
 use http::Request;
 
 use self::carrier::{Carrier, Seen};
-use self::stream::Incoming;
+pub use self::servant::Servant;
+use self::servant::{Counted, Job, attend};
 use super::clock::Deadline;
 use super::connection::Client;
-use super::exchange;
 use super::worker::Worker;
 use crate::affinity::memory::Memory;
-use crate::net::buffer::Buffer;
-use crate::net::stream::Stream;
 
 /// What a client of HTTP/2 says first. (RFC 9113 section 3.4)
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -53,7 +52,9 @@ const RESET_STREAMS: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the streams of one connection have in common.
+#[derive(Debug)]
 struct Shared {
+    worker: Rc<Worker>,
     /// How many are being served.
     open: Cell<u32>,
     /// How many were.
@@ -65,10 +66,12 @@ struct Shared {
 }
 
 /// Of a client what its streams share.
+#[derive(Debug)]
 struct Template {
     peer: Option<std::net::IpAddr>,
     door: Rc<super::door::Door>,
     vouched: super::vouched::Vouched,
+    tls: Option<Rc<super::handshake::Secured>>,
     opened: Instant,
 }
 
@@ -84,7 +87,7 @@ enum Stage {
 
 /// Serves HTTP/2 on a client's connection to its end.
 pub async fn serve(worker: &Rc<Worker>, client: Client) {
-    let Client { stream, held, peer, door, deadline, vouched, opened, .. } = client;
+    let Client { stream, held, peer, door, deadline, vouched, tls, opened, .. } = client;
     let seen = Rc::new(Seen::default());
     let carrier = Carrier::new(stream, held, Rc::clone(&seen));
     let limits = door.listener.limits;
@@ -104,9 +107,14 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
         Poll::Pending => deadline.poll().map(|()| None),
     });
     let Some(mut connection) = connected.await else { return };
-    let template = Template { peer, door, vouched, opened };
-    let shared =
-        Shared { open: Cell::new(0), served: Cell::new(0), memory: RefCell::default(), client: template };
+    let template = Template { peer, door, vouched, tls, opened };
+    let shared = Shared {
+        worker: Rc::clone(worker),
+        open: Cell::new(0),
+        served: Cell::new(0),
+        memory: RefCell::default(),
+        client: template,
+    };
     let mut driver =
         Driver { worker, shared: Rc::new(shared), deadline, seen, stage: Stage::Serving, since: None };
     poll_fn(|cx| driver.poll(&mut connection, cx)).await;
@@ -201,66 +209,15 @@ impl Driver<'_> {
         self.stage = Stage::Ending;
     }
 
+    /// Has a request served, by a task that waits for one or by a new one.
     fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-        let (worker, shared) = (Rc::clone(self.worker), Rc::clone(&self.shared));
-        shared.open.set(shared.open.get() + 1);
-        tokio::task::spawn_local(async move {
-            let counted = Counted(shared);
-            Box::pin(serve_stream(&worker, &counted.0, request, respond)).await;
+        let job = Job { shared: Counted::new(&self.shared), request, respond };
+        let idle = self.worker.servants.borrow_mut().pop();
+        let servant = idle.unwrap_or_else(|| {
+            let servant = Rc::new(Servant::default());
+            tokio::task::spawn_local(attend(Rc::clone(self.worker), Rc::clone(&servant)));
+            servant
         });
+        servant.give(job);
     }
-}
-
-/// A stream that is counted until it is dropped.
-struct Counted(Rc<Shared>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-        self.0.served.set(self.0.served.get().wrapping_add(1));
-    }
-}
-
-async fn serve_stream(
-    worker: &Rc<Worker>,
-    shared: &Shared,
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
-) {
-    let ends = request.body().is_end_stream();
-    let key = u128::from(worker.random()) << 64 | u128::from(worker.random());
-    let mut head = worker.blocks.output();
-    let read = request::write(&request, ends, key, &mut head);
-    let stream = Incoming::new(request.into_body(), read.form, respond, read.to_head);
-    let deadline = worker.clock.deadline();
-    poll_fn(|cx| {
-        deadline.tie(cx);
-        Poll::Ready(())
-    })
-    .await;
-    let Template { peer, door, vouched, opened } = &shared.client;
-    let mut held = Buffer::new(&worker.blocks);
-    let len = head.len();
-    let fits = held.put(&head);
-    worker.blocks.recycle(head);
-    let mut client = Client {
-        stream: Stream::Carried(Box::new(stream)),
-        held,
-        peer: *peer,
-        vouched: vouched.clone(),
-        door: Rc::clone(door),
-        deadline,
-        opened: *opened,
-        served: shared.served.get(),
-        is_http2: true,
-        has_ended: false,
-        memory: shared.memory.borrow_mut().take(),
-    };
-    match read.refused.or((!fits).then_some(super::respond::HEAD_TOO_LONG)) {
-        Some(own) => exchange::refuse(worker, &mut client, own, len).await,
-        None => {
-            exchange::serve(worker, &mut client, len).await;
-        }
-    }
-    *shared.memory.borrow_mut() = client.memory.take();
 }
