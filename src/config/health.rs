@@ -8,14 +8,18 @@ use super::reader::Table;
 use super::record::Value;
 use super::{address, defaults, headers};
 use crate::health::{Check, HttpProbe, Probe};
+use crate::pool::transport::Protocol;
 use crate::route::HostPattern;
 
+/// Longest name of a gRPC service, bytes: its length is one byte of the message.
+const LONGEST_SERVICE: usize = 127;
 /// Keys that mean something only to an HTTP probe.
 const HTTP_ONLY: [&str; 6] = ["method", "host", "headers", "expect", "drain", "body"];
 
-/// Reads `[pool.health]`.
-pub(super) fn read(table: Table<'_>) -> Check {
+/// Reads `[pool.health]` of a pool whose backends speak `protocol`.
+pub(super) fn read(table: Table<'_>, protocol: Protocol) -> Check {
     let path = table.get("path");
+    let grpc = grpc(&table, protocol);
     let http = HttpProbe {
         path: path.and_then(|i| i.parse(check_path)).unwrap_or_default(),
         method: table
@@ -55,7 +59,11 @@ pub(super) fn read(table: Table<'_>) -> Check {
     }
     let fall = table.integer("fall", 1..=1000, defaults::FALL);
     let check = Check {
-        probe: if path.is_some() { Probe::Http(http) } else { Probe::Tcp },
+        probe: match grpc {
+            Some(service) => Probe::Grpc(service),
+            None if path.is_some() => Probe::Http(http),
+            None => Probe::Tcp,
+        },
         interval: table.duration("interval", defaults::INTERVAL),
         timeout: table.duration("timeout", defaults::PROBE_TIMEOUT),
         rise: table.integer("rise", 1..=1000, defaults::RISE),
@@ -65,6 +73,29 @@ pub(super) fn read(table: Table<'_>) -> Check {
     };
     table.finish();
     check
+}
+
+/// `true`, for the server as a whole, or the name of a service.
+fn grpc(table: &Table<'_>, protocol: Protocol) -> Option<String> {
+    let item = table.get("grpc");
+    table.default("grpc", Value::plain("false"));
+    let item = item?;
+    let service = match item.value {
+        DeValue::String(text) if (1..=LONGEST_SERVICE).contains(&text.len()) => text.to_string(),
+        DeValue::String(_) => {
+            item.refuse(format_args!("must be a service's name of 1 to {LONGEST_SERVICE} bytes"));
+            return None;
+        }
+        _ if item.boolean()? => String::new(),
+        _ => return None,
+    };
+    if !protocol.is_http2() {
+        item.refuse_with_help("gRPC goes over HTTP/2", "protocol = \"h2c\" in the pool, or \"h2\" with tls");
+    }
+    if let Some(path) = table.get("path") {
+        path.refuse("is not asked for beside grpc: must be one of both");
+    }
+    Some(service)
 }
 
 /// Never below `fall`: a backend that gave its sessions up would still be given new ones.

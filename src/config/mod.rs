@@ -29,18 +29,23 @@ mod health;
 mod lint;
 mod listener;
 mod lost;
+mod pem;
 mod pool;
 mod preset;
 mod route;
 mod strategy;
 mod tls;
+mod transport;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use toml::de::DeTable;
 
 use self::diagnostic::{Diagnostics, Report};
@@ -96,6 +101,8 @@ struct Scope<'a> {
     folder: &'a Path,
     /// Threads that counters are built for.
     workers: usize,
+    /// The system's certificates, once they were needed.
+    roots: OnceCell<Option<Arc<RootCertStore>>>,
 }
 
 /// Reads a file.
@@ -156,7 +163,8 @@ fn read(
         tables.push((file.base, table));
     }
     let tables: Vec<_> = tables.iter().map(|(base, table)| (*base, table)).collect();
-    let mut scope = Scope { report, registry, environment, carried, sources, folder, workers: 1 };
+    let mut scope =
+        Scope { report, registry, environment, carried, sources, folder, workers: 1, roots: OnceCell::new() };
     Some(build::plan(Table::root(report, &tables), &mut scope))
 }
 
@@ -223,6 +231,22 @@ impl Scope<'_> {
             Some(old) => Arc::new(StickTable::of(old, bounds)),
             None => Arc::new(StickTable::new(bounds, self.environment.seeds)),
         }
+    }
+
+    /// The certificates that the system trusts; `span` is what needs them.
+    fn system_roots(&self, span: &Range<usize>) -> Option<Arc<RootCertStore>> {
+        let roots = self.roots.get_or_init(|| {
+            let found = rustls_native_certs::load_native_certs();
+            let mut roots = RootCertStore::empty();
+            let (added, _) = roots.add_parsable_certificates(found.certs);
+            (added > 0).then(|| Arc::new(roots))
+        });
+        if roots.is_none() {
+            let message = "tls: the system trusts no certificate, so that no backend could prove who it is";
+            let help = "tls = { ca = \"ca.pem\" }, or install the package ca-certificates";
+            self.report.error_with_help(span.clone(), message, help);
+        }
+        roots.clone()
     }
 
     /// A file that the configuration names.

@@ -13,7 +13,7 @@ use super::named::Name;
 use super::reader::{Table, Title};
 use super::record::Value;
 use super::strategy::StrategyRead;
-use super::{Scope, defaults, health, strategy};
+use super::{Scope, defaults, health, strategy, transport};
 use crate::affinity::skew::{LEAST_SHARE, Skew};
 use crate::backend::members::Members;
 use crate::pool::policy::{Panic, Policy, Queue};
@@ -54,11 +54,12 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
     let list = table.required("backends", "who serves, as in backends = [\"127.0.0.1:9001\"]");
     let backends = list.map(|item| backends::read(&item, &common)).unwrap_or_default();
     let strategy = strategy::read(&table, scope);
+    let transport = transport::read(&table, scope);
     let health = table.table("health", Title::Section("pool.health"));
     let health_span = health
         .as_ref()
         .map_or_else(|| span.clone(), |h| h.get("interval").map_or_else(|| h.span(), |i| i.span()));
-    let check = health.map(health::read);
+    let check = health.map(|h| health::read(h, transport.protocol()));
     let skew =
         table.get("skew").map_or(Some(defaults::SKEW), |item| skew(&item)).filter(|share| *share > 0.0);
     table.default("skew", Value::Plain(defaults::SKEW.to_string()));
@@ -80,6 +81,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
         }
         let carry = |backend| scope.carried.backend(text, backend);
         let members = Members::new(backends.into_iter().map(carry).chain(leaving).collect());
+        let transport = transport.build(&members, scope.carried.pool(text).map(|p| &**p), scope);
         let (primary, backup) = strategy.build(&members, scope);
         Arc::new(Pool {
             name: text.into(),
@@ -93,6 +95,7 @@ pub(super) fn read(table: Table<'_>, scope: &Scope<'_>) -> PoolRead {
             skew: (spreads && strategy.kind.needs != Needs::Nothing).then_some(skew).flatten().map(Skew::new),
             policy,
             timeouts,
+            transport: Arc::new(transport),
             settings,
             digest,
             members,

@@ -11,22 +11,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, response};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::Body;
 use hyper::client::conn::http1;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::probe_http2;
 use crate::backend::availability::AdminState;
 use crate::backend::{Backend, BackendId};
 use crate::base::address::Address;
 use crate::health::asked::Asked;
 use crate::health::{Check, HttpProbe, Probe};
+use crate::net::tls::client::Connector;
+use crate::pool::transport::Protocol;
 use crate::snapshot::Plan;
 
 /// A body is searched this far, bytes.
@@ -51,6 +54,8 @@ pub struct Probed {
 pub enum Good {
     /// The connection was accepted.
     Connected,
+    /// gRPC's health service says that it serves.
+    Serving,
     /// The answer had this status, and asked for this weight.
     Answered(StatusCode, Option<u16>),
     /// The same; by its status or its words it asks for no new sessions.
@@ -66,6 +71,15 @@ pub enum Bad {
     /// The host name has no address.
     #[error("no address for {0}")]
     NoAddress(String),
+    /// No TLS session.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+    /// HTTP/2 is not spoken, or the answer broke off.
+    #[error("broken answer: {0}")]
+    Http2(h2::Error),
+    /// What gRPC's health service says of the service, or of the call.
+    #[error("{0}")]
+    Grpc(String),
     /// Not everything happened in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
@@ -86,10 +100,22 @@ pub enum Bad {
     Body,
 }
 
+impl From<hyper::Error> for Bad {
+    fn from(error: hyper::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<h2::Error> for Bad {
+    fn from(error: h2::Error) -> Self {
+        Self::Http2(error)
+    }
+}
+
 /// An error of connecting, in the words of an operator.
 struct Connecting<'a>(&'a io::Error);
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -107,7 +133,16 @@ struct Running {
     backend: BackendId,
     address: Address,
     check: Arc<Check>,
+    /// See [`Transport::digest`].
+    transport: u64,
     task: AbortHandle,
+}
+
+/// How a backend is spoken to.
+#[derive(Clone, Debug, Default)]
+struct Way {
+    protocol: Protocol,
+    connector: Option<Connector>,
 }
 
 impl Checkers {
@@ -121,12 +156,13 @@ impl Checkers {
         for pool in &plan.pools {
             let Some(check) = &pool.check else { continue };
             let mut shared = None;
-            for (_, backend) in pool.members.iter() {
+            for (ix, backend) in pool.members.iter() {
                 let same = |r: &Running| {
                     r.pool == pool.name
                         && r.backend == backend.id
                         && r.address == backend.address
                         && *r.check == *check
+                        && r.transport == pool.transport.digest
                 };
                 if let Some(at) = before.iter().position(same) {
                     self.running.push(before.swap_remove(at));
@@ -134,13 +170,16 @@ impl Checkers {
                 }
                 let check = Arc::clone(shared.get_or_insert_with(|| Arc::new(check.clone())));
                 let (name, probed) = (Arc::clone(&pool.name), self.probed.clone());
-                let task =
-                    self.tasks.spawn(keep_probing(name, Arc::clone(backend), Arc::clone(&check), probed));
+                let (protocol, connector) = (pool.transport.protocol, pool.transport.connector(ix).cloned());
+                let way = Way { protocol, connector };
+                let probing = keep_probing(name, Arc::clone(backend), Arc::clone(&check), way, probed);
+                let task = self.tasks.spawn(probing);
                 self.running.push(Running {
                     pool: Arc::clone(&pool.name),
                     backend: backend.id.clone(),
                     address: backend.address.clone(),
                     check,
+                    transport: pool.transport.digest,
                     task,
                 });
             }
@@ -154,10 +193,11 @@ async fn keep_probing(
     pool: Arc<str>,
     backend: Arc<Backend>,
     check: Arc<Check>,
+    way: Way,
     probed: mpsc::Sender<Probed>,
 ) {
     loop {
-        let result = probe(&backend, &check).await;
+        let result = probe(&backend, &check, &way).await;
         let (pool, id) = (Arc::clone(&pool), backend.id.clone());
         if probed.send(Probed { pool, backend: id, result }).await.is_err() {
             return;
@@ -173,12 +213,26 @@ fn varied(interval: Duration, jitter: u32, random: f64) -> Duration {
 }
 
 /// Probes a backend once.
-async fn probe(backend: &Backend, check: &Check) -> Result<Good, Bad> {
+async fn probe(backend: &Backend, check: &Check, way: &Way) -> Result<Good, Bad> {
+    let address = &backend.address;
+    let is_secure = way.connector.is_some();
     let once = async {
-        let stream = connect(&backend.address).await?;
+        let mut stream = connect(address).await?;
+        if let Some(connector) = &way.connector {
+            stream = Box::new(connector.handshake(stream).await.map_err(Bad::Tls)?);
+        }
         match &check.probe {
             Probe::Tcp => Ok(Good::Connected),
-            Probe::Http(http) => ask(stream, http, &backend.address).await,
+            Probe::Http(http) if way.protocol.is_http2() => {
+                let request = request(http, address, ())?;
+                let answer = probe_http2::ask(stream, request, is_secure, None).await?;
+                let (parts, body) = answer.into_parts();
+                judge(&parts, http, probe_http2::Body::new(body)).await
+            }
+            Probe::Http(http) => ask(stream, http, address).await,
+            Probe::Grpc(service) => {
+                probe_http2::check(stream, &host_of(None, address), service, is_secure).await
+            }
         }
     };
     tokio::time::timeout(check.timeout, once).await.unwrap_or(Err(Bad::Timeout(check.timeout)))
@@ -204,13 +258,16 @@ async fn connect(address: &Address) -> Result<Box<dyn Stream>, Bad> {
 
 /// Sends the request on a fresh connection and judges the answer.
 async fn ask(stream: Box<dyn Stream>, probe: &HttpProbe, address: &Address) -> Result<Good, Bad> {
-    let request = request(probe, address)?;
+    let request = request(probe, address, Empty::<Bytes>::new())?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(SEARCHED)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(Bad::Broken)?;
-    let judged = async move { judge(sender.send_request(request).await.map_err(Bad::Broken)?, probe).await };
+    let judged = async move {
+        let (parts, body) = sender.send_request(request).await.map_err(Bad::Broken)?.into_parts();
+        judge(&parts, probe, body).await
+    };
     let (mut connection, mut judged) = (pin!(connection), pin!(judged));
     // The connection may end first, with the rest of the answer read already.
     tokio::select! {
@@ -220,17 +277,19 @@ async fn ask(stream: Box<dyn Stream>, probe: &HttpProbe, address: &Address) -> R
     judged.await
 }
 
-fn request(probe: &HttpProbe, address: &Address) -> Result<Request<Empty<Bytes>>, Bad> {
-    let host = match (&probe.host, address) {
+/// What a probe gives as host.
+fn host_of(given: Option<&String>, address: &Address) -> String {
+    match (given, address) {
         (Some(host), _) => host.clone(),
         (None, Address::Unix(_)) => "localhost".to_owned(),
         (None, address) => address.to_string(),
-    };
-    let mut request = Request::builder()
-        .method(probe.method.as_str())
-        .uri(&probe.path)
-        .body(Empty::new())
-        .map_err(Bad::Probe)?;
+    }
+}
+
+fn request<B>(probe: &HttpProbe, address: &Address, body: B) -> Result<Request<B>, Bad> {
+    let host = host_of(probe.host.as_ref(), address);
+    let mut request =
+        Request::builder().method(probe.method.as_str()).uri(&probe.path).body(body).map_err(Bad::Probe)?;
     let fields = [("host", &*host), ("connection", "close"), ("user-agent", USER_AGENT)];
     let given = probe.headers.iter().map(|(name, value)| (&**name, &**value));
     for (name, value) in fields.into_iter().chain(given) {
@@ -240,9 +299,13 @@ fn request(probe: &HttpProbe, address: &Address) -> Result<Request<Empty<Bytes>>
     Ok(request)
 }
 
-async fn judge(response: Response<Incoming>, probe: &HttpProbe) -> Result<Good, Bad> {
-    let status = response.status();
-    let asked = response.headers().get(STATE).and_then(|value| value.to_str().ok());
+async fn judge<B>(answer: &response::Parts, probe: &HttpProbe, body: B) -> Result<Good, Bad>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Bad>,
+{
+    let status = answer.status;
+    let asked = answer.headers.get(STATE).and_then(|value| value.to_str().ok());
     let asked = asked.map(Asked::parse).unwrap_or_default();
     if asked.state == Some(AdminState::Maint) {
         return Err(Bad::Maint);
@@ -256,18 +319,20 @@ async fn judge(response: Response<Incoming>, probe: &HttpProbe) -> Result<Good, 
     }
     match &probe.body {
         None => Ok(good(status, asked.weight)),
-        Some(text) if has(response.into_body(), text.as_bytes()).await.map_err(Bad::Broken)? => {
-            Ok(good(status, asked.weight))
-        }
+        Some(text) if has(body, text.as_bytes()).await? => Ok(good(status, asked.weight)),
         Some(_) => Err(Bad::Body),
     }
 }
 
 /// Whether the first 64 KiB contain `text`. Reads no further than it must.
-async fn has(mut body: Incoming, text: &[u8]) -> Result<bool, hyper::Error> {
+async fn has<B>(mut body: B, text: &[u8]) -> Result<bool, Bad>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Bad>,
+{
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
+        let Ok(data) = frame.map_err(Into::into)?.into_data() else { continue };
         let from = read.len().saturating_sub(text.len());
         let room = SEARCHED - read.len();
         read.extend_from_slice(data.get(..room).unwrap_or(&data));
@@ -285,6 +350,7 @@ impl fmt::Display for Good {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected => f.write_str("connected"),
+            Self::Serving => f.write_str("serving"),
             Self::Answered(status, _) => write!(f, "status {}", status.as_u16()),
             Self::Drain(status, _) => write!(f, "status {}, drain", status.as_u16()),
         }

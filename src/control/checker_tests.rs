@@ -52,7 +52,12 @@ async fn answering(answer: Vec<u8>) -> (SocketAddr, JoinSet<()>, oneshot::Receiv
 
 async fn judge_answer(answer: impl Into<Vec<u8>>, http: HttpProbe) -> Result<Good, Bad> {
     let (address, _server, _asked) = answering(answer.into()).await;
-    probe(&testing::backend("a", Address::Socket(address)), &testing::check(Probe::Http(http))).await
+    probe(
+        &testing::backend("a", Address::Socket(address)),
+        &testing::check(Probe::Http(http)),
+        &Way::default(),
+    )
+    .await
 }
 
 fn text(result: Result<Good, Bad>) -> String {
@@ -85,7 +90,9 @@ async fn tcp_probes_connect() {
         (Address::Name { host: "no such host".into(), port }, "bad: no address for no such host"),
     ];
     for (address, expected) in table {
-        let result = probe(&testing::backend("a", address.clone()), &testing::check(Probe::Tcp)).await;
+        let result =
+            probe(&testing::backend("a", address.clone()), &testing::check(Probe::Tcp), &Way::default())
+                .await;
         assert_eq!(text(result), expected, "{address}");
     }
 }
@@ -138,7 +145,7 @@ async fn an_http_probe_says_what_was_configured() {
         ..get()
     };
     let check = testing::check(Probe::Http(custom));
-    probe(&testing::backend("a", Address::Socket(address)), &check).await.unwrap();
+    probe(&testing::backend("a", Address::Socket(address)), &check, &Way::default()).await.unwrap();
     assert_eq!(
         asked.await.unwrap(),
         "OPTIONS /h?x=1 HTTP/1.1\r\nhost: app.test\r\nconnection: close\r\nuser-agent: me\r\nx-check: 1\r\n\r\n"
@@ -150,7 +157,7 @@ async fn silence_is_bad_when_the_time_is_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let backend = testing::backend("a", Address::Socket(silent.local_addr().unwrap()));
     let start = Instant::now();
-    let result = probe(&backend, &testing::check(Probe::Http(get()))).await;
+    let result = probe(&backend, &testing::check(Probe::Http(get())), &Way::default()).await;
     assert_eq!((&*text(result), start.elapsed()), ("bad: no answer within 1s", Duration::from_secs(1)));
 }
 

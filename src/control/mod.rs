@@ -14,6 +14,7 @@ mod drain;
 mod figures;
 pub mod keeper;
 mod owner;
+mod probe_http2;
 mod recent;
 pub mod reload;
 mod state;

@@ -100,7 +100,7 @@ impl Owner {
         let (pool, backend) = (Arc::clone(&probed.pool), probed.backend.clone());
         let weight = match &probed.result {
             Ok(Good::Answered(_, weight) | Good::Drain(_, weight)) => Some(*weight),
-            Ok(Good::Connected) | Err(_) => None,
+            Ok(Good::Connected | Good::Serving) | Err(_) => None,
         };
         self.state.probed(probed);
         if let Some(weight) = weight {

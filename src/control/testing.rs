@@ -74,6 +74,7 @@ pub(super) fn plan(backends: Vec<Backend>, check: Option<Check>) -> Arc<Plan> {
         policy: Policy::default(),
         settings: Settings::default(),
         digest: 0,
+        transport: std::sync::Arc::default(),
         timeouts,
     };
     Arc::new(Plan {

@@ -36,6 +36,8 @@ pub enum Probe {
     Tcp,
     /// An HTTP/1.1 request is answered as expected.
     Http(HttpProbe),
+    /// gRPC's health service (`grpc.health.v1.Health/Check`) says that this service serves; of no name, the server.
+    Grpc(String),
 }
 
 /// An HTTP probe.

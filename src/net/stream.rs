@@ -32,6 +32,35 @@ pub trait Carried: AsyncRead + AsyncWrite + Debug + Unpin {
     fn reset_on_close(&mut self);
 }
 
+/// Why a backend has done nothing with a request that it was sent: it may go to another, whatever it asks for. Found in
+/// the error of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotProcessed {
+    /// It does not accept our certificate, or wants one.
+    #[error("the backend ended the TLS session over who we are")]
+    Tls,
+    /// It refused the stream, or ended the connection for streams like it.
+    #[error("the backend refused the stream")]
+    Stream,
+    /// It was not sent: HTTP/2 has no way to say it.
+    #[error("the request cannot be said in HTTP/2")]
+    Unsendable,
+}
+
+impl NotProcessed {
+    /// As the error of a read.
+    #[must_use]
+    pub fn into_error(self) -> io::Error {
+        io::Error::new(io::ErrorKind::ConnectionRefused, self)
+    }
+
+    /// What is found in the error of a read.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref().and_then(|e| e.downcast_ref::<Self>()).copied()
+    }
+}
+
 impl Stream {
     /// Whether a read would find bytes, an end or an error. Costs no system call while nothing happened.
     ///

@@ -45,6 +45,7 @@ fn pool(kind: &'static Kind, remedy: Remedy) -> Pool {
         members,
         settings: Settings::default(),
         digest: 0,
+        transport: std::sync::Arc::default(),
     }
 }
 

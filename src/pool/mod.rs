@@ -1,11 +1,12 @@
 //! A pool: members, affinity, strategy and standing, and the choice that joins them.
 //!
 //! [`standing`] is who may be used now; [`choose`] is the decision table; [`policy`] is what is done when a backend
-//! cannot serve.
+//! cannot serve; [`transport`] is how backends are spoken to.
 
 pub mod choose;
 pub mod policy;
 pub mod standing;
+pub mod transport;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::health::Check;
 use crate::strategy::{Kind, Strategy};
 
 use policy::Policy;
+use transport::Transport;
 
 /// Backends that serve the same thing.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct Pool {
     pub policy: Policy,
     /// How long a backend may take.
     pub timeouts: Timeouts,
+    /// How its backends are spoken to.
+    pub transport: Arc<Transport>,
     /// Its section of the configuration as it is in effect, without the backends.
     pub settings: Settings,
     /// Equal exactly when everything about the pool is: its section, its backends, who is leaving, its key files, what

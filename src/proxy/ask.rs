@@ -17,6 +17,7 @@ use super::upstream::{Lease, NoHead};
 use crate::message::field::Name;
 use crate::message::framing::is_nominated;
 use crate::message::head::{self, Field, Version};
+use crate::net::stream::NotProcessed;
 use crate::telemetry::reasons::UpstreamError;
 
 /// Informational answers that one request may have (RFC 9110 section 15.2 sets no bound).
@@ -36,6 +37,7 @@ impl Failed {
     pub(super) const fn new(stage: Stage, how: UpstreamError) -> Self {
         let own = match how {
             UpstreamError::ConnectRefused | UpstreamError::ConnectOther => respond::UNREACHABLE,
+            UpstreamError::Tls => respond::NO_TLS,
             UpstreamError::ConnectTimeout | UpstreamError::HeadTimeout => respond::NO_ANSWER,
             UpstreamError::Send | UpstreamError::ClosedBeforeHead => respond::CLOSED,
             UpstreamError::BadResponse | UpstreamError::BodyCut | UpstreamError::Status => {
@@ -47,6 +49,10 @@ impl Failed {
 
     const fn without_head(why: NoHead, reused: bool, upload: &Pump) -> Self {
         let (stage, how) = match why {
+            NoHead::NotProcessed(NotProcessed::Tls) => (Stage::Connect, UpstreamError::Tls),
+            NoHead::NotProcessed(NotProcessed::Stream | NotProcessed::Unsendable) => {
+                (Stage::NotProcessed { reused }, UpstreamError::ClosedBeforeHead)
+            }
             NoHead::Closed if reused => {
                 (Stage::Stale { sent: upload.has_written() }, UpstreamError::ClosedBeforeHead)
             }
@@ -76,6 +82,24 @@ enum Came {
     Timeout,
 }
 
+impl Came {
+    /// Where a head ends, if that came; else how it failed, or why nothing more is asked.
+    const fn into_head(self, lease: &Lease, upload: &Pump) -> Result<Result<usize, Failed>, Stop> {
+        match self {
+            Self::Head(Ok(end)) => Ok(Ok(end)),
+            Self::Head(Err(NoHead::NotProcessed(NotProcessed::Unsendable))) => {
+                Err(Stop::Answer(respond::UNSENDABLE))
+            }
+            Self::Head(Err(why)) => Ok(Err(Failed::without_head(why, lease.reused, upload))),
+            Self::Timeout => Ok(Err(Failed::new(Stage::Head, UpstreamError::HeadTimeout))),
+            Self::Gone => Err(Stop::Gone("client.request")),
+            Self::BadBody => Err(Stop::Answer(respond::BAD_BODY)),
+            Self::LargeBody => Err(Stop::Answer(respond::BODY_LENGTH)),
+            Self::SlowBody => Err(Stop::Answer(respond::TOO_SLOW)),
+        }
+    }
+}
+
 impl Exchange<'_> {
     /// Sends the request and waits for the head of its answer, which is then held; informational answers go on to
     /// the client meanwhile.
@@ -85,10 +109,14 @@ impl Exchange<'_> {
         lease: &mut Lease,
     ) -> Result<Result<usize, Failed>, Stop> {
         let timeouts = self.request.pool.pool.timeouts;
-        let body_timeout = self.client.door.listener.timeouts.body;
+        let mut body_timeout = self.client.door.listener.timeouts.body;
         let delivers = self.delivers();
         let expects = self.request.expects;
-        let rate = self.client.door.listener.limits.body_rate;
+        let mut rate = self.client.door.listener.limits.body_rate;
+        if self.request.is_grpc {
+            // A call may be a conversation: who says nothing waits for an answer.
+            (body_timeout, rate) = (body_timeout.max(timeouts.first_byte), 0);
+        }
         let clock = Rc::clone(&self.worker.clock);
         let mut pace = Pace::new(rate, body_timeout, clock.now());
         let mut informational = 0;
@@ -137,14 +165,9 @@ impl Exchange<'_> {
                 Poll::Ready(if is_client { Came::SlowBody } else { Came::Timeout })
             })
             .await;
-            let end = match came {
-                Came::Gone => return Err(Stop::Gone("client.request")),
-                Came::BadBody => return Err(Stop::Answer(respond::BAD_BODY)),
-                Came::LargeBody => return Err(Stop::Answer(respond::BODY_LENGTH)),
-                Came::SlowBody => return Err(Stop::Answer(respond::TOO_SLOW)),
-                Came::Timeout => return Ok(Err(Failed::new(Stage::Head, UpstreamError::HeadTimeout))),
-                Came::Head(Err(why)) => return Ok(Err(Failed::without_head(why, lease.reused, upload))),
-                Came::Head(Ok(end)) => end,
+            let end = match came.into_head(lease, upload)? {
+                Ok(end) => end,
+                Err(failed) => return Ok(Err(failed)),
             };
             let bad = Failed::new(Stage::Head, UpstreamError::BadResponse);
             match status_of(lease.held.data()) {

@@ -159,7 +159,16 @@ fn turn_away(worker: &Worker, door: &Door, stream: &Stream, why: Rejection) {
     let (id, date) = (&b""[..], date.as_bytes());
     own.write(
         &mut out,
-        &Recipient { version, keep: false, is_head: false, id, location: None, retry_after: None, date },
+        &Recipient {
+            version,
+            keep: false,
+            is_head: false,
+            is_grpc: false,
+            id,
+            location: None,
+            retry_after: None,
+            date,
+        },
     );
     stream.say_last(&out);
     worker.blocks.recycle(out);

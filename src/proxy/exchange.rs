@@ -14,6 +14,7 @@ use tokio::io::AsyncWrite;
 use super::ask::{Failed, refusal_of};
 use super::connection::Client;
 use super::forward::{Pump, Sink, Trailers};
+use super::grpc;
 use super::place::{Place, Tries};
 use super::request::{self, Asker, Refusal, Request};
 use super::respond::{self, Own, Recipient};
@@ -139,6 +140,7 @@ impl Exchange<'_> {
                 Err(NoLease::Exhausted(_)) => return Err(Stop::Answer(respond::EXHAUSTED)),
                 Err(NoLease::Gone) => return Err(Stop::Gone("client.request")),
                 Err(NoLease::Timeout) => Failed::new(Stage::ConnectTimeout, UpstreamError::ConnectTimeout),
+                Err(NoLease::Tls(_)) => Failed::new(Stage::Connect, UpstreamError::Tls),
                 Err(NoLease::Refused(e)) => Failed::new(Stage::Connect, refusal_of(&e)),
                 Ok(mut lease) => match self.ask(upload, &mut lease).await? {
                     Ok(end) => match self.pass_on(upload, lease, end, choice, visit).await? {
@@ -148,7 +150,7 @@ impl Exchange<'_> {
                     Err(failed) => failed,
                 },
             };
-            if matches!(failed.stage, Stage::Stale { .. }) {
+            if matches!(failed.stage, Stage::Stale { .. } | Stage::NotProcessed { reused: true }) {
                 self.story.replays += 1;
             } else {
                 self.failed(&member, failed.how);
@@ -212,7 +214,8 @@ impl Exchange<'_> {
     async fn lease(&mut self, member: &Rc<Member>, reuse: Reuse) -> Result<Lease, NoLease> {
         let began = Instant::now();
         let pool = Rc::clone(&self.request.pool);
-        let reuse = if self.request.upgrade { Reuse::No } else { reuse };
+        let is_upgrade = self.request.upgrade && member.http2.is_none();
+        let reuse = if is_upgrade { Reuse::No } else { reuse };
         let delivers = self.delivers();
         let lease = upstream::lease(self.worker, &pool, member, reuse, self.client, delivers).await;
         self.story.backend = Some(member.ix);
@@ -234,7 +237,9 @@ impl Exchange<'_> {
         let (version, is_head) = (self.request.version, self.request.to_head);
         let id = upload.head().get(self.request.id.clone()).unwrap_or_default();
         let date = self.worker.date();
-        let to = Recipient { version, keep, is_head, id, location, retry_after: None, date: date.as_bytes() };
+        let (is_grpc, retry_after) = (self.request.is_grpc, None);
+        let date = date.as_bytes();
+        let to = Recipient { version, keep, is_head, is_grpc, id, location, retry_after, date };
         answer(self.worker, self.client, own, &to).await
     }
 
@@ -286,19 +291,13 @@ pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usi
     let mut story = Story::new(Instant::now(), worker.request_id());
     let head = client.held.data().get(..len).unwrap_or_default();
     let is_head = head.starts_with(b"HEAD ");
+    let is_grpc = grpc::is_call_head(head);
     story.refused(head, own);
     client.held.consume(len);
     let id: &[u8] = if client.door.listener.request_id { &story.id } else { b"" };
     let (version, date) = (Version::Http11, worker.date());
-    let to = Recipient {
-        version,
-        keep: false,
-        is_head,
-        id,
-        location: None,
-        retry_after: None,
-        date: date.as_bytes(),
-    };
+    let (location, retry_after, date) = (None, None, date.as_bytes());
+    let to = Recipient { version, keep: false, is_head, is_grpc, id, location, retry_after, date };
     let _ = answer(worker, client, own, &to).await;
     worker.finish(&story, None, client);
 }

@@ -16,6 +16,7 @@ mod deliver;
 pub mod door;
 pub mod exchange;
 pub mod forward;
+mod grpc;
 pub mod handshake;
 pub mod http2;
 mod moved;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::grpc;
 use super::handshake::Secured;
 use super::request_id::Digits;
 use super::rewrite::Writer;
@@ -99,6 +100,8 @@ pub struct Request {
     pub upgrade: bool,
     /// The client reads trailers.
     pub trailers: bool,
+    /// It is a call of gRPC: so are the answers that homing makes itself, and trailers are the end of it.
+    pub is_grpc: bool,
     /// The client came by TLS, or a trusted proxy says so.
     pub is_secure: bool,
     /// The session, in a pool with affinity.
@@ -179,6 +182,7 @@ pub(super) struct Fields<'b> {
     pub(super) host: Option<&'b [u8]>,
     upgrade: bool,
     pub(super) te_trailers: bool,
+    is_grpc: bool,
     is_last_hop: bool,
     pub(super) expects: bool,
     /// The `Cookie` line, while it is the only one.
@@ -263,6 +267,7 @@ pub fn admit(
         expects: fields.expects,
         upgrade,
         trailers: fields.te_trailers,
+        is_grpc: fields.is_grpc,
         is_secure,
         session,
         key,
@@ -274,11 +279,10 @@ pub fn admit(
         referer: 0..0,
     };
     let rules = &route.request_headers;
-    let memory = memory.as_deref();
     let prefix = way.changed.as_ref().filter(|c| c.is_stripped).and(route.path_change.as_ref());
     let prefix = prefix.map(|change| &*change.strip);
-    let writer =
-        Writer { worker, asker, head: &head, fields: &fields, framing, is_trusted, rules, memory, prefix };
+    let (head, fields, memory) = (&head, &fields, memory.as_deref());
+    let writer = Writer { worker, asker, head, fields, framing, is_trusted, rules, memory, prefix };
     writer.write(&mut request, &sent);
     Ok(request)
 }
@@ -384,6 +388,7 @@ fn inspect<'b>(
         host: None,
         upgrade: false,
         te_trailers: false,
+        is_grpc: false,
         is_last_hop: false,
         expects: false,
         cookie: None,
@@ -432,6 +437,8 @@ fn inspect<'b>(
         }
     }
     seen.upgrade &= seen.options.upgrade;
+    seen.is_grpc = head.method == "POST" && grpc::is_call(head.fields);
+    seen.te_trailers |= seen.is_grpc;
     Ok(seen)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every answer that homing makes itself has one stable reason word: in its body, in the log and in the metrics.
 
+use super::grpc;
 use super::request::{Refusal, Request};
 use super::rewrite::write_field;
 use crate::affinity::Why;
@@ -36,6 +37,8 @@ pub struct Recipient<'a> {
     pub keep: bool,
     /// It asked with HEAD: no body.
     pub is_head: bool,
+    /// Its request is a call of gRPC.
+    pub is_grpc: bool,
     /// What its request is called; empty where that is not told.
     pub id: &'a [u8],
     /// Where it is sent on to.
@@ -235,6 +238,9 @@ pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
 impl Own {
     /// The whole answer.
     pub fn write(&self, out: &mut Vec<u8>, to: &Recipient<'_>) {
+        if to.is_grpc {
+            return self.write_grpc(out, to);
+        }
         let status = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_GATEWAY);
         let phrase = status.canonical_reason().unwrap_or_default();
         let body = match self.text {
@@ -268,6 +274,28 @@ impl Own {
     }
 }
 
+impl Own {
+    /// The whole answer to a call of gRPC: trailers alone, which stand in the head. A library that looks at the status
+    /// of HTTP would have to guess what this says.
+    fn write_grpc(&self, out: &mut Vec<u8>, to: &Recipient<'_>) {
+        write_status(out, 200, "OK");
+        out.extend_from_slice(b"Content-Type: application/grpc\r\nGrpc-Status: ");
+        out.extend_from_slice(itoa::Buffer::new().format(grpc::status_of(self.status)).as_bytes());
+        out.extend_from_slice(b"\r\nGrpc-Message: ");
+        grpc::write_message(self.text, out);
+        for part in [" (", self.reason, ")\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        write_length(out, 0);
+        write_field(out, "Date", to.date);
+        if !to.id.is_empty() {
+            write_field(out, "X-Request-Id", to.id);
+        }
+        write_connection(out, to.version, to.keep);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 const fn own(status: u16, reason: &'static str, text: &'static str) -> Own {
     Own { status, reason, text }
 }
@@ -295,6 +323,10 @@ pub const fn lost_home(why: Why, status: u16) -> Own {
 pub const EXHAUSTED: Own = own(503, "exhausted", "out of descriptors or ports");
 /// The backend did not accept a connection.
 pub const UNREACHABLE: Own = own(502, "backend_connect", "no backend accepted the connection");
+/// No TLS session could be made with a backend.
+pub const NO_TLS: Own = own(502, "backend_tls", "no TLS session with the backend");
+/// The request is one that HTTP/1.1 alone can say, as one with a `<` in its target.
+pub const UNSENDABLE: Own = own(400, "http2", "the request cannot be sent on by HTTP/2");
 /// The backend closed before it answered.
 pub const CLOSED: Own = own(502, "backend_closed", "the backend closed before it answered");
 /// The backend's answer is not HTTP.

@@ -14,6 +14,12 @@ pub enum Stage {
         /// Whether a byte of the request was written.
         sent: bool,
     },
+    /// The backend has said that it has done nothing with the request. On a connection that was there, because it ends
+    /// or is full; on a new one, because the backend does not want it.
+    NotProcessed {
+        /// Whether the connection served a request before.
+        reused: bool,
+    },
     /// The connection ended before the head of an answer was whole.
     BeforeHead,
     /// The head did not come in time, or is not one.
@@ -55,7 +61,8 @@ pub const fn again(stage: Stage, tried: Tried) -> Again {
         Stage::Connect => Again::Elsewhere,
         Stage::ConnectTimeout => elsewhere,
         _ if !tried.is_whole => Again::No,
-        Stage::Stale { sent: false } => Again::Fresh,
+        Stage::Stale { sent: false } | Stage::NotProcessed { reused: true } => Again::Fresh,
+        Stage::NotProcessed { reused: false } => elsewhere,
         _ if !tried.is_idempotent || tried.resent >= RESENT => Again::No,
         Stage::Stale { sent: true } => Again::Fresh,
         Stage::BeforeHead => elsewhere,
@@ -68,7 +75,10 @@ impl Stage {
     #[must_use]
     pub const fn was_sent(self) -> bool {
         match self {
-            Self::Connect | Self::ConnectTimeout | Self::Stale { sent: false } => false,
+            Self::Connect
+            | Self::ConnectTimeout
+            | Self::Stale { sent: false }
+            | Self::NotProcessed { .. } => false,
             Self::Stale { sent: true } | Self::BeforeHead | Self::Head => true,
         }
     }

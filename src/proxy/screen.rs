@@ -3,6 +3,7 @@
 //! Who comes in is looked at first, then how often, then how large a body is announced. A session's own rate is looked
 //! at once the session is read, which is in `request`.
 
+use super::grpc;
 use super::request::{Asker, Facts, Refusal};
 use super::respond::{self, Own};
 use super::story::Asked;
@@ -142,6 +143,7 @@ impl Screen<'_, '_> {
                 referer: field("referer").into(),
             },
             is_head: head.method == "HEAD",
+            is_grpc: head.method == "POST" && grpc::is_call(head.fields),
             keeps: self.persists && self.framing == Framing::None,
         }))
     }

@@ -28,6 +28,8 @@ pub struct Turned {
     pub asked: Asked,
     /// It asked with HEAD.
     pub is_head: bool,
+    /// It is a call of gRPC.
+    pub is_grpc: bool,
     /// Nothing of it is still to come, and its client keeps the connection open.
     pub keeps: bool,
 }
@@ -74,7 +76,8 @@ pub(super) async fn answer(
         With::RetryAfter(seconds) => retry_after = Some(*seconds),
         With::Answer { location: place } => (location, is_fixed) = (place.as_deref(), true),
     }
-    let to = Recipient { version, keep, is_head, id, location, retry_after, date: date.as_bytes() };
+    let (is_grpc, date) = (turned.is_grpc, date.as_bytes());
+    let to = Recipient { version, keep, is_head, is_grpc, id, location, retry_after, date };
     match route.filter(|_| is_fixed) {
         Some(route) => write(route, turned.own.status, &to, &mut out),
         None => turned.own.write(&mut out, &to),

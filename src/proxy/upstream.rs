@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::connection::Client;
+use super::http2;
+use super::http2::upstream::Connections;
 use super::retry::Budget;
 use super::sampler::Sampler;
 use super::worker::Worker;
@@ -19,10 +21,12 @@ use crate::backend::{Backend, BackendIx};
 use crate::message::head::{self, Fault, ResponseHead, Search};
 use crate::net::buffer::{BLOCK, Buffer};
 use crate::net::connect::{connect, is_our_own};
-use crate::net::stream::Stream;
+use crate::net::stream::{NotProcessed, Stream};
+use crate::net::tls::session::Session;
 use crate::pool::Pool;
 use crate::pool::choose::Pickers;
 use crate::pool::standing::Standing;
+use crate::pool::transport::Transport;
 use crate::snapshot::reports::Owed;
 use crate::telemetry::shards::PoolShard;
 
@@ -63,7 +67,11 @@ pub struct Member {
     pub ix: BackendIx,
     /// The backend.
     pub backend: Arc<Backend>,
+    /// How it is spoken to.
+    pub transport: Arc<Transport>,
     idle: Rc<IdleList>,
+    /// Its connections of HTTP/2, where that is spoken.
+    pub http2: Option<Rc<Connections>>,
 }
 
 /// Kept connections; those of a backend that a reload changed are shared by its members of before and after.
@@ -127,6 +135,8 @@ pub enum NoLease {
     Timeout,
     /// It did not accept.
     Refused(io::Error),
+    /// It accepted, and no TLS session came of it.
+    Tls(io::Error),
     /// Something of our own has run out.
     Exhausted(io::Error),
 }
@@ -145,36 +155,45 @@ pub enum Reuse {
 impl Member {
     /// Nothing kept yet.
     #[must_use]
-    pub fn new(ix: BackendIx, backend: Arc<Backend>) -> Self {
-        Self { ix, backend, idle: Rc::default() }
+    pub fn new(ix: BackendIx, backend: Arc<Backend>, transport: Arc<Transport>) -> Self {
+        let http2 = transport.protocol.is_http2().then(Rc::default);
+        Self { ix, backend, transport, idle: Rc::default(), http2 }
     }
 
     /// The same backend after a reload: its kept connections go over.
     #[must_use]
-    pub fn succeeding(ix: BackendIx, backend: Arc<Backend>, before: &Self) -> Self {
-        Self { ix, backend, idle: Rc::clone(&before.idle) }
+    pub fn succeeding(
+        ix: BackendIx,
+        backend: Arc<Backend>,
+        transport: Arc<Transport>,
+        before: &Self,
+    ) -> Self {
+        Self { ix, backend, transport, idle: Rc::clone(&before.idle), http2: before.http2.clone() }
     }
 
     /// Its backend is gone: kept connections are closed, and those in use when they are free.
     pub fn close(&self) {
         self.idle.is_closed.set(true);
         self.release();
+        self.http2.iter().for_each(|connections| connections.close());
     }
 
     /// How many idle connections are kept.
     #[must_use]
     pub fn idle(&self) -> usize {
-        self.idle.list.borrow().len()
+        self.http2.as_ref().map_or_else(|| self.idle.list.borrow().len(), |connections| connections.idle())
     }
 
     /// Closes every idle connection: its descriptor is needed.
     pub fn release(&self) {
         self.idle.list.borrow_mut().clear();
+        self.http2.iter().for_each(|connections| connections.release());
     }
 
     /// Closes the connections that were idle for longer than `max` milliseconds.
     pub fn sweep(&self, now: u64, max: u64) {
         self.idle.list.borrow_mut().retain(|idle| now.saturating_sub(idle.since) < max);
+        self.http2.iter().for_each(|connections| connections.sweep(now, max));
     }
 
     fn kept(&self, now: u64, max: u64, reuse: Reuse) -> Option<Stream> {
@@ -183,8 +202,14 @@ impl Member {
             let mut idle = self.idle.list.borrow_mut().pop()?;
             // Anything to read on an idle connection is its end, or bytes that belong to no answer.
             let is_open = now.saturating_sub(idle.since) < max
-                && idle.stream.poll_read_ready(&mut cx).is_pending()
-                && (reuse == Reuse::Likely || idle.stream.is_quiet());
+                && match &idle.stream {
+                    // What came may be no bytes of an answer: a ticket, a new key.
+                    Stream::Carried(_) => idle.stream.is_quiet(),
+                    Stream::Tcp(_) | Stream::Unix(_) => {
+                        idle.stream.poll_read_ready(&mut cx).is_pending()
+                            && (reuse == Reuse::Likely || idle.stream.is_quiet())
+                    }
+                };
             if is_open {
                 return Some(idle.stream);
             }
@@ -205,16 +230,18 @@ pub async fn lease(
     client: &mut Client,
     delivers: bool,
 ) -> Result<Lease, NoLease> {
-    let backend = &member.backend;
+    if member.http2.is_some() {
+        return Box::pin(lease_stream(worker, pool, member, reuse, client, delivers)).await;
+    }
     let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
     let kept = if reuse == Reuse::No { None } else { member.kept(worker.clock.now(), idle, reuse) };
     let (stream, reused) = match kept {
         Some(stream) => (stream, true),
-        None => match dial(pool, backend, client, delivers).await {
+        None => match dial(pool, member, client, delivers).await {
             Err(NoLease::Exhausted(_)) => {
                 // What waits for a next request has descriptors and ports that this one needs.
                 worker.release_idle();
-                (dial(pool, backend, client, delivers).await?, false)
+                (dial(pool, member, client, delivers).await?, false)
             }
             dialled => (dialled?, false),
         },
@@ -223,20 +250,47 @@ pub async fn lease(
     Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default() })
 }
 
+/// The same by a stream of HTTP/2.
+async fn lease_stream(
+    worker: &Rc<Worker>,
+    pool: &PoolView,
+    member: &Rc<Member>,
+    reuse: Reuse,
+    client: &mut Client,
+    delivers: bool,
+) -> Result<Lease, NoLease> {
+    let (within, fresh) = (pool.pool.timeouts.connect, reuse == Reuse::No);
+    client.deadline.set(within);
+    let mut ends = |cx: &mut Context<'_>| {
+        if client.poll_gone(cx, delivers).is_ready() {
+            return Poll::Ready(NoLease::Gone);
+        }
+        client.deadline.poll().map(|()| NoLease::Timeout)
+    };
+    let opened = match http2::upstream::stream(worker, member, fresh, within, &mut ends).await {
+        Err(NoLease::Exhausted(_)) => {
+            worker.release_idle();
+            http2::upstream::stream(worker, member, fresh, within, &mut ends).await
+        }
+        opened => opened,
+    };
+    client.deadline.clear();
+    let (stream, reused) = opened?;
+    let held = Buffer::new(&worker.blocks);
+    Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default() })
+}
+
 async fn dial(
     pool: &PoolView,
-    backend: &Backend,
+    member: &Member,
     client: &mut Client,
     delivers: bool,
 ) -> Result<Stream, NoLease> {
-    let mut connecting = Box::pin(connect(&backend.address));
+    let mut connecting = Box::pin(open(member));
     client.deadline.set(pool.pool.timeouts.connect);
     let dialled = poll_fn(|cx| {
         if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
-            return Poll::Ready(connected.map_err(|e| match is_our_own(&e) {
-                true => NoLease::Exhausted(e),
-                false => NoLease::Refused(e),
-            }));
+            return Poll::Ready(connected);
         }
         // Who leaves must not wait here: a backend that accepts nothing would gather them.
         if client.poll_gone(cx, delivers).is_ready() {
@@ -249,9 +303,30 @@ async fn dial(
     dialled
 }
 
+/// A connection that a request can be sent on, with a TLS session where the pool wants one.
+///
+/// # Errors
+/// Why there is none.
+pub(super) async fn open(member: &Member) -> Result<Stream, NoLease> {
+    let stream = connect(&member.backend.address).await.map_err(|e| match is_our_own(&e) {
+        true => NoLease::Exhausted(e),
+        false => NoLease::Refused(e),
+    })?;
+    match member.transport.connector(member.ix) {
+        None => Ok(stream),
+        Some(connector) => {
+            let tls = connector.handshake(stream).await.map_err(NoLease::Tls)?;
+            Ok(Stream::Carried(Box::new(Session::new(tls))))
+        }
+    }
+}
+
 impl Lease {
     /// Keeps the connection for the next request, if it is clean: nothing of an answer is left in it.
     pub fn keep(self, worker: &Worker, pool: &PoolView) {
+        if self.member.http2.is_some() {
+            return; // A stream is for one request; its connection is kept elsewhere.
+        }
         let mut idle = self.member.idle.list.borrow_mut();
         let has_room = idle.len() < pool.pool.timeouts.max_idle as usize && !self.member.idle.is_closed.get();
         if self.held.is_empty() && has_room {
@@ -280,6 +355,9 @@ impl Lease {
                 }
             }
             match ready!(self.held.poll_fill(&mut self.stream, cx)) {
+                Err(e) if let Some(why) = NotProcessed::of(&e) => {
+                    return Poll::Ready(Err(NoHead::NotProcessed(why)));
+                }
                 Ok(0) | Err(_) if self.held.is_empty() => return Poll::Ready(Err(NoHead::Closed)),
                 Ok(0) | Err(_) => return Poll::Ready(Err(NoHead::Cut)),
                 Ok(_) => {}
@@ -309,4 +387,6 @@ pub enum NoHead {
     Cut,
     /// What came is not a head.
     Malformed,
+    /// The backend has done nothing with the request.
+    NotProcessed(NotProcessed),
 }

@@ -448,8 +448,12 @@ impl View {
 /// A pool's members: those of `before` at the same place keep their connections, the others of it are closed.
 fn members(pool: &Pool, before: Option<&PoolView>) -> Rc<[Rc<Member>]> {
     let before = before.map_or(&[][..], |b| &b.members);
-    let succeeds =
-        |old: &Rc<Member>, new: &Backend| old.backend.id == new.id && old.backend.address == new.address;
+    let transport = &pool.transport;
+    let succeeds = |old: &Rc<Member>, new: &Backend| {
+        old.backend.id == new.id
+            && old.backend.address == new.address
+            && old.transport.digest == transport.digest
+    };
     for old in before {
         if !pool.members.iter().any(|(_, new)| succeeds(old, new)) {
             old.close();
@@ -458,8 +462,8 @@ fn members(pool: &Pool, before: Option<&PoolView>) -> Rc<[Rc<Member>]> {
     let member = |(ix, new): (BackendIx, &Arc<Backend>)| {
         let old = before.iter().find(|old| succeeds(old, new));
         Rc::new(match old {
-            Some(old) => Member::succeeding(ix, Arc::clone(new), old),
-            None => Member::new(ix, Arc::clone(new)),
+            Some(old) => Member::succeeding(ix, Arc::clone(new), Arc::clone(transport), old),
+            None => Member::new(ix, Arc::clone(new), Arc::clone(transport)),
         })
     };
     pool.members.iter().map(member).collect()

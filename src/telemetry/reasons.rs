@@ -53,6 +53,8 @@ pub enum UpstreamError {
     ConnectTimeout,
     /// No connection for another reason: unreachable, no such name, no descriptors.
     ConnectOther,
+    /// No TLS session: it is not who it should be, or does not accept who we are.
+    Tls,
     /// The request could not be written.
     Send,
     /// It closed the connection before it answered.
@@ -137,10 +139,11 @@ impl HandshakeEnd {
 
 impl UpstreamError {
     /// Every way, in declaration order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ConnectRefused,
         Self::ConnectTimeout,
         Self::ConnectOther,
+        Self::Tls,
         Self::Send,
         Self::ClosedBeforeHead,
         Self::HeadTimeout,
@@ -156,6 +159,7 @@ impl UpstreamError {
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::ConnectOther => "connect_other",
+            Self::Tls => "tls",
             Self::Send => "send",
             Self::ClosedBeforeHead => "closed_before_head",
             Self::HeadTimeout => "head_timeout",

@@ -1,10 +1,11 @@
-//! TLS, as a listener speaks it: bytes come in encrypted and are read in the clear.
+//! TLS, as listeners speak it, and connections to backends: bytes come in encrypted and are read in the clear.
 //!
 //! [`server`] is one listener's TLS, and reads its files again when they change. [`pair`] is a certificate with its
 //! key, [`names`] which of several is whose, [`tickets`] what sessions are resumed by, [`subject`] who a client's
-//! certificate is of, [`session`] a connection once its handshake is done. What a handshake waits for, and for how
-//! long, is its caller's business.
+//! certificate is of; [`client`] shakes hands with backends. [`session`] is a connection once its handshake is done.
+//! What a handshake waits for, and for how long, is its caller's business.
 
+pub mod client;
 pub mod names;
 pub mod pair;
 pub mod server;

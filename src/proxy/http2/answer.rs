@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::body::Form;
+use super::lines::Lines;
 use crate::message::field::Name;
 
 /// A head that was read.
@@ -20,7 +21,7 @@ pub(super) enum Answer {
 pub(super) fn read(head: &[u8], to_head: bool, is_tunnel: bool) -> Option<Answer> {
     // Values are parts of this one copy.
     let head = Bytes::copy_from_slice(head);
-    let mut lines = Lines { head: &head, at: 0 };
+    let mut lines = Lines::of(&head);
     let status = StatusCode::from_bytes(head.get(lines.next()?)?.get(9..12)?).ok()?;
     let mut fields = HeaderMap::with_capacity(16);
     let mut form = Form::None;
@@ -66,24 +67,6 @@ pub(super) fn read(head: &[u8], to_head: bool, is_tunnel: bool) -> Option<Answer
         form = Form::None;
     }
     Some(Answer::Final(response, form))
-}
-
-/// The lines of a head, without their ends.
-struct Lines<'a> {
-    head: &'a [u8],
-    at: usize,
-}
-
-impl Iterator for Lines<'_> {
-    type Item = std::ops::Range<usize>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.head.get(self.at..)?;
-        let start = self.at;
-        let len = memchr::memchr(b'\n', rest)?;
-        self.at += len + 1;
-        Some(start..start + len.saturating_sub(1))
-    }
 }
 
 #[cfg(test)]

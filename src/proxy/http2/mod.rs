@@ -6,11 +6,15 @@
 //! pools or affinity.
 
 mod answer;
+mod backward;
 pub mod body;
 mod carrier;
+mod lines;
+mod outgoing;
 mod request;
 mod servant;
 mod stream;
+pub mod upstream;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

@@ -312,7 +312,7 @@ impl Shared {
 }
 
 /// A socket that is bound to `address`, beside others that do not listen.
-pub(super) fn bound(address: SocketAddr) -> Socket {
+pub(crate) fn bound(address: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.bind(&address.into()).unwrap();

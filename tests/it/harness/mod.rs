@@ -3,7 +3,9 @@
 mod backend;
 pub(crate) mod chromium;
 mod client;
+pub(crate) mod fronts;
 pub(crate) mod http2;
+pub(crate) mod http2_backend;
 mod process;
 mod serve;
 pub(crate) mod websocket;
@@ -22,7 +24,7 @@ use homing::snapshot::carried::Carried;
 use homing::snapshot::phases::Phase;
 use homing::strategy::Registry;
 
-pub(crate) use backend::{Backend, Does, backend};
+pub(crate) use backend::{Backend, Does, backend, bound};
 pub(crate) use client::{Client, Reply, exchange, get, open, read_reply};
 pub(crate) use process::{Process, descriptors};
 
@@ -136,12 +138,6 @@ impl Homing {
     /// A client with a cookie jar and a connection per request.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.address)
-    }
-
-    /// The address of another listener than the first.
-    pub(crate) fn other(&self, name: &str) -> SocketAddr {
-        let mut listeners = self.running.as_ref().unwrap().listeners.iter();
-        listeners.find_map(|(n, _, address)| address.filter(|_| **n == *name)).unwrap()
     }
 
     /// Sends bytes on a new connection and reads one reply.
