@@ -15,6 +15,7 @@ mod deliver;
 pub mod door;
 pub mod exchange;
 pub mod forward;
+pub mod http2;
 mod moved;
 mod pace;
 mod place;

@@ -1,7 +1,7 @@
 //! What the counters of all workers add up to, and what the control plane counted beside them.
 
 use super::histogram::Totals;
-use super::reasons::{Rejection, SnapshotEnd, UpstreamError};
+use super::reasons::{Abuse, Rejection, SnapshotEnd, UpstreamError};
 
 /// The classes of status codes, as labels.
 pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -15,6 +15,8 @@ pub struct ListenerTotals {
     pub closed: u64,
     /// Connections turned away, in the order of [`Rejection::ALL`].
     pub rejected: [u64; Rejection::ALL.len()],
+    /// HTTP/2 connections and streams ended for what clients did, in the order of [`Abuse::ALL`].
+    pub abused: [u64; Abuse::ALL.len()],
 }
 
 /// One pool's figures since it came.
