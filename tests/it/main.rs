@@ -18,6 +18,7 @@ mod faults;
 mod framing;
 mod gep_1619;
 mod going_away;
+mod h2_conformance;
 mod lost;
 mod modes;
 mod one_connection;

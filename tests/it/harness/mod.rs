@@ -3,6 +3,7 @@
 mod backend;
 pub(crate) mod chromium;
 mod client;
+pub(crate) mod h2;
 mod process;
 mod serve;
 pub(crate) mod websocket;
