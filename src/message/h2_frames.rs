@@ -16,6 +16,7 @@ const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
+const PRIORITY: u8 = 0x20;
 
 /// The kinds of frames (section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,6 +130,25 @@ impl Frame {
     #[must_use]
     pub const fn number(&self) -> u32 {
         u32::from_be_bytes(self.first)
+    }
+
+    /// Whether a header block begins with a pseudo-field, as far as its first bytes tell (RFC 7541 section 6): one of
+    /// the table that all have, or a name that is spelt out. Padding and priorities are not looked behind.
+    #[must_use]
+    pub const fn begins_with_pseudo(&self) -> bool {
+        const COLON: u8 = b':';
+        const COLON_IN_HUFFMAN: u8 = 0b1011_1000;
+        if self.flags & (PADDED | PRIORITY) != 0 {
+            return false;
+        }
+        match self.first {
+            [0x81..=0x8e | 0x41..=0x4e | 0x01..=0x0e | 0x11..=0x1e, ..] => true,
+            [0x40 | 0x00 | 0x10, length, letter, _] => {
+                let is_huffman = length & 0x80 != 0;
+                length != 0 && if is_huffman { letter & 0xfe == COLON_IN_HUFFMAN } else { letter == COLON }
+            }
+            _ => false,
+        }
     }
 }
 
@@ -254,6 +274,29 @@ mod tests {
         assert!(!one(4, 1, b"").ends_stream() && !one(0, 4, b"").ends_stream());
         assert!(one(4, 1, b"").is_ack() && one(6, 1, &[0; 8]).is_ack() && !one(0, 1, b"").is_ack());
         assert!(one(9, 4, b"").ends_headers() && !one(9, 1, b"").ends_headers());
+    }
+
+    #[test]
+    fn pseudo_fields_are_seen_at_the_beginning_of_a_block() {
+        let begins = |flags, block: &[u8]| {
+            read(&mut Reader::default(), &bytes(1, flags, 1, block))[0].begins_with_pseudo()
+        };
+        for block in [
+            &[0x82][..],
+            &[0x44, 1, b'/'],
+            &[0x04, 1, b'/'],
+            &[0x14, 1, b'/'],
+            b"\0\x05:test\0",
+            b"\x40\x84\xb8\x27",
+        ] {
+            assert!(begins(4, block), "{block:?}");
+        }
+        for block in
+            [&[][..], &[0x90], &[0x4f, 1, b'a'], b"\0\x01x\x01y", b"\0\0", b"\0\x84\x3a\x27", &[0xbe]]
+        {
+            assert!(!begins(4, block), "{block:?}");
+        }
+        assert!(!begins(0x24, &[0x82, 0, 0, 0, 0, 0x90]));
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Right {
             Self::Ends(_) => false,
             Self::Malformed => matches!(event, Event::Status(1, 200)),
             Self::Resets(id, _) => *event == Event::End(*id),
+            Self::Sees(Event::Closed) => false,
             Self::Answers(_) | Self::GoesOn | Self::Sees(_) => {
                 matches!(event, Event::GoAway(_) | Event::Reset(..))
             }

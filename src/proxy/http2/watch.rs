@@ -26,6 +26,9 @@ const MOST_EARNED: u32 = 1 << 14;
 /// usual buffer of 4 KiB for each.
 const UPDATE: u32 = 2 << 10;
 
+/// The setting of this name (section 6.5.2).
+const INITIAL_WINDOW_SIZE: u32 = 4;
+
 /// Why a connection has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -59,6 +62,8 @@ pub struct Watch {
     /// Whether the frame that belongs to it has.
     has_begun: bool,
     block: Option<Block>,
+    /// The highest stream that was opened.
+    last: u32,
     tallies: [Tally; Abuse::ALL.len()],
     verdict: Option<Verdict>,
 }
@@ -113,6 +118,7 @@ impl Watch {
             preface: 0,
             has_begun: false,
             block: None,
+            last: 0,
             tallies: Default::default(),
             verdict: None,
         }
@@ -209,6 +215,7 @@ impl Watch {
                 self.earn(Abuse::Unknown, 1);
                 self.earn(Abuse::WindowUpdate, 1);
                 self.block = Some(Block { began, bytes: 0, continuations: 0 });
+                self.last = self.last.max(frame.stream);
                 self.block_goes_on(frame)
             }
             Kind::Continuation => self.block_goes_on(frame),
@@ -247,6 +254,14 @@ impl Watch {
     fn broken(&self, frame: &Frame) -> Option<Reason> {
         if !self.has_begun && (frame.kind != Kind::Settings || frame.is_ack()) {
             return Some(Reason::PROTOCOL_ERROR); // Section 3.4.
+        }
+        // Section 6.5.2, where it is the first of its frame.
+        let [high, id] = [frame.number() & 0x8000, frame.number() >> 16];
+        if frame.kind == Kind::Settings && id == INITIAL_WINDOW_SIZE && high != 0 {
+            return Some(Reason::FLOW_CONTROL_ERROR);
+        }
+        if frame.kind == Kind::Headers && frame.stream <= self.last && frame.begins_with_pseudo() {
+            return Some(Reason::PROTOCOL_ERROR); // Section 8.1: trailers. `h2` drops what must not be there.
         }
         let is_wrong = match frame.kind {
             Kind::Settings => !frame.length.is_multiple_of(6) || (frame.is_ack() && frame.length != 0),

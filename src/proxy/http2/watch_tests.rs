@@ -199,3 +199,20 @@ fn frames_that_are_wrong_by_themselves_are_told_by_their_code() {
         assert_eq!(watch.verdict(), Some(Verdict::Broken(Reason::PROTOCOL_ERROR)));
     }
 }
+
+#[test]
+fn settings_and_trailers_that_are_wrong_are_told() {
+    let told = |bytes: &[&[u8]]| {
+        let mut watch = begun();
+        watch.incoming(&bytes.concat(), 0);
+        watch.verdict()
+    };
+    let window = |value: u32| frame(SETTINGS, 0, 0, &[&[0, 4], &value.to_be_bytes()[..]].concat());
+    assert_eq!(told(&[&window(u32::MAX >> 1)]), None);
+    assert_eq!(told(&[&window(1 << 31)]), Some(Verdict::Broken(Reason::FLOW_CONTROL_ERROR)));
+    let head = |stream| frame(HEADERS, END_HEADERS, stream, &[0x82, 0x86, 0x84]);
+    assert_eq!(told(&[&head(1), &head(3)]), None);
+    assert_eq!(told(&[&head(1), &head(3), &head(1)]), Some(Verdict::Broken(Reason::PROTOCOL_ERROR)));
+    let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\0\x01x\x01y");
+    assert_eq!(told(&[&head(1), &trailers]), None);
+}
