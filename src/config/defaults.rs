@@ -39,6 +39,10 @@ pub(super) const LARGEST_HEAD: usize = 60 << 10;
 pub(super) const MOST_FIELDS: u32 = crate::message::head::MAX_FIELDS as u32;
 /// Whether a bare LF ends a line. (nginx and Apache before 2.4.25: yes; RFC 9112 section 2.2 leaves it open)
 pub(super) const BARE_LF: bool = false;
+/// Whether HTTP/2 is offered over TLS. (Caddy, Traefik, Envoy: yes; nginx since 1.25.1: `http2 on`)
+pub(super) const HTTP2: bool = true;
+/// Whether HTTP/2 is served without TLS. (Traefik, Caddy: on request)
+pub(super) const H2C: bool = false;
 
 /// How long clients may take. (nginx: 60 s between reads; Envoy's edge guide: 10 s for the head)
 /// A PROXY header is the proxy's own, in one packet: it is late long before a client's head is.

@@ -57,6 +57,8 @@ pub(super) fn read(table: Table<'_>) -> ListenerRead {
             &[("drop", Underscores::Drop), ("pass", Underscores::Pass), ("refuse", Underscores::Refuse)],
             Underscores::default(),
         ),
+        http2: table.bool("http2", defaults::HTTP2),
+        h2c: table.bool("h2c", defaults::H2C),
         affinity_header: table.bool("affinity_header", false),
         max_connections: table.integer("max_connections", 0..=u32::MAX, 0),
         max_connections_per_address: table.integer("max_connections_per_address", 0..=u32::MAX, 0),

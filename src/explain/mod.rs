@@ -221,8 +221,14 @@ impl Explainer {
         }
         head.push_str("\r\n");
         let peer = ask.ip.map(|ip| ip.to_canonical());
-        let asker =
-            Asker { listener, listener_ix: ix, peer, vouched: &Vouched::new(peer, None), id: &[b'0'; 32] };
+        let asker = Asker {
+            listener,
+            listener_ix: ix,
+            peer,
+            vouched: &Vouched::new(peer, None),
+            is_http2: false,
+            id: &[b'0'; 32],
+        };
         Ok(request::admit(&self.worker, &self.view, &asker, head.as_bytes(), &mut None))
     }
 

@@ -155,6 +155,26 @@ impl Buffer {
         self.len() >= BLOCK
     }
 
+    /// Appends bytes that come from elsewhere; false, and none of them, if there is no room.
+    #[must_use]
+    pub fn put(&mut self, bytes: &[u8]) -> bool {
+        if self.block.len() < BLOCK {
+            self.enlarge(0);
+        }
+        let Some(space) = self.block.get_mut(self.end..self.end + bytes.len()) else { return false };
+        space.copy_from_slice(bytes);
+        self.end += bytes.len();
+        true
+    }
+
+    /// Moves what waits into a block of the usual size, or a larger one.
+    fn enlarge(&mut self, coming: u64) {
+        let mut block = self.blocks.take(coming);
+        block[..self.end - self.start].copy_from_slice(&self.block[self.start..self.end]);
+        (self.start, self.end) = (0, self.end - self.start);
+        self.block = block;
+    }
+
     /// Forgets the first `n` bytes that wait; the block goes back when none is left.
     pub fn consume(&mut self, n: usize) {
         self.start = (self.start + n).min(self.end);
@@ -203,10 +223,7 @@ impl Buffer {
             return Poll::Pending;
         }
         if self.block.len() < BLOCK {
-            let mut block = self.blocks.take(coming);
-            block[..self.end - self.start].copy_from_slice(&self.block[self.start..self.end]);
-            (self.start, self.end) = (0, self.end - self.start);
-            self.block = block;
+            self.enlarge(coming);
         } else if self.end == self.block.len() && self.start > 0 {
             self.block.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);

@@ -16,6 +16,7 @@ use tokio::io::AsyncWrite;
 use super::clock::Deadline;
 use super::door::{Door, Inside};
 use super::exchange::{self, Next};
+use super::http2;
 use super::request::Refusal;
 use super::respond::{Own, TOO_SLOW};
 use super::vouched::Vouched;
@@ -53,6 +54,8 @@ pub struct Client {
     pub opened: Instant,
     /// Requests served on it.
     pub served: u32,
+    /// Whether it is a stream of HTTP/2.
+    pub is_http2: bool,
     /// Whether it has said that it will send no more.
     pub has_ended: bool,
     /// What its last request told of its session; nothing while it is parked.
@@ -102,6 +105,7 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
         deadline,
         opened: Instant::now(),
         served: 0,
+        is_http2: false,
         has_ended: false,
         memory: None,
     };
@@ -117,6 +121,13 @@ pub async fn serve(worker: Rc<Worker>, mut inside: Inside, stream: Stream, peer:
     }
     if !inside.introduce(&client.stream, client.peer) {
         return;
+    }
+    if client.door.listener.h2c {
+        match Box::pin(begins_with_http2(&worker, &mut client)).await {
+            None => return,
+            Some(true) => return Box::pin(http2::serve(&worker, client)).await,
+            Some(false) => {}
+        }
     }
     loop {
         // The working state is on the heap while there is work, and gone while there is none.
@@ -168,6 +179,36 @@ async fn introduce(worker: &Worker, client: &mut Client) -> Introduced {
                 Poll::Pending => {
                     client.held.shrink();
                     return client.deadline.poll().map(|()| Introduced::Wrong("late"));
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// Whether the first bytes are the preface of HTTP/2; `None` if they did not come.
+async fn begins_with_http2(worker: &Worker, client: &mut Client) -> Option<bool> {
+    client.deadline.set(client.door.listener.timeouts.head);
+    poll_fn(|cx| {
+        loop {
+            let (data, preface) = (client.held.data(), http2::PREFACE);
+            let n = data.len().min(preface.len());
+            if data.get(..n) != preface.get(..n) {
+                return Poll::Ready(Some(false));
+            }
+            if n == preface.len() {
+                return Poll::Ready(Some(true));
+            }
+            if n == 0 && worker.closes_idle() {
+                return Poll::Ready(None);
+            }
+            match client.held.poll_fill(&mut client.stream, cx) {
+                // What is cut here is a cut head, and is dealt with as one.
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready((n > 0).then_some(false)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => {
+                    client.held.shrink();
+                    return client.deadline.poll().map(|()| (n > 0).then_some(false));
                 }
             }
         }

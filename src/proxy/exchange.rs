@@ -61,6 +61,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         listener_ix: door.place(),
         peer: client.peer,
         vouched: &client.vouched,
+        is_http2: client.is_http2,
         id: &id,
     };
     let head = client.held.data().get(..len).unwrap_or_default();
@@ -300,7 +301,7 @@ pub(super) async fn write_all(client: &mut Client, bytes: &[u8]) -> Result<(), (
         }
         match Pin::new(&mut client.stream).poll_flush(cx) {
             Poll::Pending => client.deadline.poll().map(Err),
-            flushed => flushed.map_err(drop),
+            Poll::Ready(flushed) => Poll::Ready(flushed.map_err(drop)),
         }
     })
     .await

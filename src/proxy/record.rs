@@ -120,7 +120,11 @@ impl Record {
         entry.host = request.part(&request.host);
         entry.path = request.part(&request.path);
         entry.query = request.head.get(request.path.end + 1..request.target.end);
-        entry.proto = if request.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+        entry.proto = match (client.is_http2, request.version) {
+            (true, _) => "HTTP/2.0",
+            (false, Version::Http10) => "HTTP/1.0",
+            (false, Version::Http11) => "HTTP/1.1",
+        };
         entry.pool = Some(&request.pool.pool.name);
         entry.ua = Some(request.part(&request.user_agent)).filter(|v| !v.is_empty());
         entry.referer = Some(request.part(&request.referer)).filter(|v| !v.is_empty());

@@ -36,6 +36,8 @@ pub struct Asker<'a> {
     pub peer: Option<IpAddr>,
     /// The fields that say who it is, written once per connection.
     pub vouched: &'a Vouched,
+    /// Whether it came over HTTP/2.
+    pub is_http2: bool,
     /// What the request is called, unless a trusted proxy has given it a name.
     pub id: &'a Digits,
 }

@@ -302,6 +302,13 @@ pub const NO_ANSWER: Own = own(504, "backend_timeout", "the backend did not answ
 /// The chunked coding of the request's body is broken.
 pub const BAD_BODY: Own = own(400, "chunked", "the body's chunked coding is malformed");
 
+/// What HTTP/2 brought is no request. (RFC 9113 section 8.1.1)
+pub const MALFORMED: Own = own(400, "malformed", "the request is malformed");
+/// CONNECT with a protocol is for WebSockets alone. (RFC 8441 section 4)
+pub const PROTOCOL: Own = own(501, "connect_protocol", "the only protocol served by CONNECT is websocket");
+/// A head that there is no room for.
+pub const HEAD_TOO_LONG: Own = of_fault(Fault::HeadTooLong);
+
 /// What homing can do itself, for who asks with `OPTIONS` and `Max-Forwards: 0`. (RFC 9110 section 7.6.2)
 pub const LAST_HOP: Own = own(200, "max_forwards", "");
 
@@ -330,6 +337,8 @@ pub const REFUSALS: &[&str] = &[
     "expectation",
     "underscore",
     "loop",
+    "malformed",
+    "connect_protocol",
 ];
 
 impl Refusal {

@@ -204,9 +204,10 @@ impl Writer<'_, '_> {
 
     /// How the request came to us, for who looks for a loop. (RFC 9110 section 7.6.3)
     fn write_via(&self, out: &mut Vec<u8>) {
-        let received = match self.head.version {
-            Version::Http10 => "1.0",
-            Version::Http11 => "1.1",
+        let received = match (self.asker.is_http2, self.head.version) {
+            (true, _) => "2.0",
+            (false, Version::Http10) => "1.0",
+            (false, Version::Http11) => "1.1",
         };
         for part in ["Via: ", received, " ", self.worker.pseudonym(), "\r\n"] {
             out.extend_from_slice(part.as_bytes());

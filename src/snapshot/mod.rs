@@ -85,6 +85,10 @@ pub struct Listener {
     pub bare_lf: bool,
     /// What becomes of fields whose name has an underscore.
     pub underscores: Underscores,
+    /// Whether HTTP/2 is offered to clients that come by TLS. (RFC 9113 section 3.3)
+    pub http2: bool,
+    /// Whether a client without TLS may begin with HTTP/2, by prior knowledge. (RFC 9113 section 3.3)
+    pub h2c: bool,
     /// Whether answers carry `X-Homing-Affinity` with the reason for the choice.
     pub affinity_header: bool,
     /// Connections at once on this listener; 0 is no limit of its own.

@@ -19,6 +19,7 @@ mod framing;
 mod gep_1619;
 mod going_away;
 mod h2_conformance;
+mod http2;
 mod lost;
 mod modes;
 mod one_connection;

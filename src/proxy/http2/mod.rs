@@ -1,6 +1,264 @@
-//! HTTP/2 towards clients.
+//! HTTP/2: its streams are to the rest of the data plane what connections of HTTP/1.1 are.
 //!
-//! [`watch`] counts what a client does to its connection, [`watched`] is that connection with the watch beside it.
+//! The h2 library keeps frames, header compression and windows. Each request that it hands out becomes a head in the
+//! bytes of HTTP/1.1 and a [`Stream`] that carries its body and takes its answer, and goes the way of every other
+//! request: there is one place where a request is admitted, and one where its session is found. Nothing here knows of
+//! pools or affinity.
 
+mod answer;
+pub mod body;
+mod carrier;
+mod request;
+mod stream;
 pub mod watch;
 pub mod watched;
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+
+use self::carrier::{Carrier, Seen};
+use self::stream::Incoming;
+use super::clock::Deadline;
+use super::connection::Client;
+use super::exchange;
+use super::worker::Worker;
+use crate::affinity::memory::Memory;
+use crate::net::buffer::Buffer;
+use crate::net::stream::Stream;
+
+/// What a client of HTTP/2 says first. (RFC 9113 section 3.4)
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Requests at once on one connection. (RFC 9113 section 6.5.2 asks for 100 at least)
+const STREAMS: u32 = 100;
+/// Bytes of one request's body that wait for its backend; and of all on one connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of an answer that wait in the library, per stream.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams that were reset and are remembered, so that what still comes for them is no error.
+const RESET_STREAMS: usize = 50;
+/// How long a connection that is to end waits for its client to take the last frames.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the streams of one connection have in common.
+struct Shared {
+    /// How many are being served.
+    open: Cell<u32>,
+    /// How many were.
+    served: Cell<u32>,
+    /// What the last request told of its session.
+    memory: RefCell<Option<Box<Memory>>>,
+    /// Who opened them: its connection is replaced by a stream for each.
+    client: Template,
+}
+
+/// Of a client what its streams share.
+struct Template {
+    peer: Option<std::net::IpAddr>,
+    door: Rc<super::door::Door>,
+    vouched: super::vouched::Vouched,
+    opened: Instant,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// It was said that no more requests are taken.
+    Leaving,
+    /// It was said that this is the end.
+    Ending,
+}
+
+/// Serves HTTP/2 on a client's connection to its end.
+pub async fn serve(worker: &Rc<Worker>, client: Client) {
+    let Client { stream, held, peer, door, deadline, vouched, opened, .. } = client;
+    let seen = Rc::new(Seen::default());
+    let carrier = Carrier::new(stream, held, Rc::clone(&seen));
+    let limits = door.listener.limits;
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(RESET_STREAMS)
+        .enable_connect_protocol();
+    deadline.set(door.listener.timeouts.head);
+    let mut handshake = pin!(builder.handshake::<_, Bytes>(carrier));
+    let connected = poll_fn(|cx| match handshake.as_mut().poll(cx) {
+        Poll::Ready(connected) => Poll::Ready(connected.ok()),
+        Poll::Pending => deadline.poll().map(|()| None),
+    });
+    let Some(mut connection) = connected.await else { return };
+    let template = Template { peer, door, vouched, opened };
+    let shared =
+        Shared { open: Cell::new(0), served: Cell::new(0), memory: RefCell::default(), client: template };
+    let mut driver =
+        Driver { worker, shared: Rc::new(shared), deadline, seen, stage: Stage::Serving, since: None };
+    poll_fn(|cx| driver.poll(&mut connection, cx)).await;
+}
+
+/// Drives one connection.
+struct Driver<'a> {
+    worker: &'a Rc<Worker>,
+    shared: Rc<Shared>,
+    deadline: Deadline,
+    seen: Rc<Seen>,
+    stage: Stage,
+    /// What it waits for, and how much was read and written when that began.
+    since: Option<(Waits, u64)>,
+}
+
+/// What a connection waits for, each with a time of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// Its next request.
+    Request,
+    /// Its client to take what was written.
+    Write,
+    /// Its end.
+    End,
+}
+
+impl Driver<'_> {
+    fn poll(&mut self, connection: &mut Connection<Carrier, Bytes>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.begin(request, respond);
+                    continue;
+                }
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+            let door = &self.shared.client.door;
+            let is_last = self.worker.is_draining() || door.is_gone();
+            if self.stage == Stage::Serving && is_last {
+                self.leave(connection);
+                continue;
+            }
+            if self.stage != Stage::Ending && self.worker.is_cut() {
+                self.end(connection, Reason::NO_ERROR);
+                continue;
+            }
+            if !self.is_late() {
+                return Poll::Pending;
+            }
+            match (self.stage, self.since.map(|(waits, _)| waits)) {
+                (Stage::Serving, Some(Waits::Request)) => self.leave(connection),
+                (Stage::Serving | Stage::Leaving, _) => self.end(connection, Reason::NO_ERROR),
+                (Stage::Ending, _) => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Whether what the connection waits for has taken too long.
+    fn is_late(&mut self) -> bool {
+        let timeouts = &self.shared.client.door.listener.timeouts;
+        let (waits, time, progress) = match self.stage {
+            Stage::Ending => (Waits::End, PATIENCE, 0),
+            _ if self.seen.is_blocked.get() => (Waits::Write, timeouts.write, self.seen.written.get()),
+            Stage::Leaving if self.shared.open.get() == 0 => (Waits::End, PATIENCE, 0),
+            Stage::Serving if self.shared.open.get() == 0 => {
+                (Waits::Request, timeouts.idle, u64::from(self.shared.served.get()))
+            }
+            Stage::Serving | Stage::Leaving => {
+                self.since = None;
+                self.deadline.clear();
+                return false;
+            }
+        };
+        if self.since.replace((waits, progress)) != Some((waits, progress)) {
+            self.deadline.set(time);
+            return false;
+        }
+        self.deadline.poll().is_ready()
+    }
+
+    /// Takes no more requests, and ends behind those that are served.
+    fn leave(&mut self, connection: &mut Connection<Carrier, Bytes>) {
+        connection.graceful_shutdown();
+        self.stage = Stage::Leaving;
+    }
+
+    /// Ends at once, with a word why.
+    fn end(&mut self, connection: &mut Connection<Carrier, Bytes>, why: Reason) {
+        connection.abrupt_shutdown(why);
+        self.stage = Stage::Ending;
+    }
+
+    fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let (worker, shared) = (Rc::clone(self.worker), Rc::clone(&self.shared));
+        shared.open.set(shared.open.get() + 1);
+        tokio::task::spawn_local(async move {
+            let counted = Counted(shared);
+            Box::pin(serve_stream(&worker, &counted.0, request, respond)).await;
+        });
+    }
+}
+
+/// A stream that is counted until it is dropped.
+struct Counted(Rc<Shared>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+        self.0.served.set(self.0.served.get().wrapping_add(1));
+    }
+}
+
+async fn serve_stream(
+    worker: &Rc<Worker>,
+    shared: &Shared,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    let ends = request.body().is_end_stream();
+    let key = u128::from(worker.random()) << 64 | u128::from(worker.random());
+    let mut head = worker.blocks.output();
+    let read = request::write(&request, ends, key, &mut head);
+    let stream = Incoming::new(request.into_body(), read.form, respond, read.to_head);
+    let deadline = worker.clock.deadline();
+    poll_fn(|cx| {
+        deadline.tie(cx);
+        Poll::Ready(())
+    })
+    .await;
+    let Template { peer, door, vouched, opened } = &shared.client;
+    let mut held = Buffer::new(&worker.blocks);
+    let len = head.len();
+    let fits = held.put(&head);
+    worker.blocks.recycle(head);
+    let mut client = Client {
+        stream: Stream::Carried(Box::new(stream)),
+        held,
+        peer: *peer,
+        vouched: vouched.clone(),
+        door: Rc::clone(door),
+        deadline,
+        opened: *opened,
+        served: shared.served.get(),
+        is_http2: true,
+        has_ended: false,
+        memory: shared.memory.borrow_mut().take(),
+    };
+    match read.refused.or((!fits).then_some(super::respond::HEAD_TOO_LONG)) {
+        Some(own) => exchange::refuse(worker, &mut client, own, len).await,
+        None => {
+            exchange::serve(worker, &mut client, len).await;
+        }
+    }
+    *shared.memory.borrow_mut() = client.memory.take();
+}

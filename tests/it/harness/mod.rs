@@ -4,6 +4,7 @@ mod backend;
 pub(crate) mod chromium;
 mod client;
 pub(crate) mod h2;
+pub(crate) mod http2;
 mod process;
 mod serve;
 pub(crate) mod websocket;
