@@ -1,61 +1,41 @@
-//! The connection under HTTP/2: what was read before comes first, and small writes leave together.
+//! The connection under HTTP/2, where small writes leave together.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::net::buffer::Buffer;
+use super::watched::Watched;
 use crate::net::stream::Stream;
 
 /// Bytes that wait to be written, at most: frames of several streams leave in one write.
 const JOINED: usize = 64 * 1024;
 
-/// What the connection's task knows of its socket.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    /// Grows with every byte read.
-    pub(super) read: Cell<u64>,
-    /// Grows with every byte written.
-    pub(super) written: Cell<u64>,
-    /// Whether bytes wait that the client does not take.
-    pub(super) is_blocked: Cell<bool>,
-}
-
 /// A connection that carries HTTP/2.
 #[derive(Debug)]
 pub(super) struct Carrier {
-    stream: Stream,
-    held: Buffer,
+    stream: Watched<Stream>,
     out: Vec<u8>,
     written: usize,
-    seen: Rc<Seen>,
 }
 
 impl Carrier {
-    /// Carries on `stream`, of which `held` was read already.
+    /// Carries on `stream`.
     #[must_use]
-    pub(super) fn new(stream: Stream, held: Buffer, seen: Rc<Seen>) -> Self {
-        Self { stream, held, out: Vec::new(), written: 0, seen }
+    pub(super) const fn new(stream: Watched<Stream>) -> Self {
+        Self { stream, out: Vec::new(), written: 0 }
     }
 
     /// Writes what waits.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.seen.is_blocked.set(true);
         while let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => {
-                    self.written += n;
-                    self.seen.written.set(self.seen.written.get() + n as u64);
-                }
+                n => self.written += n,
             }
         }
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.seen.is_blocked.set(false);
         self.written = 0;
         // An idle connection holds nothing.
         if self.out.capacity() > JOINED {
@@ -69,18 +49,7 @@ impl Carrier {
 
 impl AsyncRead for Carrier {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let carrier = self.get_mut();
-        let before = out.filled().len();
-        if carrier.held.is_empty() {
-            ready!(Pin::new(&mut carrier.stream).poll_read(cx, out))?;
-        } else {
-            let n = carrier.held.len().min(out.remaining());
-            out.put_slice(carrier.held.data().get(..n).unwrap_or_default());
-            carrier.held.consume(n);
-        }
-        let n = out.filled().len() - before;
-        carrier.seen.read.set(carrier.seen.read.get() + n as u64);
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, out)
     }
 }
 

@@ -25,8 +25,10 @@ use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 
-use self::carrier::{Carrier, Seen};
-use self::stream::Incoming;
+use self::carrier::Carrier;
+use self::stream::{Incoming, Room};
+use self::watch::{Verdict, told_by};
+use self::watched::{Observed, Watched};
 use super::clock::Deadline;
 use super::connection::Client;
 use super::exchange;
@@ -34,9 +36,10 @@ use super::worker::Worker;
 use crate::affinity::memory::Memory;
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
+use crate::telemetry::reasons::Abuse;
 
 /// What a client of HTTP/2 says first. (RFC 9113 section 3.4)
-pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8; 24] = &crate::message::h2_frames::PREFACE;
 
 /// Requests at once on one connection. (RFC 9113 section 6.5.2 asks for 100 at least)
 const STREAMS: u32 = 100;
@@ -45,8 +48,11 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of an answer that wait in the library, per stream.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams that were reset and are remembered, so that what still comes for them is no error.
-const RESET_STREAMS: usize = 50;
+/// Streams that were reset and are remembered, so that what still comes for them is no error: all that may be open.
+const RESET_STREAMS: usize = 100;
+/// Streams that the client reset before they were looked at. More at once the library takes for abuse; up to as many
+/// as may be open it is a page that was left, and [`watch`] counts them.
+const RESET_EARLY: usize = 100;
 /// How long a connection that is to end waits for its client to take the last frames.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -83,8 +89,8 @@ enum Stage {
 /// Serves HTTP/2 on a client's connection to its end.
 pub async fn serve(worker: &Rc<Worker>, client: Client) {
     let Client { stream, held, peer, door, deadline, vouched, opened, .. } = client;
-    let seen = Rc::new(Seen::default());
-    let carrier = Carrier::new(stream, held, Rc::clone(&seen));
+    let (stream, seen) = Watched::new(stream, held, &worker.clock);
+    let carrier = Carrier::new(stream);
     let limits = door.listener.limits;
     let mut builder = Builder::new();
     builder
@@ -94,12 +100,17 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(RESET_STREAMS)
+        .max_pending_accept_reset_streams(RESET_EARLY)
+        .max_local_error_reset_streams(None) // It would count for the life of a connection; the watch does in a window.
         .enable_connect_protocol();
     deadline.set(door.listener.timeouts.head);
     let mut handshake = pin!(builder.handshake::<_, Bytes>(carrier));
     let connected = poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(connected.ok()),
-        Poll::Pending => deadline.poll().map(|()| None),
+        Poll::Pending => deadline.poll().map(|()| {
+            door.shard.abused(Abuse::SlowHead);
+            None
+        }),
     });
     let Some(mut connection) = connected.await else { return };
     let template = Template { peer, door, vouched, opened };
@@ -115,7 +126,7 @@ struct Driver<'a> {
     worker: &'a Rc<Worker>,
     shared: Rc<Shared>,
     deadline: Deadline,
-    seen: Rc<Seen>,
+    seen: Rc<Observed>,
     stage: Stage,
     /// What it waits for, and how much was read and written when that began.
     since: Option<(Waits, u64)>,
@@ -126,8 +137,8 @@ struct Driver<'a> {
 enum Waits {
     /// Its next request.
     Request,
-    /// Its client to take what was written.
-    Write,
+    /// Its client to go on with what it began, or to take what was written; what it is if it does not.
+    Client(Abuse),
     /// Its end.
     End,
 }
@@ -140,8 +151,21 @@ impl Driver<'_> {
                     self.begin(request, respond);
                     continue;
                 }
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Ready(Some(Err(error))) => {
+                    told_by(&error).into_iter().for_each(|of| self.count(of));
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => {}
+            }
+            if self.stage != Stage::Ending
+                && let Some(verdict) = self.seen.verdict()
+            {
+                if let Verdict::Abuse(of) = verdict {
+                    self.count(of);
+                }
+                self.end(connection, verdict.reason());
+                continue;
             }
             let door = &self.shared.client.door;
             let is_last = self.worker.is_draining() || door.is_gone();
@@ -158,6 +182,13 @@ impl Driver<'_> {
             }
             match (self.stage, self.since.map(|(waits, _)| waits)) {
                 (Stage::Serving, Some(Waits::Request)) => self.leave(connection),
+                (Stage::Serving | Stage::Leaving, Some(Waits::Client(of))) => {
+                    self.count(of);
+                    if of == Abuse::NotRead {
+                        return Poll::Ready(()); // It would not read the word either.
+                    }
+                    self.end(connection, Reason::ENHANCE_YOUR_CALM);
+                }
                 (Stage::Serving | Stage::Leaving, _) => self.end(connection, Reason::NO_ERROR),
                 (Stage::Ending, _) => return Poll::Ready(()),
             }
@@ -167,9 +198,13 @@ impl Driver<'_> {
     /// Whether what the connection waits for has taken too long.
     fn is_late(&mut self) -> bool {
         let timeouts = &self.shared.client.door.listener.timeouts;
+        let due = self.seen.due(timeouts);
         let (waits, time, progress) = match self.stage {
             Stage::Ending => (Waits::End, PATIENCE, 0),
-            _ if self.seen.is_blocked.get() => (Waits::Write, timeouts.write, self.seen.written.get()),
+            _ if let Some((at, of)) = due => {
+                let left = at.saturating_sub(self.worker.clock.now());
+                (Waits::Client(of), Duration::from_millis(left), at)
+            }
             Stage::Leaving if self.shared.open.get() == 0 => (Waits::End, PATIENCE, 0),
             Stage::Serving if self.shared.open.get() == 0 => {
                 (Waits::Request, timeouts.idle, u64::from(self.shared.served.get()))
@@ -197,6 +232,10 @@ impl Driver<'_> {
     fn end(&mut self, connection: &mut Connection<Carrier, Bytes>, why: Reason) {
         connection.abrupt_shutdown(why);
         self.stage = Stage::Ending;
+    }
+
+    fn count(&self, of: Abuse) {
+        self.shared.client.door.shard.abused(of);
     }
 
     fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
@@ -229,7 +268,9 @@ async fn serve_stream(
     let key = u128::from(worker.random()) << 64 | u128::from(worker.random());
     let mut head = worker.blocks.output();
     let read = request::write(&request, ends, key, &mut head);
-    let stream = Incoming::new(request.into_body(), read.form, respond, read.to_head);
+    let room =
+        Room { clock: Rc::clone(&worker.clock), door: Rc::clone(&shared.client.door), none_since: None };
+    let stream = Incoming::new(request.into_body(), read.form, respond, read.to_head, room);
     let deadline = worker.clock.deadline();
     poll_fn(|cx| {
         deadline.tie(cx);
