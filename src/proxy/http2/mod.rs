@@ -27,7 +27,7 @@ use http::Request;
 
 use self::carrier::Carrier;
 use self::stream::{Incoming, Room};
-use self::watch::{Verdict, told_by};
+use self::watch::Verdict;
 use self::watched::{Observed, Watched};
 use super::clock::Deadline;
 use super::connection::Client;
@@ -53,6 +53,9 @@ const RESET_STREAMS: usize = 100;
 /// Streams that the client reset before they were looked at. More at once the library takes for abuse; up to as many
 /// as may be open it is a page that was left, and [`watch`] counts them.
 const RESET_EARLY: usize = 100;
+/// What small DATA frames that wait to be taken cost beside what is in them, bytes: some 4,000 of them. A stream of gRPC
+/// messages of a few bytes each has thousands in its window.
+const SMALL_FRAMES: usize = 1024 * 1024;
 /// How long a connection that is to end waits for its client to take the last frames.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -64,6 +67,8 @@ struct Shared {
     served: Cell<u32>,
     /// What the last request told of its session.
     memory: RefCell<Option<Box<Memory>>>,
+    /// What is known of the connection.
+    seen: Rc<Observed>,
     /// Who opened them: its connection is replaced by a stream for each.
     client: Template,
 }
@@ -101,6 +106,7 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(RESET_STREAMS)
         .max_pending_accept_reset_streams(RESET_EARLY)
+        .data_frame_budget(SMALL_FRAMES)
         .max_local_error_reset_streams(None) // It would count for the life of a connection; the watch does in a window.
         .enable_connect_protocol();
     deadline.set(door.listener.timeouts.head);
@@ -114,8 +120,13 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
     });
     let Some(mut connection) = connected.await else { return };
     let template = Template { peer, door, vouched, opened };
-    let shared =
-        Shared { open: Cell::new(0), served: Cell::new(0), memory: RefCell::default(), client: template };
+    let shared = Shared {
+        open: Cell::new(0),
+        served: Cell::new(0),
+        memory: RefCell::default(),
+        seen: Rc::clone(&seen),
+        client: template,
+    };
     let mut driver =
         Driver { worker, shared: Rc::new(shared), deadline, seen, stage: Stage::Serving, since: None };
     poll_fn(|cx| driver.poll(&mut connection, cx)).await;
@@ -145,17 +156,17 @@ enum Waits {
 
 impl Driver<'_> {
     fn poll(&mut self, connection: &mut Connection<Carrier, Bytes>, cx: &mut Context<'_>) -> Poll<()> {
+        self.seen.turn();
         loop {
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     self.begin(request, respond);
                     continue;
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    told_by(&error).into_iter().for_each(|of| self.count(of));
+                Poll::Ready(Some(Err(_)) | None) => {
+                    self.seen.told().into_iter().for_each(|of| self.count(of));
                     return Poll::Ready(());
                 }
-                Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
             if self.stage != Stage::Ending
@@ -268,8 +279,12 @@ async fn serve_stream(
     let key = u128::from(worker.random()) << 64 | u128::from(worker.random());
     let mut head = worker.blocks.output();
     let read = request::write(&request, ends, key, &mut head);
-    let room =
-        Room { clock: Rc::clone(&worker.clock), door: Rc::clone(&shared.client.door), none_since: None };
+    let room = Room {
+        clock: Rc::clone(&worker.clock),
+        door: Rc::clone(&shared.client.door),
+        connection: Rc::clone(&shared.seen),
+        none_since: None,
+    };
     let stream = Incoming::new(request.into_body(), read.form, respond, read.to_head, room);
     let deadline = worker.clock.deadline();
     poll_fn(|cx| {

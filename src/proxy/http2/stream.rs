@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answer::{self, Answer};
 use super::body::{Form, Inward, Outward, into_io};
+use super::watched::Observed;
 use crate::message::head::{Search, find_end};
 use crate::net::stream::Carried;
 use crate::proxy::clock::Clock;
@@ -40,6 +41,7 @@ pub(super) struct Incoming {
 pub(super) struct Room {
     pub(super) clock: Rc<Clock>,
     pub(super) door: Rc<Door>,
+    pub(super) connection: Rc<Observed>,
     /// Since when there is none, in the clock's milliseconds.
     pub(super) none_since: Option<u64>,
 }
@@ -221,9 +223,10 @@ impl Room {
         self.none_since = if is_none { self.none_since.or(Some(self.clock.now())) } else { None };
     }
 
-    /// Whether there was none for as long as a client may take.
+    /// Whether there was none for as long as a client may take, though it reads its connection.
     fn was_never_given(&self) -> bool {
         let most = self.door.listener.timeouts.write.as_millis();
-        self.none_since.is_some_and(|since| u128::from(self.clock.now() - since) >= most)
+        self.connection.blocked_since().is_none()
+            && self.none_since.is_some_and(|since| u128::from(self.clock.now() - since) >= most)
     }
 }

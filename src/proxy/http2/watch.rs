@@ -26,6 +26,9 @@ const MOST_EARNED: u32 = 1 << 14;
 /// usual buffer of 4 KiB for each.
 const UPDATE: u32 = 2 << 10;
 
+/// A DATA frame of fewer bytes costs `h2` more than what is in it; and how many may come in one turn.
+const SMALL: u32 = 256;
+const MOST_SMALL: u32 = 256;
 /// The setting of this name (section 6.5.2).
 const INITIAL_WINDOW_SIZE: u32 = 4;
 
@@ -66,6 +69,9 @@ pub struct Watch {
     last: u32,
     tallies: [Tally; Abuse::ALL.len()],
     verdict: Option<Verdict>,
+    told: Option<Abuse>,
+    /// DATA frames of this turn with next to nothing in them.
+    small: u32,
 }
 
 /// A header block of which a part has come.
@@ -121,6 +127,8 @@ impl Watch {
             last: 0,
             tallies: Default::default(),
             verdict: None,
+            told: None,
+            small: 0,
         }
     }
 
@@ -156,6 +164,9 @@ impl Watch {
                     self.earn(Abuse::WindowUpdate, 2 + 2 * (frame.length / UPDATE));
                     self.earn(Abuse::Ping, 1); // gRPC measures how fast it is sent data, once a round trip.
                 }
+                Kind::GoAway => {
+                    self.told = self.told.or(told(bytes.get(..self.outgoing.rest()).unwrap_or_default()));
+                }
                 Kind::Reset => {
                     let of = match Reason::from(frame.number()) {
                         Reason::PROTOCOL_ERROR
@@ -179,6 +190,24 @@ impl Watch {
     #[must_use]
     pub const fn verdict(&self) -> Option<Verdict> {
         self.verdict
+    }
+
+    /// What `h2` ended the connection for by itself, where that is abuse.
+    #[must_use]
+    pub const fn told(&self) -> Option<Abuse> {
+        self.told
+    }
+
+    /// A turn of the connection's task begins.
+    pub const fn turn(&mut self) {
+        self.small = 0;
+    }
+
+    /// Whether those who take what comes should have their turn before more is read: `h2` ends a connection on which
+    /// too many small frames wait, also if they all came in one turn.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.small >= MOST_SMALL
     }
 
     /// What has begun and not come to its end.
@@ -225,7 +254,11 @@ impl Watch {
             Kind::Ping => self.count(Abuse::Ping, now),
             Kind::WindowUpdate => self.count(Abuse::WindowUpdate, now),
             Kind::GoAway | Kind::Unknown => self.count(Abuse::Unknown, now),
-            Kind::Data | Kind::PushPromise => None,
+            Kind::Data => {
+                self.small += u32::from(frame.data() < SMALL);
+                None
+            }
+            Kind::PushPromise => None,
         }
     }
 
@@ -293,21 +326,18 @@ impl Watch {
     }
 }
 
-/// What `h2` itself ended a connection for, where that is abuse: its words are all that it shows.
-#[must_use]
-pub fn told_by(error: &h2::Error) -> Option<Abuse> {
-    if error.reason() != Some(Reason::ENHANCE_YOUR_CALM) || error.is_remote() {
-        return None;
-    }
-    let said = error.to_string();
-    let words = [
-        ("too_many_resets", Abuse::Resets),
-        ("too_many_internal_resets", Abuse::Provoked),
-        ("too_many_data_frames", Abuse::SmallData),
-        ("too_many_continuations", Abuse::Continuation),
-        ("header_list_way_too_large", Abuse::HeaderList),
+/// What `h2` says in its GOAWAY, behind the frame's first number: a code, and a word if it ended the connection itself.
+/// Its errors do not tell the word.
+fn told(said: &[u8]) -> Option<Abuse> {
+    let words: [(&[u8], Abuse); 5] = [
+        (b"too_many_resets", Abuse::Resets),
+        (b"too_many_internal_resets", Abuse::Provoked),
+        (b"too_many_data_frames", Abuse::SmallData),
+        (b"too_many_continuations", Abuse::Continuation),
+        (b"header_list_way_too_large", Abuse::HeaderList),
     ];
-    words.iter().find(|(word, _)| said.contains(word)).map(|(_, of)| *of)
+    let word = said.strip_prefix(&u32::from(Reason::ENHANCE_YOUR_CALM).to_be_bytes())?;
+    words.iter().find(|(known, _)| *known == word).map(|(_, of)| *of)
 }
 
 #[cfg(test)]

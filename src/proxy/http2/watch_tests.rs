@@ -216,3 +216,30 @@ fn settings_and_trailers_that_are_wrong_are_told() {
     let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\0\x01x\x01y");
     assert_eq!(told(&[&head(1), &trailers]), None);
 }
+
+#[test]
+fn what_the_library_ended_a_connection_for_is_told() {
+    let told = |code: u32, word: &[u8]| {
+        let mut watch = begun();
+        let payload = [&[0; 4], &code.to_be_bytes()[..], word].concat();
+        watch.outgoing(&[frame(PING, 1, 0, &[0; 8]), frame(GO_AWAY, 0, 0, &payload)].concat(), 0);
+        watch.told()
+    };
+    assert_eq!(told(11, b"header_list_way_too_large"), Some(Abuse::HeaderList));
+    assert_eq!(told(11, b"too_many_resets"), Some(Abuse::Resets));
+    assert_eq!(told(11, b""), None);
+    assert_eq!(told(0, b"too_many_resets"), None);
+}
+
+#[test]
+fn a_turn_takes_so_many_small_frames() {
+    let mut watch = begun();
+    let (small, large) = (frame(DATA, 0, 1, b"x"), frame(DATA, 0, 1, &[0; 256]));
+    watch.incoming(&large.repeat(1_000), 0);
+    assert!(!watch.is_full());
+    watch.incoming(&small.repeat(256), 0);
+    assert!(watch.is_full());
+    watch.turn();
+    assert!(!watch.is_full());
+    assert_eq!(watch.verdict(), None);
+}

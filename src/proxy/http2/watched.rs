@@ -67,6 +67,17 @@ impl Observed {
         self.watch.borrow().verdict()
     }
 
+    /// What `h2` ended the connection for by itself, where that is abuse.
+    #[must_use]
+    pub fn told(&self) -> Option<Abuse> {
+        self.watch.borrow().told()
+    }
+
+    /// A turn of the connection's task begins: it may read again.
+    pub fn turn(&self) {
+        self.watch.borrow_mut().turn();
+    }
+
     /// Since when the socket has taken nothing of what there is to write, in the clock's milliseconds.
     #[must_use]
     pub const fn blocked_since(&self) -> Option<u64> {
@@ -136,6 +147,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let this = self.get_mut();
         if this.observed.verdict().is_some() {
             return Poll::Pending; // Its task knows, and has been woken for it.
+        }
+        if this.observed.watch.borrow().is_full() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let before = buf.filled().len();
         if let Some(held) = &mut this.held {

@@ -132,7 +132,12 @@ pub(crate) fn ping(payload: [u8; 8]) -> Vec<u8> {
 impl Raw {
     /// Connects and says nothing.
     pub(crate) fn silent(address: SocketAddr) -> Self {
-        Self { stream: open(address), held: Vec::new(), events: Vec::new() }
+        Self::on(open(address))
+    }
+
+    /// The same on a connection that there is.
+    pub(crate) const fn on(stream: TcpStream) -> Self {
+        Self { stream, held: Vec::new(), events: Vec::new() }
     }
 
     /// Connects, begins with these settings, and has seen those of the other side.
@@ -193,6 +198,13 @@ impl Raw {
             }
             self.take();
         }
+    }
+
+    /// Reads once. False: it ended, or nothing came for too long.
+    pub(crate) fn more(&mut self) -> bool {
+        let is_read = self.fill();
+        self.take();
+        is_read && self.events.last() != Some(&Event::Closed)
     }
 
     /// Reads to the end; the code of the first GOAWAY, if there was one.
