@@ -11,7 +11,7 @@ use super::histogram::{BOUNDS, Totals};
 use super::live::{BackendLive, BackendState, DrainLive, Live, TableLive};
 use super::metrics::Metrics;
 use super::process::Process;
-use super::reasons::{HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
+use super::reasons::{Abuse, HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
 use super::totals::{BackendTotals, CLASSES, ListenerTotals, PoolTotals};
 
 /// What `Content-Type` says of the text.
@@ -138,6 +138,16 @@ impl Text {
         for (label, totals) in each() {
             for (why, n) in Rejection::ALL.iter().zip(totals.rejected) {
                 self.line(&[label, ("reason", why.as_str())], n);
+            }
+        }
+        self.family(
+            "homing_h2_abuse_total",
+            Kind::Counter,
+            "HTTP/2 connections and streams ended for what the client did.",
+        );
+        for (label, totals) in each() {
+            for (how, n) in Abuse::ALL.iter().zip(totals.abused) {
+                self.line(&[label, ("kind", how.as_str())], n);
             }
         }
         self.tls(seen);

@@ -44,6 +44,45 @@ pub enum HandshakeEnd {
     Malformed,
 }
 
+/// What a client did to an HTTP/2 connection, or a stream of one, that was ended for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abuse {
+    /// It reset too many streams whose answer was not over (CVE-2023-44487).
+    Resets,
+    /// It made us reset too many by what it did wrong on them (CVE-2025-8671).
+    Provoked,
+    /// It opened too many streams beyond those that it may have.
+    Refused,
+    /// A header block in too many pieces (CVE-2024-27316).
+    Continuation,
+    /// A header block too large as it is on the wire.
+    HeaderBlock,
+    /// A header block far too large once decoded.
+    HeaderList,
+    /// Too many SETTINGS.
+    Settings,
+    /// Too many PING.
+    Ping,
+    /// Too many PRIORITY.
+    Priority,
+    /// More WINDOW_UPDATE than what it was sent accounts for.
+    WindowUpdate,
+    /// Too many DATA frames with nothing in them.
+    EmptyData,
+    /// Too many DATA frames with next to nothing in them.
+    SmallData,
+    /// Too many frames of other kinds.
+    Unknown,
+    /// The preface, a header block or a small frame did not come to its end.
+    SlowHead,
+    /// A DATA frame did not come to its end.
+    SlowData,
+    /// It did not read what it was sent.
+    NotRead,
+    /// It gave a stream no window for what it asked for.
+    ZeroWindow,
+}
+
 /// How a backend failed a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamError {
@@ -133,6 +172,53 @@ impl HandshakeEnd {
             Self::BadCertificate => ("", "bad_client_certificate"),
             Self::Refused => ("", "refused_by_client"),
             Self::Malformed => ("", "malformed"),
+        }
+    }
+}
+
+impl Abuse {
+    /// Every kind, in declaration order.
+    pub const ALL: [Self; 17] = [
+        Self::Resets,
+        Self::Provoked,
+        Self::Refused,
+        Self::Continuation,
+        Self::HeaderBlock,
+        Self::HeaderList,
+        Self::Settings,
+        Self::Ping,
+        Self::Priority,
+        Self::WindowUpdate,
+        Self::EmptyData,
+        Self::SmallData,
+        Self::Unknown,
+        Self::SlowHead,
+        Self::SlowData,
+        Self::NotRead,
+        Self::ZeroWindow,
+    ];
+
+    /// As a label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resets => "resets",
+            Self::Provoked => "provoked",
+            Self::Refused => "refused",
+            Self::Continuation => "continuation",
+            Self::HeaderBlock => "header_block",
+            Self::HeaderList => "header_list",
+            Self::Settings => "settings",
+            Self::Ping => "ping",
+            Self::Priority => "priority",
+            Self::WindowUpdate => "window_update",
+            Self::EmptyData => "empty_data",
+            Self::SmallData => "small_data",
+            Self::Unknown => "unknown",
+            Self::SlowHead => "slow_head",
+            Self::SlowData => "slow_data",
+            Self::NotRead => "not_read",
+            Self::ZeroWindow => "zero_window",
         }
     }
 }

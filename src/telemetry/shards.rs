@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::histogram::Histogram;
-use super::reasons::{HandshakeEnd, Rejection, UpstreamError};
+use super::reasons::{Abuse, HandshakeEnd, Rejection, UpstreamError};
 use super::totals::{BackendTotals, CLASSES, ListenerTotals, PoolTotals};
 
 /// One worker's counters that belong to no listener and no pool.
@@ -27,6 +27,7 @@ pub struct ListenerShard {
     closed: Counter,
     rejected: [Counter; Rejection::ALL.len()],
     handshakes: [Counter; HandshakeEnd::ALL.len()],
+    abused: [Counter; Abuse::ALL.len()],
 }
 
 /// One worker's counters of one pool as one snapshot has it: its backends stand in that snapshot's order.
@@ -107,11 +108,17 @@ impl ListenerShard {
         self.handshakes[how as usize].add(1);
     }
 
+    /// A client's HTTP/2 connection, or a stream of it, was ended for this.
+    pub fn abused(&self, how: Abuse) {
+        self.abused[how as usize].add(1);
+    }
+
     pub(super) fn add_to(&self, totals: &mut ListenerTotals) {
         totals.opened += self.opened.get();
         totals.closed += self.closed.get();
         add(&mut totals.rejected, &self.rejected);
         add(&mut totals.handshakes, &self.handshakes);
+        add(&mut totals.abused, &self.abused);
     }
 }
 

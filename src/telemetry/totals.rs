@@ -1,7 +1,7 @@
 //! What the counters of all workers add up to, and what the control plane counted beside them.
 
 use super::histogram::Totals;
-use super::reasons::{HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
+use super::reasons::{Abuse, HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
 use crate::base::time::UnixSeconds;
 
 /// The classes of status codes, as labels.
@@ -18,6 +18,8 @@ pub struct ListenerTotals {
     pub rejected: [u64; Rejection::ALL.len()],
     /// TLS handshakes, in the order of [`HandshakeEnd::ALL`].
     pub handshakes: [u64; HandshakeEnd::ALL.len()],
+    /// HTTP/2 connections and streams ended for what clients did, in the order of [`Abuse::ALL`].
+    pub abused: [u64; Abuse::ALL.len()],
     /// Its TLS, if it has any.
     pub tls: Option<TlsFigures>,
 }

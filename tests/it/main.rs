@@ -19,6 +19,8 @@ mod faults;
 mod framing;
 mod gep_1619;
 mod going_away;
+mod h2_abuse;
+mod h2_conformance;
 mod http2;
 mod http2_upstream;
 mod lost;

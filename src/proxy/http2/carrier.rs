@@ -1,4 +1,4 @@
-//! The connection under HTTP/2: what was read before comes first, and small writes leave together.
+//! The connection under HTTP/2, where small writes leave together.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -8,54 +8,40 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::net::buffer::Buffer;
-use crate::net::stream::Stream;
-
 /// Bytes that wait to be written, at most: frames of several streams leave in one write.
 const JOINED: usize = 64 * 1024;
 
-/// What the connection's task knows of its socket.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    /// Grows with every byte read.
-    pub(super) read: Cell<u64>,
-    /// Grows with every byte written.
-    pub(super) written: Cell<u64>,
-    /// Whether bytes wait that the client does not take.
-    pub(super) is_blocked: Cell<bool>,
-}
-
 /// A connection that carries HTTP/2.
 #[derive(Debug)]
-pub(super) struct Carrier {
-    stream: Stream,
-    held: Buffer,
+pub(super) struct Carrier<S> {
+    stream: S,
+    /// Bytes that came.
+    read: Rc<Cell<u64>>,
     out: Vec<u8>,
     written: usize,
-    seen: Rc<Seen>,
 }
 
-impl Carrier {
-    /// Carries on `stream`, of which `held` was read already.
+impl<S: AsyncWrite + Unpin> Carrier<S> {
+    /// Carries on `stream`.
     #[must_use]
-    pub(super) fn new(stream: Stream, held: Buffer, seen: Rc<Seen>) -> Self {
-        Self { stream, held, out: Vec::new(), written: 0, seen }
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, read: Rc::default(), out: Vec::new(), written: 0 }
+    }
+
+    /// How many bytes will have come, for who looks on.
+    pub(super) fn read(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.read)
     }
 
     /// Writes what waits.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.seen.is_blocked.set(true);
         while let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => {
-                    self.written += n;
-                    self.seen.written.set(self.seen.written.get() + n as u64);
-                }
+                n => self.written += n,
             }
         }
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.seen.is_blocked.set(false);
         self.written = 0;
         // An idle connection holds nothing.
         if self.out.capacity() > JOINED {
@@ -67,24 +53,17 @@ impl Carrier {
     }
 }
 
-impl AsyncRead for Carrier {
+impl<S: AsyncRead + Unpin> AsyncRead for Carrier<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let carrier = self.get_mut();
         let before = out.filled().len();
-        if carrier.held.is_empty() {
-            ready!(Pin::new(&mut carrier.stream).poll_read(cx, out))?;
-        } else {
-            let n = carrier.held.len().min(out.remaining());
-            out.put_slice(carrier.held.data().get(..n).unwrap_or_default());
-            carrier.held.consume(n);
-        }
-        let n = out.filled().len() - before;
-        carrier.seen.read.set(carrier.seen.read.get() + n as u64);
+        ready!(Pin::new(&mut carrier.stream).poll_read(cx, out))?;
+        carrier.read.set(carrier.read.get() + (out.filled().len() - before) as u64);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Carrier {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Carrier<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let carrier = self.get_mut();
         if carrier.out.len() + bytes.len() > JOINED && !carrier.out.is_empty() {

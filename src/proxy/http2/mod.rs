@@ -15,6 +15,8 @@ mod request;
 mod servant;
 mod stream;
 pub mod upstream;
+pub mod watch;
+pub mod watched;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -28,17 +30,21 @@ use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 
-use self::carrier::{Carrier, Seen};
+use self::carrier::Carrier;
 pub use self::servant::Servant;
 use self::servant::{Counted, Job, attend};
+use self::watch::Verdict;
+use self::watched::{Observed, Watched};
 use super::aging::Aging;
 use super::clock::Deadline;
 use super::connection::Client;
 use super::worker::Worker;
 use crate::affinity::memory::Memory;
+use crate::net::stream::Stream;
+use crate::telemetry::reasons::Abuse;
 
 /// What a client of HTTP/2 says first. (RFC 9113 section 3.4)
-pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8; 24] = &crate::message::h2_frames::PREFACE;
 
 /// Requests at once on one connection. (RFC 9113 section 6.5.2 asks for 100 at least)
 const STREAMS: u32 = 100;
@@ -47,8 +53,14 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of an answer that wait in the library, per stream.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams that were reset and are remembered, so that what still comes for them is no error.
-const RESET_STREAMS: usize = 50;
+/// Streams that were reset and are remembered, so that what still comes for them is no error: all that may be open.
+const RESET_STREAMS: usize = 100;
+/// Streams that the client reset before they were looked at. More at once the library takes for abuse; up to as many
+/// as may be open it is a page that was left, and [`watch`] counts them.
+const RESET_EARLY: usize = 100;
+/// What small DATA frames that wait to be taken cost beside what is in them, bytes: some 4,000 of them. A stream of gRPC
+/// messages of a few bytes each has thousands in its window.
+const SMALL_FRAMES: usize = 1024 * 1024;
 /// How long a connection that is to end waits for its client to take the last frames.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -62,6 +74,8 @@ struct Shared {
     served: Cell<u32>,
     /// What the last request told of its session.
     memory: RefCell<Option<Box<Memory>>>,
+    /// What is known of the connection.
+    seen: Rc<Observed>,
     /// Who opened them: its connection is replaced by a stream for each.
     client: Template,
 }
@@ -91,8 +105,8 @@ enum Stage {
 /// Serves HTTP/2 on a client's connection to its end.
 pub async fn serve(worker: &Rc<Worker>, client: Client) {
     let Client { stream, held, peer, door, deadline, vouched, tls, opened, aging, .. } = client;
-    let seen = Rc::new(Seen::default());
-    let carrier = Carrier::new(stream, held, Rc::clone(&seen));
+    let (stream, seen) = Watched::new(stream, held, &worker.clock);
+    let carrier = Carrier::new(stream);
     let limits = door.listener.limits;
     let mut builder = Builder::new();
     builder
@@ -102,12 +116,18 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(RESET_STREAMS)
+        .max_pending_accept_reset_streams(RESET_EARLY)
+        .data_frame_budget(SMALL_FRAMES)
+        .max_local_error_reset_streams(None) // It would count for the life of a connection; the watch does in a window.
         .enable_connect_protocol();
     deadline.set(door.listener.timeouts.head);
     let mut handshake = pin!(builder.handshake::<_, Bytes>(carrier));
     let connected = poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(connected) => Poll::Ready(connected.ok()),
-        Poll::Pending => deadline.poll().map(|()| None),
+        Poll::Pending => deadline.poll().map(|()| {
+            door.shard.abused(Abuse::SlowHead);
+            None
+        }),
     });
     let Some(mut connection) = connected.await else { return };
     let template = Template { peer, door, vouched, tls, opened, aging };
@@ -116,6 +136,7 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
         open: Cell::new(0),
         served: Cell::new(0),
         memory: RefCell::default(),
+        seen: Rc::clone(&seen),
         client: template,
     };
     let mut driver =
@@ -128,7 +149,7 @@ struct Driver<'a> {
     worker: &'a Rc<Worker>,
     shared: Rc<Shared>,
     deadline: Deadline,
-    seen: Rc<Seen>,
+    seen: Rc<Observed>,
     stage: Stage,
     /// What it waits for, and how much was read and written when that began.
     since: Option<(Waits, u64)>,
@@ -139,22 +160,39 @@ struct Driver<'a> {
 enum Waits {
     /// Its next request.
     Request,
-    /// Its client to take what was written.
-    Write,
+    /// Its client to go on with what it began, or to take what was written; what it is if it does not.
+    Client(Abuse),
     /// Its end.
     End,
 }
 
 impl Driver<'_> {
-    fn poll(&mut self, connection: &mut Connection<Carrier, Bytes>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(
+        &mut self,
+        connection: &mut Connection<Carrier<Watched<Stream>>, Bytes>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        self.seen.turn();
         loop {
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     self.begin(request, respond);
                     continue;
                 }
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Ready(Some(Err(_)) | None) => {
+                    self.seen.told().into_iter().for_each(|of| self.count(of));
+                    return Poll::Ready(());
+                }
                 Poll::Pending => {}
+            }
+            if self.stage != Stage::Ending
+                && let Some(verdict) = self.seen.verdict()
+            {
+                if let Verdict::Abuse(of) = verdict {
+                    self.count(of);
+                }
+                self.end(connection, verdict.reason());
+                continue;
             }
             let Template { door, aging, .. } = &self.shared.client;
             let begun = self.shared.open.get().saturating_add(self.shared.served.get());
@@ -172,6 +210,13 @@ impl Driver<'_> {
             }
             match (self.stage, self.since.map(|(waits, _)| waits)) {
                 (Stage::Serving, Some(Waits::Request)) => self.leave(connection),
+                (Stage::Serving | Stage::Leaving, Some(Waits::Client(of))) => {
+                    self.count(of);
+                    if of == Abuse::NotRead {
+                        return Poll::Ready(()); // It would not read the word either.
+                    }
+                    self.end(connection, Reason::ENHANCE_YOUR_CALM);
+                }
                 (Stage::Serving | Stage::Leaving, _) => self.end(connection, Reason::NO_ERROR),
                 (Stage::Ending, _) => return Poll::Ready(()),
             }
@@ -181,9 +226,13 @@ impl Driver<'_> {
     /// Whether what the connection waits for has taken too long.
     fn is_late(&mut self) -> bool {
         let timeouts = &self.shared.client.door.listener.timeouts;
+        let due = self.seen.due(timeouts);
         let (waits, time, progress) = match self.stage {
             Stage::Ending => (Waits::End, PATIENCE, 0),
-            _ if self.seen.is_blocked.get() => (Waits::Write, timeouts.write, self.seen.written.get()),
+            _ if let Some((at, of)) = due => {
+                let left = at.saturating_sub(self.worker.clock.now());
+                (Waits::Client(of), Duration::from_millis(left), at)
+            }
             Stage::Leaving if self.shared.open.get() == 0 => (Waits::End, PATIENCE, 0),
             Stage::Serving if self.shared.open.get() == 0 => {
                 (Waits::Request, timeouts.idle, u64::from(self.shared.served.get()))
@@ -202,15 +251,19 @@ impl Driver<'_> {
     }
 
     /// Takes no more requests, and ends behind those that are served.
-    fn leave(&mut self, connection: &mut Connection<Carrier, Bytes>) {
+    fn leave(&mut self, connection: &mut Connection<Carrier<Watched<Stream>>, Bytes>) {
         connection.graceful_shutdown();
         self.stage = Stage::Leaving;
     }
 
     /// Ends at once, with a word why.
-    fn end(&mut self, connection: &mut Connection<Carrier, Bytes>, why: Reason) {
+    fn end(&mut self, connection: &mut Connection<Carrier<Watched<Stream>>, Bytes>, why: Reason) {
         connection.abrupt_shutdown(why);
         self.stage = Stage::Ending;
+    }
+
+    fn count(&self, of: Abuse) {
+        self.shared.client.door.shard.abused(of);
     }
 
     /// Has a request served, by a task that waits for one or by a new one.

@@ -13,7 +13,7 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::Request;
 
-use super::stream::Incoming;
+use super::stream::{Incoming, Room};
 use super::{Shared, request};
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
@@ -96,7 +96,8 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
         let key = u128::from(worker.random()) << 64 | u128::from(worker.random());
         let mut head = worker.blocks.output();
         let read = request::write(&request, ends, key, &mut head);
-        let stream = Incoming::new(request.into_body(), read.form, respond, read.to_head);
+        let room = Room::new(&worker.clock, &shared.0.client.door, &shared.0.seen);
+        let stream = Incoming::new(request.into_body(), read.form, respond, read.to_head, room);
         let mut held = Buffer::new(&worker.blocks);
         let (len, fits) = (head.len(), held.put(&head));
         worker.blocks.recycle(head);

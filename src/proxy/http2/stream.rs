@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,8 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answer::{self, Answer};
 use super::body::{Form, Inward, Outward, into_io};
+use super::watched::Observed;
 use crate::message::head::{Search, find_end};
 use crate::net::stream::Carried;
+use crate::proxy::clock::Clock;
+use crate::proxy::door::Door;
+use crate::telemetry::reasons::Abuse;
 
 /// Longest head of an answer, bytes: as much as a backend may send, and what homing adds.
 const LONGEST_HEAD: usize = 128 * 1024;
@@ -28,6 +33,17 @@ pub(super) struct Incoming {
     /// Whether the client asked for a WebSocket: a 101 is a 200 for it. (RFC 8441 section 5)
     is_tunnel: bool,
     to_head: bool,
+    room: Room,
+}
+
+/// Whether the client gives room for what it asked for.
+#[derive(Debug)]
+pub(super) struct Room {
+    clock: Rc<Clock>,
+    door: Rc<Door>,
+    connection: Rc<Observed>,
+    /// Since when there is none, in the clock's milliseconds.
+    none_since: Option<u64>,
 }
 
 /// How far an answer has come.
@@ -42,7 +58,13 @@ enum Going {
 impl Incoming {
     /// A stream with a request whose body is framed as `form` says.
     #[must_use]
-    pub(super) fn new(body: RecvStream, form: Form, respond: SendResponse<Bytes>, to_head: bool) -> Self {
+    pub(super) fn new(
+        body: RecvStream,
+        form: Form,
+        respond: SendResponse<Bytes>,
+        to_head: bool,
+        room: Room,
+    ) -> Self {
         Self {
             body: Inward::new(body, form),
             respond,
@@ -50,6 +72,7 @@ impl Incoming {
             answer: Going::Head,
             is_tunnel: form == Form::Open,
             to_head,
+            room,
         }
     }
 
@@ -122,6 +145,7 @@ impl AsyncWrite for Incoming {
                 Going::Body(body) => body.poll_write(rest, cx),
                 Going::Over => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             };
+            stream.room.note(wrote.is_pending());
             match wrote {
                 Poll::Ready(Ok(n)) => taken += n,
                 // What was taken is said first; an error comes again.
@@ -183,9 +207,31 @@ impl Carried for Incoming {
     fn reset_on_close(&mut self) {
         match &mut self.answer {
             Going::Head => self.respond.send_reset(Reason::INTERNAL_ERROR),
+            Going::Body(body) if self.room.was_never_given() => {
+                self.room.door.shard.abused(Abuse::ZeroWindow);
+                body.reset(Reason::ENHANCE_YOUR_CALM);
+            }
             Going::Body(body) => body.reset(Reason::INTERNAL_ERROR),
             Going::Over => {}
         }
         self.answer = Going::Over;
+    }
+}
+
+impl Room {
+    pub(super) fn new(clock: &Rc<Clock>, door: &Rc<Door>, connection: &Rc<Observed>) -> Self {
+        let (clock, door, connection) = (Rc::clone(clock), Rc::clone(door), Rc::clone(connection));
+        Self { clock, door, connection, none_since: None }
+    }
+
+    fn note(&mut self, is_none: bool) {
+        self.none_since = if is_none { self.none_since.or(Some(self.clock.now())) } else { None };
+    }
+
+    /// Whether there was none for as long as a client may take, though it reads its connection.
+    fn was_never_given(&self) -> bool {
+        let most = self.door.listener.timeouts.write.as_millis();
+        self.connection.blocked_since().is_none()
+            && self.none_since.is_some_and(|since| u128::from(self.clock.now() - since) >= most)
     }
 }

@@ -16,10 +16,9 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use tokio::sync::oneshot;
 
-use super::carrier::{Carrier, Seen};
+use super::carrier::Carrier;
 use super::outgoing::Outgoing;
 use super::{CONNECTION_WINDOW, PATIENCE, RESET_STREAMS, SEND_BUFFER, STREAM_WINDOW};
-use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
 use crate::proxy::clock::Clock;
 use crate::proxy::upstream::{Member, NoLease, open};
@@ -56,7 +55,8 @@ pub(super) struct Connection {
     room: Cell<usize>,
     /// Since when there are none, milliseconds of the clock.
     since: Cell<u64>,
-    seen: Rc<Seen>,
+    /// Bytes that came.
+    read: Rc<Cell<u64>>,
     clock: Rc<Clock>,
     is_secure: bool,
 }
@@ -236,8 +236,8 @@ async fn begin(worker: &Rc<Worker>, member: &Member) -> Result<Option<Rc<Connect
         NoLease::Tls(_) => Made::Tls,
         NoLease::Gone | NoLease::Timeout => Made::Timeout,
     })?;
-    let seen = Rc::<Seen>::default();
-    let carrier = Carrier::new(stream, Buffer::new(&worker.blocks), Rc::clone(&seen));
+    let carrier = Carrier::new(stream);
+    let read = carrier.read();
     let builder = Builder::new()
         .enable_push(false)
         .initial_max_send_streams(0)
@@ -254,7 +254,7 @@ async fn begin(worker: &Rc<Worker>, member: &Member) -> Result<Option<Rc<Connect
         open: Cell::new(0),
         room: Cell::new(0),
         since: Cell::new(worker.clock.now()),
-        seen,
+        read,
         clock: Rc::clone(&worker.clock),
         is_secure: member.transport.connectors.is_some(),
     });
@@ -280,7 +280,7 @@ impl Drop for Unsettled {
 /// Reads and writes a connection's frames until it is over.
 async fn drive(
     connection: Rc<Connection>,
-    mut h2: h2::client::Connection<Carrier>,
+    mut h2: h2::client::Connection<Carrier<Stream>>,
     settled: oneshot::Sender<bool>,
 ) {
     let mut settled = Some(settled);
@@ -312,7 +312,7 @@ async fn drive(
 impl Connection {
     /// How many bytes have come, and the time.
     pub(super) fn stamp(&self) -> (u64, u64) {
-        (self.seen.read.get(), self.clock.now())
+        (self.read.get(), self.clock.now())
     }
 
     /// Whether it goes over TLS.
@@ -325,7 +325,7 @@ impl Connection {
         self.open.set(self.open.get().saturating_sub(1));
         self.since.set(self.clock.now());
         let is_dead = silent.is_some_and(|(read, at)| {
-            read == self.seen.read.get() && self.clock.now().saturating_sub(at) >= SILENCE
+            read == self.read.get() && self.clock.now().saturating_sub(at) >= SILENCE
         });
         if is_dead {
             self.retire();

@@ -3,7 +3,7 @@
 //! What was measured is printed: `cargo test --test it attacks -- --nocapture`.
 
 mod horde;
-mod siege;
+pub(crate) mod siege;
 mod starved;
 
 use std::io::Write as _;

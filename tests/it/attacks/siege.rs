@@ -14,22 +14,31 @@ const PACE: Duration = Duration::from_millis(5);
 const LASTS: Duration = Duration::from_secs(1);
 
 /// A program under attack.
-pub(super) struct Siege {
+pub(crate) struct Siege {
     homing: Process,
     backends: [Backend; 2],
     open: usize,
+    honest: Honest,
 }
+
+/// A client that asks for this and that until it is over.
+type Honest = fn(SocketAddr, &AtomicBool) -> Served;
 
 /// What the honest saw.
 #[derive(Default)]
-struct Served {
+pub(crate) struct Served {
     requests: u64,
     slowest: Duration,
 }
 
 impl Siege {
     /// A program that is warm, with these keys of its listener.
-    pub(super) fn set(listener: &str) -> Self {
+    pub(crate) fn set(listener: &str) -> Self {
+        Self::set_among(listener, be_honest)
+    }
+
+    /// The same, with honest clients of another kind.
+    pub(crate) fn set_among(listener: &str, honest: Honest) -> Self {
         let backends = [backend("a"), backend("b")];
         backends.iter().for_each(|b| b.does(Does::Serve));
         let homing = homing(&[&backends[0], &backends[1]]).cookie().listener(listener).spawn();
@@ -37,16 +46,16 @@ impl Siege {
             assert_eq!(Client::new(homing.address).get("/").status, 200);
         }
         let open = homing.open();
-        Self { homing, backends, open }
+        Self { homing, backends, open, honest }
     }
 
     /// Attacks again and again, for a second at least, while two honest clients are served, and checks that the memory of it all stays within `bound` KiB.
-    pub(super) fn under(&self, name: &str, bound: u64, mut attack: impl FnMut(SocketAddr)) {
+    pub(crate) fn under(&self, name: &str, bound: u64, mut attack: impl FnMut(SocketAddr)) {
         let (before, busy) = (self.homing.memory(), self.homing.busy());
         let address = self.homing.address;
         let over = AtomicBool::new(false);
         let served = std::thread::scope(|scope| {
-            let honest = [(); 2].map(|()| scope.spawn(|| be_honest(address, &over)));
+            let honest = [(); 2].map(|()| scope.spawn(|| (self.honest)(address, &over)));
             let mut attacks = || {
                 let began = Instant::now();
                 while began.elapsed() < LASTS {
@@ -73,8 +82,25 @@ impl Siege {
         self.backends.iter().for_each(|b| drop(b.take_requests()));
     }
 
+    /// A figure of its metrics, by the whole name of the series.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        self.homing.metric(series).unwrap_or_else(|| panic!("{series} is not told"))
+    }
+
+    /// All figures of its metrics whose series begin so and are not 0.
+    pub(crate) fn metrics(&self, beginning: &str) -> Vec<String> {
+        let text = crate::harness::get(self.homing.admin, "/metrics").text();
+        let told = |line: &&str| line.starts_with(beginning) && !line.ends_with(" 0");
+        text.lines().filter(told).map(str::to_owned).collect()
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.homing.address
+    }
+
     /// Waits until nothing of an attack is left open.
-    pub(super) fn until_as_before(&self) {
+    pub(crate) fn until_as_before(&self) {
         self.homing.until_open(self.open + 8);
     }
 }
@@ -82,19 +108,28 @@ impl Siege {
 /// Asks for this and that, and is answered, until it is over.
 fn be_honest(address: SocketAddr, over: &AtomicBool) -> Served {
     let mut client = Client::new(address);
-    let mut served = Served::default();
-    while !over.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        let (method, path, length) = match served.requests % 4 {
-            0 => ("POST", "/", 1),
-            1 => ("GET", "/large/200000", 200_000),
-            _ => ("GET", "/", 1),
-        };
+    Served::until(over, |method, path| {
         let reply = client.request(method, path);
-        assert_eq!((reply.status, reply.body.len()), (200, length), "{method} {path}: {}", reply.head);
-        served.requests += 1;
-        served.slowest = served.slowest.max(began.elapsed());
-        pause(PACE);
+        (reply.status, reply.body.len())
+    })
+}
+
+impl Served {
+    /// Asks for this and that until it is over, and checks the status and the length of each answer.
+    pub(crate) fn until(over: &AtomicBool, mut ask: impl FnMut(&str, &str) -> (u16, usize)) -> Self {
+        let mut served = Self::default();
+        while !over.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            let (method, path, length) = match served.requests % 4 {
+                0 => ("POST", "/", 1),
+                1 => ("GET", "/large/200000", 200_000),
+                _ => ("GET", "/", 1),
+            };
+            assert_eq!(ask(method, path), (200, length), "{method} {path}");
+            served.requests += 1;
+            served.slowest = served.slowest.max(began.elapsed());
+            pause(PACE);
+        }
+        served
     }
-    served
 }
