@@ -286,7 +286,7 @@ fn states_of_streams() {
 }
 
 #[test]
-fn kinds_of_frames() {
+fn frames_of_streams() {
     const WRONG: Right = Right::Ends(&[PROTOCOL_ERROR]);
     const SIZE: Right = Right::Ends(&[FRAME_SIZE_ERROR]);
     let head = request("GET", "/");
@@ -333,6 +333,15 @@ fn kinds_of_frames() {
         ),
         case("6.4", "RST_STREAM without a stream", &[&reset(0, 8)], WRONG),
         case("6.4", "RST_STREAM of three bytes", &[&post(1, "/"), &frame(RESET, 0, 1, &[0; 3])], SIZE),
+    ]);
+}
+
+#[test]
+fn frames_of_the_connection() {
+    const WRONG: Right = Right::Ends(&[PROTOCOL_ERROR]);
+    const SIZE: Right = Right::Ends(&[FRAME_SIZE_ERROR]);
+    let head = request("GET", "/");
+    holds(&[
         case("6.5", "SETTINGS are confirmed", &[&settings(&[(4, 100)])], Right::Sees(Event::SettingsAck)),
         case("6.5", "a confirmation that says more", &[&frame(SETTINGS, ACK, 0, &[0; 6])], SIZE),
         case("6.5", "SETTINGS of a stream", &[&frame(SETTINGS, 0, 1, b"")], WRONG),
@@ -369,6 +378,14 @@ fn kinds_of_frames() {
         case("6.7", "PING of a stream", &[&frame(PING, 0, 1, &[0; 8])], WRONG),
         case("6.7", "PING of six bytes", &[&frame(PING, 0, 0, &[0; 6])], SIZE),
         case("6.8", "GOAWAY of a stream", &[&frame(GO_AWAY, 0, 1, &[0; 8])], WRONG),
+    ]);
+}
+
+#[test]
+fn windows() {
+    const WRONG: Right = Right::Ends(&[PROTOCOL_ERROR]);
+    const SIZE: Right = Right::Ends(&[FRAME_SIZE_ERROR]);
+    holds(&[
         case("6.9", "an increment of 0 for all", &[&window(0, 0)], WRONG),
         case(
             "6.9",
@@ -413,6 +430,14 @@ fn kinds_of_frames() {
             &[&get(1, "/events"), &window(1, (u32::MAX >> 1) - 65_535), &settings(&[(4, 65_536)])],
             Right::Ends(&[FLOW_CONTROL_ERROR]),
         ),
+    ]);
+}
+
+#[test]
+fn blocks_in_several_frames() {
+    const WRONG: Right = Right::Ends(&[PROTOCOL_ERROR]);
+    let head = request("GET", "/");
+    holds(&[
         case(
             "6.10",
             "a block in several frames",
@@ -475,23 +500,6 @@ fn requests() {
         case("8", what, &[&head], Right::Malformed)
     };
     let with = |what, name: &str, value: &str| of(what, &[METHOD, SCHEME, PATH, HOST, (name, value)]);
-    let body = |what, length: &str, pieces: &[&str], right| {
-        let head = [&*request("POST", "/"), &*field("content-length", length)].concat();
-        let mut says = frame(HEADERS, END_HEADERS, 1, &head);
-        for (n, piece) in pieces.iter().enumerate() {
-            let flags = if n + 1 == pieces.len() { END_STREAM } else { 0 };
-            says.extend(frame(DATA, flags, 1, piece.as_bytes()));
-        }
-        case("8.1.1", what, &[&says], right)
-    };
-    let trailers = |what, fields: &[(&str, &str)], right| {
-        let says = [
-            post(1, "/"),
-            frame(DATA, 0, 1, b"x"),
-            frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(fields)),
-        ];
-        case("8.1", what, &[&says.concat()], right)
-    };
     holds(&[
         of("an upper-case name", &[METHOD, SCHEME, PATH, HOST, ("X-Test", "a")]),
         with("a name with a blank", "x y", "a"),
@@ -523,6 +531,29 @@ fn requests() {
         with("transfer-encoding", "transfer-encoding", "chunked"),
         with("upgrade", "upgrade", "websocket"),
         with("te other than trailers", "te", "trailers, deflate"),
+    ]);
+}
+
+#[test]
+fn bodies_and_trailers() {
+    let body = |what, length: &str, pieces: &[&str], right| {
+        let head = [&*request("POST", "/"), &*field("content-length", length)].concat();
+        let mut says = frame(HEADERS, END_HEADERS, 1, &head);
+        for (n, piece) in pieces.iter().enumerate() {
+            let flags = if n + 1 == pieces.len() { END_STREAM } else { 0 };
+            says.extend(frame(DATA, flags, 1, piece.as_bytes()));
+        }
+        case("8.1.1", what, &[&says], right)
+    };
+    let trailers = |what, fields: &[(&str, &str)], right| {
+        let says = [
+            post(1, "/"),
+            frame(DATA, 0, 1, b"x"),
+            frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(fields)),
+        ];
+        case("8.1", what, &[&says.concat()], right)
+    };
+    holds(&[
         body("less body than was said", "3", &["x"], Right::Malformed),
         body("more body than was said", "1", &["xy"], Right::Malformed),
         body("less in several pieces", "9", &["x", "yz"], Right::Malformed),
