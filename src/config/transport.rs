@@ -62,7 +62,7 @@ pub(super) fn read(pool: &Table<'_>, scope: &Scope<'_>) -> TransportRead {
         }
         (Protocol::H1 | Protocol::H2 | Protocol::H2c, _) => {}
     }
-    if item.is_some() {
+    if tls.is_some() {
         scope.report.record.hide(pool.node(), told.clone());
     }
     TransportRead { protocol, tls, digest: hash64(told.as_bytes()) }
@@ -71,9 +71,12 @@ pub(super) fn read(pool: &Table<'_>, scope: &Scope<'_>) -> TransportRead {
 /// `true`, or a table.
 fn tls(item: &Item<'_>, scope: &Scope<'_>, told: &mut String) -> Option<Tls> {
     if !item.value.is_table() {
+        let is_wanted = item.boolean()?;
+        if is_wanted {
+            told.push_str(" tls");
+        }
         let tls = Tls { roots: Roots::System, name: None, identity: None, span: item.span() };
-        told.push_str(" tls");
-        return item.boolean()?.then_some(tls);
+        return is_wanted.then_some(tls);
     }
     let table = item.table(Title::Inline("tls"))?;
     let ca = table.get("ca");
