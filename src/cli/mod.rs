@@ -8,6 +8,7 @@ mod drain;
 mod progress;
 mod reload;
 mod sessions;
+mod simulate;
 mod status;
 mod table;
 
@@ -98,6 +99,8 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     /// List the strategies
     Strategies,
+    /// Tell what each way of keeping sessions does to them when backends crash, are deployed to, come and go. Offline
+    Simulate(simulate::SimulateArgs),
     /// Try it: a proxy and three small backends that people log in to
     Demo(DemoArgs),
 }
@@ -212,6 +215,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         (Some(Command::Maint(args)), _) => drain::maint(&args),
         (Some(Command::Weight(args)), _) => drain::weight(&args),
         (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
+        (Some(Command::Simulate(args)), _) => simulate::simulate(&args),
         (Some(Command::Demo(args)), _) => run_demo(&args),
         (None, Some(args)) => one_line(args),
         (None, None) => Ok(ExitCode::from(2)),
@@ -502,6 +506,10 @@ mod tests {
             ("sessions app --to b", false),
             ("sessions app --end s1 --find x", false),
             ("sessions app --end s1", true),
+            ("simulate --users 1000 -n 5 --strategy round_robin,maglev --affinity cookie,none --theory", true),
+            ("simulate --self-check --long", true),
+            ("simulate --long", false),
+            ("simulate --self-check --sweep n=2..5", false),
         ] {
             let words = std::iter::once("homing").chain(line.split(' '));
             let read = Cli::try_parse_from(words).map(drop);

@@ -23,8 +23,16 @@ pub const KIND: Kind = Kind {
     build,
 };
 
+/// Of two 52-bit numbers that differ by more, the larger has the lesser logarithm, whatever rounding does: that is below
+/// 1e-14 of the result.
+const MARGIN: u64 = 256;
+
 fn build(_: &mut Options, group: Group<'_>) -> Arc<dyn Strategy> {
-    Arc::new(Rendezvous { members: group.iter().map(|(ix, b)| (ix, id_hash(&b.id))).collect() })
+    let first = group.iter().next().map(|(_, b)| b.table_weight());
+    Arc::new(Rendezvous {
+        members: group.iter().map(|(ix, b)| (ix, id_hash(&b.id))).collect(),
+        is_even: group.iter().all(|(_, b)| Some(b.table_weight()) == first),
+    })
 }
 
 /// Where a session goes whose backend was lost: the same candidate on every node, whatever the order of its file.
@@ -41,6 +49,8 @@ pub fn second_choice(session: u64, lost: u64, among: &Candidates<'_>) -> Option<
 struct Rendezvous {
     /// Each member and the hash of its id.
     members: Vec<(BackendIx, u64)>,
+    /// Whether all weights are equal.
+    is_even: bool,
 }
 
 #[derive(Debug)]
@@ -57,12 +67,32 @@ impl Strategy for Rendezvous {
 impl Picker for RendezvousPicker {
     fn pick(&mut self, request: &RequestFacts<'_>, among: &Candidates<'_>) -> Option<BackendIx> {
         let candidates = self.table.members.iter().filter(|(ix, _)| among.contains(*ix));
+        if self.table.is_even
+            && let Some(ix) = clear(request.hash, candidates.clone().copied())
+        {
+            return Some(ix);
+        }
         best(request.hash, candidates.map(|(ix, id)| (*ix, among.get(*ix).as_ref(), *id)))
     }
 }
 
 fn id_hash(id: &BackendId) -> u64 {
     hash64(id.as_str().as_bytes())
+}
+
+/// The one that [`best`] finds among equal weights, by the numbers that the logarithms would be taken of; `None` if the
+/// two largest are so near to each other that rounding may decide, or if nobody is there.
+fn clear(key: u64, candidates: impl Iterator<Item = (BackendIx, u64)>) -> Option<BackendIx> {
+    let (mut first, mut second, mut best) = (0, 0, None);
+    for (ix, id) in candidates {
+        let number = combine(key, id) >> 12;
+        if number > first || best.is_none() {
+            (first, second, best) = (number, first, Some(ix));
+        } else if number > second {
+            second = number;
+        }
+    }
+    best.filter(|_| first - second > MARGIN)
 }
 
 /// The candidate with the earliest arrival for `key`; should two arrive at once, the one with the lesser id.

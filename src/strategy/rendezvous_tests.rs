@@ -37,6 +37,22 @@ fn placements_never_change() {
 }
 
 #[test]
+fn equal_weights_are_placed_as_by_their_logarithms() {
+    for n in 1_u64..12 {
+        let ids: Vec<u64> = (0..n).map(|id| hash64(&id.to_le_bytes())).collect();
+        for key in (0..2000_u64).map(|k| combine(n, k)) {
+            let by_logarithm = (0..ids.len()).min_by(|a, b| {
+                let arrival = |at: &usize| arrival(combine(key, ids[*at]), 7);
+                arrival(a).total_cmp(&arrival(b))
+            });
+            let places = ids.iter().zip(0..).map(|(id, ix)| (BackendIx(ix), *id));
+            assert_eq!(clear(key, places).map(BackendIx::index), by_logarithm);
+        }
+    }
+    assert_eq!(clear(7, [(BackendIx(0), 3), (BackendIx(1), 3)].into_iter()), None, "too near to each other");
+}
+
+#[test]
 fn the_logarithm_is_one() {
     for hash in [0, 1 << 12, 1 << 40, u64::MAX / 3, u64::MAX / 2, u64::MAX / 2 + 1, 3 << 62, u64::MAX - 4096] {
         let u = (hash >> 12 << 1 | 1) as f64 / 2_f64.powi(53);
