@@ -43,11 +43,6 @@ impl Balance {
     }
 }
 
-/// Standard deviation over mean.
-pub(super) fn cv(values: &[f64]) -> f64 {
-    Balance::of(values).cv
-}
-
 /// Mean and the standard error of that mean.
 pub(super) fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;

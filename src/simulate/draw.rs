@@ -23,8 +23,6 @@ pub(super) enum Purpose {
     Key,
     Asks,
     Strip,
-    Batch,
-    Model,
 }
 
 impl Draws {
@@ -35,6 +33,11 @@ impl Draws {
     /// 64 bits for `who`, the `n`th time.
     pub(super) const fn bits(self, what: Purpose, who: u64, n: u64) -> u64 {
         combine(combine(combine(self.0, what as u64), who), n)
+    }
+
+    /// The same for what is drawn once.
+    pub(super) const fn one(self, what: Purpose, who: u64) -> u64 {
+        combine(self.0.wrapping_add((what as u64) << 56), who)
     }
 
     /// A number in (0, 1).

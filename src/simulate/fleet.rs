@@ -157,28 +157,7 @@ impl Fleet {
         let members = Members::new(listed().map(|(_, s)| Arc::clone(&s.backend)).collect());
         let states = listed().map(|(_, s)| s.state).collect();
         let standing = Standing::new(&members, states, Panic::Refuse);
-        let mut options = Options::new(if way.is_ring {
-            vec![("consistent".to_owned(), Value::Bool(true), 0..0)]
-        } else {
-            Vec::new()
-        });
-        let pool = Pool {
-            name: "simulated".into(),
-            kind: way.kind,
-            primary: (way.kind.build)(&mut options, members.primaries()),
-            backup: None,
-            key: KeyPlan::client_ip(),
-            affinity: None,
-            table_file: None,
-            check: None,
-            skew: None,
-            policy: Policy::default(),
-            timeouts: TIMEOUTS,
-            transport: Arc::default(),
-            members,
-            settings: Settings::default(),
-            digest: 0,
-        };
+        let pool = pool(way, members, Policy::default());
         let mut view = View {
             slot_of: self.list.clone(),
             place_of: [None; MOST],
@@ -219,6 +198,32 @@ impl View {
 
     pub(super) fn id_hash(&self, slot: SlotIx) -> u64 {
         self.id_hashes.get(usize::from(slot)).copied().unwrap_or(0)
+    }
+}
+
+/// A pool of these members without affinity; whoever asks brings the session.
+pub(super) fn pool(way: &Way, members: Members, policy: Policy) -> Pool {
+    let mut options = Options::new(if way.is_ring {
+        vec![("consistent".to_owned(), Value::Bool(true), 0..0)]
+    } else {
+        Vec::new()
+    });
+    Pool {
+        name: "simulated".into(),
+        kind: way.kind,
+        primary: (way.kind.build)(&mut options, members.primaries()),
+        backup: None,
+        key: KeyPlan::client_ip(),
+        affinity: None,
+        table_file: None,
+        check: None,
+        skew: None,
+        policy,
+        timeouts: TIMEOUTS,
+        transport: Arc::default(),
+        members,
+        settings: Settings::default(),
+        digest: 0,
     }
 }
 

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use super::balance::Balance;
-use super::draw::{Draws, Purpose};
+use super::draw::{Draws, Purpose, below};
 use super::fleet::{Fleet, MOST, NOBODY, SlotIx, View};
 use super::script::{Change, Roll, Step, What};
 use super::tally::{BATCHES, Seen, Tally};
@@ -95,6 +95,8 @@ pub(super) struct Course<'a> {
     next_birth: usize,
     next_end: usize,
     passes: Vec<(Duration, usize)>,
+    /// Nobody.
+    tried: BackendSet,
 }
 
 /// A pass as every session of it sees it.
@@ -115,6 +117,7 @@ struct Pass<'a> {
     /// Whether live sessions are counted as they move.
     counts: bool,
     fleet: &'a Fleet,
+    tried: &'a BackendSet,
 }
 
 /// What clients come with in a pass.
@@ -158,6 +161,7 @@ impl<'a> Course<'a> {
             next_birth: 0,
             next_end: 0,
             passes: Vec::new(),
+            tried: BackendSet::new(),
             setup,
             users,
             way,
@@ -281,7 +285,7 @@ impl<'a> Course<'a> {
     }
 
     fn begin(&mut self, i: usize) {
-        let pass = Pass::quiet(self.setup, self.users, self.way, &self.address, &self.view, &self.fleet);
+        let pass = quiet(self.setup, self.users, self.way, &self.address, (&self.view, &self.fleet, &self.tried));
         let Some(slot) = pass.choose(i, NOBODY, Kind::Plain, &mut self.pickers) else { return };
         self.owner[i] = slot;
         self.held[i] = 1 << slot;
@@ -421,7 +425,7 @@ impl<'a> Course<'a> {
             is_first,
             wiped,
             counts,
-            ..Pass::quiet(self.setup, self.users, self.way, &self.address, &self.view, &self.fleet)
+            ..quiet(self.setup, self.users, self.way, &self.address, (&self.view, &self.fleet, &self.tried))
         };
         let begun = Instant::now();
         let pieces = pieces(range.start, [&mut self.owner[range.clone()]], [
@@ -491,34 +495,34 @@ fn in_threads(pass: &Pass<'_>, pieces: Vec<Piece<'_>>, threads: usize, slots: us
     total
 }
 
-impl<'a> Pass<'a> {
-    /// One in which nothing is counted.
-    const fn quiet(
-        setup: &'a Setup,
-        users: &'a Users,
-        way: &'a Way,
-        address: &'a [u32],
-        view: &'a View,
-        fleet: &'a Fleet,
-    ) -> Self {
-        Self {
-            kind: Kind::Plain,
-            n: 0,
-            now: 0.0,
-            until: f64::MAX,
-            cohort: EVERYBODY,
-            is_first: false,
-            wiped: 0,
-            counts: false,
-            setup,
-            users,
-            way,
-            address,
-            view,
-            fleet,
-        }
+/// A pass in which nothing is counted.
+const fn quiet<'a>(
+    setup: &'a Setup,
+    users: &'a Users,
+    way: &'a Way,
+    address: &'a [u32],
+    (view, fleet, tried): (&'a View, &'a Fleet, &'a BackendSet),
+) -> Pass<'a> {
+    Pass {
+        kind: Kind::Plain,
+        n: 0,
+        now: 0.0,
+        until: f64::MAX,
+        cohort: EVERYBODY,
+        is_first: false,
+        wiped: 0,
+        counts: false,
+        setup,
+        users,
+        way,
+        address,
+        view,
+        fleet,
+        tried,
     }
+}
 
+impl Pass<'_> {
     fn go_over(&self, piece: Piece<'_>, pickers: &mut Pickers, tally: &mut Tally) {
         let states = piece.owner.iter_mut().zip(piece.held).zip(piece.seen);
         for (i, ((owner, held), seen)) in (piece.first..).zip(states) {
@@ -556,8 +560,12 @@ impl<'a> Pass<'a> {
             self.fleet.backend(from).iter().for_each(|b| b.sessions.end(0, NOW, NOW));
             self.fleet.backend(to).iter().for_each(|b| b.sessions.begin(0, NOW));
         }
-        *state.owner = to;
         let bit = 1_u64 << to;
+        let is_known = *state.held & bit != 0;
+        if from == to && is_known && !matches!(kind, Kind::Clear(_)) && keeps {
+            return;
+        }
+        *state.owner = to;
         if from == NOBODY || !keeps || matches!(kind, Kind::Clear(_)) {
             (*state.held, *state.seen) = (bit, bit);
             tally.flow(from, to);
@@ -565,7 +573,6 @@ impl<'a> Pass<'a> {
             tally.relogins += u64::from(matches!(kind, Kind::Clear(_)));
             return;
         }
-        let is_known = *state.held & bit != 0;
         let is_stale = is_known && from != to;
         let was_there = *state.seen & bit != 0;
         let seen = Seen { from, to, is_lost: !is_known, is_stale, was_there, in_cohort, batch };
@@ -595,7 +602,7 @@ impl<'a> Pass<'a> {
                 Book::Listed(_) => self.users.book.network(self.address[i]),
             },
         };
-        (self.users.draws.bits(Purpose::Batch, of, 0) % BATCHES as u64) as usize
+        below(of.wrapping_mul(0x9e37_79b9_7f4a_7c15), BATCHES as u64) as usize
     }
 
     /// The backend that it gets: the proxy's own choice.
@@ -604,12 +611,11 @@ impl<'a> Pass<'a> {
             Affinity::None => None,
             Affinity::Cookie => Some(self.session(i, from, kind)),
         };
-        let tried = BackendSet::new();
         let ask = Question {
             pool: &self.view.pool,
             standing: &self.view.standing,
             session: session.as_ref(),
-            tried: &tried,
+            tried: self.tried,
             follow: None,
             patience: Patience::NONE,
         };
@@ -642,7 +648,7 @@ impl<'a> Pass<'a> {
     /// The session as its pin tells it.
     fn session(&self, i: usize, from: SlotIx, kind: Kind) -> Session {
         let who = i as u64;
-        let begun = Session::begin(self.users.draws.bits(Purpose::Key, who, 0), NOW);
+        let begun = Session::begin(self.users.draws.one(Purpose::Key, who), NOW);
         if from == NOBODY || !self.keeps_cookies(self.users.draws, who) {
             return begun;
         }

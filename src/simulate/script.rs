@@ -270,9 +270,6 @@ impl Script {
 }
 
 impl Roll {
-    /// One at a time, without drain.
-    pub(super) const PLAIN: Self = Self { batch: 1, surge: 0, drain: None, by_list: false, down: DOWN, gap: GAP };
-
     fn steps(&self, n: usize, slots: &mut usize, longest: f64, add: &mut impl FnMut(f64, Change)) {
         let mut t = 0.0;
         let all: Vec<SlotIx> = (0..u16::try_from(n).unwrap_or(0)).collect();
