@@ -43,20 +43,23 @@ fn ring_of_points(book: &mut Book) {
 }
 
 fn ring_shares(book: &mut Book) {
+    // The formula is that of the root mean square; the mean is less where backends are few (0.0575 for 3).
     for (n, cv, peak, reps) in [
-        (3, 0.0645, 1.068, book.size(2000, 10_000)),
+        (3_usize, 0.0645_f64, 1.068, book.size(2000, 10_000)),
         (5, 0.0707, 1.093, book.size(1000, 5000)),
-        (10, 0.0750, 1.125, book.size(400, 3000)),
+        (10, 0.0750, 1.125, book.size(300, 3000)),
         (50, 0.0783, 1.186, book.size(40, 500)),
         (100, 0.0787, 1.211, book.size(15, 300)),
     ] {
+        let squared = (n - 1) as f64 / (n as f64 * 160.0 + 1.0);
+        book.note("A8", format!("ring, {n} nodes of 160 points: CV by formula"), cv, squared.sqrt(), Tolerance::Off(1e-4));
         let all: Vec<Balance> =
             (0..reps as u64).map(|r| Balance::of(&ring::shares(n, 160, combine(book.seed, r)))).collect();
         let of = |f: fn(&Balance) -> f64| all.iter().map(f).collect::<Vec<_>>();
-        book.near("A8", format!("ring (model), {n} nodes of 160 points: CV"), cv, &of(|b| b.cv), 0.03);
+        book.mean("A8", format!("ring (model), {n} nodes of 160 points: squared CV"), squared, &of(|b| b.cv.powi(2)));
         book.near("A8", format!("ring (model), {n} nodes of 160 points: peak"), peak, &of(|b| b.peak), 0.03);
         if n == 10 {
-            book.near("A8", "ring (model), 10 nodes of 160 points: Gini", 0.0402, &of(|b| b.gini), 0.03);
+            book.mean("A8", "ring (model), 10 nodes of 160 points: Gini", 0.0402, &of(|b| b.gini));
         }
     }
 }
@@ -185,7 +188,9 @@ fn d_choices(book: &mut Book) {
     for (d, expected) in [(2, 4.0), (3, 3.0)] {
         book.exact("A16", format!("2^20 balls, the emptiest of {d}: fullest"), expected, f64::from(choices::fullest(1 << 20, d, book.seed)));
     }
-    book.note("A16", "2^20 balls at random: fullest", 9.5, f64::from(choices::fullest(1 << 20, 1, book.seed)), Tolerance::Off(0.5));
+    // 1.18 bins of 9 or more are expected: 8 is the fullest in three of ten runs.
+    let fullest = f64::from(choices::fullest(1 << 20, 1, book.seed));
+    book.note("A16", "2^20 balls at random: fullest", 9.0, fullest, Tolerance::Off(1.0));
 }
 
 fn queues(book: &mut Book) {
@@ -259,7 +264,7 @@ fn subsets(book: &mut Book) {
         let least_of = |l: &Vec<f64>| l.iter().copied().fold(f64::MAX, f64::min) / k as f64;
         let leasts: Vec<f64> = all.iter().map(least_of).collect();
         let peaks: Vec<f64> = all.iter().map(|l| Balance::of(l).peak).collect();
-        book.near("A23", format!("300 clients of {k} among 300 (model): least loaded"), least, &leasts, 0.02);
-        book.near("A23", format!("300 clients of {k} among 300 (model): most loaded"), most, &peaks, 0.02);
+        book.mean("A23", format!("300 clients of {k} among 300 (model): least loaded"), least, &leasts);
+        book.mean("A23", format!("300 clients of {k} among 300 (model): most loaded"), most, &peaks);
     }
 }

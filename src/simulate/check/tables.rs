@@ -42,6 +42,14 @@ impl Tables {
         Some(Self { open: members.iter().map(|(ix, _)| ix).collect(), members, picker })
     }
 
+    /// The strategy over backends of these ids.
+    pub(super) fn named(strategy: &str, ids: &[String]) -> Option<Self> {
+        let kind = Registry::built_in().find(strategy)?;
+        let members = Members::new(ids.iter().filter_map(|id| Some(Arc::new(Backend::at("x:1")?.named(id)))).collect());
+        let picker = (kind.build)(&mut Options::none(), members.primaries()).picker(7);
+        Some(Self { open: members.iter().map(|(ix, _)| ix).collect(), members, picker })
+    }
+
     pub(super) fn close(&mut self, place: usize) {
         self.open.remove(ix(place));
     }
