@@ -506,7 +506,10 @@ mod tests {
             ("sessions app --to b", false),
             ("sessions app --end s1 --find x", false),
             ("sessions app --end s1", true),
-            ("simulate --users 1000 -n 5 --strategy round_robin,maglev --affinity cookie,none --theory", true),
+            (
+                "simulate --users 1000 -n 5 --strategy round_robin,maglev --affinity cookie,none --theory",
+                true,
+            ),
             ("simulate --self-check --long", true),
             ("simulate --long", false),
             ("simulate --self-check --sweep n=2..5", false),

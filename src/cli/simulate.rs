@@ -145,11 +145,9 @@ fn simulated(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     if let Some(timing) = timing {
         say(&took(&timing));
     }
-    for (file, text) in [
-        (&args.json, pretty(&json)?),
-        (&args.csv, separated(&json)),
-        (&args.md, markdown(&json)),
-    ] {
+    for (file, text) in
+        [(&args.json, pretty(&json)?), (&args.csv, separated(&json)), (&args.md, markdown(&json))]
+    {
         if let Some(file) = file {
             write(file, &text)?;
         }
@@ -179,9 +177,10 @@ fn setup(args: &SimulateArgs) -> anyhow::Result<Setup> {
         (None, events) => Script::parse(events.as_deref().unwrap_or(EVENTS))?,
     };
     let choose = |what: &str, given: &str, names: [&str; 2]| {
-        names.iter().position(|name| *name == given).ok_or_else(|| {
-            Problem::new(format!("{what} {given:?}"), format!("{} or {}", names[0], names[1]))
-        })
+        names
+            .iter()
+            .position(|name| *name == given)
+            .ok_or_else(|| Problem::new(format!("{what} {given:?}"), format!("{} or {}", names[0], names[1])))
     };
     let key = if choose("--key", &args.key, ["client_ip", "user"])? == 0 { Key::ClientIp } else { Key::User };
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
@@ -212,8 +211,11 @@ fn ways(args: &SimulateArgs) -> Result<Vec<Way>, Problem> {
         return Ok(Way::usual());
     }
     let usual = ["round_robin", "least_sessions", "rendezvous", "consistent", "maglev", "hash", "ip_hash"];
-    let strategies: Vec<&str> =
-        if args.strategy.is_empty() { usual.to_vec() } else { args.strategy.iter().map(String::as_str).collect() };
+    let strategies: Vec<&str> = if args.strategy.is_empty() {
+        usual.to_vec()
+    } else {
+        args.strategy.iter().map(String::as_str).collect()
+    };
     let mut ways = Vec::new();
     for strategy in strategies {
         if args.affinity.is_empty() {
@@ -278,7 +280,8 @@ fn count(json: &Value, name: &str) -> u64 {
 
 /// Three decimals, or nothing.
 fn figure(json: &Value) -> String {
-    json.as_f64().map_or_else(String::new, |x| if x >= 1000.0 { format!("{x:.0}") } else { format!("{x:.3}") })
+    json.as_f64()
+        .map_or_else(String::new, |x| if x >= 1000.0 { format!("{x:.0}") } else { format!("{x:.3}") })
 }
 
 /// A count for each live session.
@@ -306,9 +309,12 @@ fn told(json: &Value, theory: bool) -> String {
         out.push_str(&swept(json));
     } else {
         out.push_str(&events_table(list(json, "combinations"), theory).render("", paint()));
-        out.push_str("\nlost, stale and moves are per session that was live from an event's beginning to its end\n");
+        out.push_str(
+            "\nlost, stale and moves are per session that was live from an event's beginning to its end\n",
+        );
     }
-    let doubts = list(json, "doubts").iter().chain(list(json, "combinations").iter().flat_map(|c| list(c, "doubts")));
+    let doubts =
+        list(json, "doubts").iter().chain(list(json, "combinations").iter().flat_map(|c| list(c, "doubts")));
     let mut said = Vec::new();
     for doubt in doubts.filter_map(Value::as_str) {
         if !said.contains(&doubt) {
@@ -399,8 +405,12 @@ fn swept(json: &Value) -> String {
     let mut table = Table::new(&columns);
     let mut rows = 0;
     for row in list(json, "sweep") {
-        let set: Vec<String> =
-            row["set"].as_object().into_iter().flatten().map(|(name, value)| format!("{name}={value}")).collect();
+        let set: Vec<String> = row["set"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         for c in list(row, "combinations") {
             rows += 1;
             if rows > MOST_ROWS {
@@ -439,8 +449,23 @@ fn swept(json: &Value) -> String {
 
 /// The columns of CSV and Markdown.
 const COLUMNS: [&str; 17] = [
-    "set", "strategy", "affinity", "sessions", "event", "t", "live", "lost", "stale", "forced", "policy", "failback",
-    "unforced", "disruption", "peak_to_average", "cv", "gini",
+    "set",
+    "strategy",
+    "affinity",
+    "sessions",
+    "event",
+    "t",
+    "live",
+    "lost",
+    "stale",
+    "forced",
+    "policy",
+    "failback",
+    "unforced",
+    "disruption",
+    "peak_to_average",
+    "cv",
+    "gini",
 ];
 
 fn lines(json: &Value) -> Vec<[String; 17]> {
@@ -449,7 +474,8 @@ fn lines(json: &Value) -> Vec<[String; 17]> {
         for c in combinations {
             for e in list(c, "events") {
                 let number = |name: &str| e[name].as_f64().map_or_else(String::new, |x| x.to_string());
-                let after = |name: &str| e["after"][name].as_f64().map_or_else(String::new, |x| x.to_string());
+                let after =
+                    |name: &str| e["after"][name].as_f64().map_or_else(String::new, |x| x.to_string());
                 let text = |of: &Value, name: &str| word(of, name).to_owned();
                 lines.push([
                     set.to_owned(),
@@ -475,8 +501,12 @@ fn lines(json: &Value) -> Vec<[String; 17]> {
     };
     if json["sweep"].is_array() {
         for row in list(json, "sweep") {
-            let set: Vec<String> =
-                row["set"].as_object().into_iter().flatten().map(|(name, value)| format!("{name}={value}")).collect();
+            let set: Vec<String> = row["set"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             of(&set.join(" "), list(row, "combinations"));
         }
     } else {
@@ -515,12 +545,21 @@ fn took(timing: &Timing) -> String {
 
 fn checked(checks: &Checks) -> String {
     use Side::{Left, Right};
-    let columns =
-        [("", Left), ("ID", Left), ("WHAT", Left), ("EXPECTED", Right), ("MEASURED", Right), ("Z", Right), ("WITHIN", Left)];
+    let columns = [
+        ("", Left),
+        ("ID", Left),
+        ("WHAT", Left),
+        ("EXPECTED", Right),
+        ("MEASURED", Right),
+        ("Z", Right),
+        ("WITHIN", Left),
+    ];
     let mut table = Table::new(&columns);
     for Check { id, what, expected, measured, sigma, tolerance, .. } in &checks.done {
         let passed = checks.done.iter().any(|c| c.id == *id && c.what == *what && c.passes());
-        let z = sigma.filter(|s| *s > 0.0).map_or_else(String::new, |s| format!("{:.2}", (measured - expected) / s));
+        let z = sigma
+            .filter(|s| *s > 0.0)
+            .map_or_else(String::new, |s| format!("{:.2}", (measured - expected) / s));
         table.row(vec![
             if passed { Cell("ok".to_owned(), Hue::Good) } else { Cell("FAIL".to_owned(), Hue::Bad) },
             id.to_string().into(),
@@ -536,7 +575,8 @@ fn checked(checks: &Checks) -> String {
         let _ = writeln!(out, "left out: {id}: {why}");
     }
     let failed = checks.done.iter().filter(|c| !c.passes()).count();
-    let _ = writeln!(out, "{} checks, {failed} failed, {} left out", checks.done.len(), checks.left_out.len());
+    let _ =
+        writeln!(out, "{} checks, {failed} failed, {} left out", checks.done.len(), checks.left_out.len());
     out
 }
 

@@ -86,7 +86,11 @@ impl Fleet {
         }
         let backend = Backend::at(&format!("10.0.0.{}:8080", slot + 1)).map(|b| b.named(&name(slot)));
         let backend = backend.ok_or_else(|| Problem::new("no address".to_owned(), String::new()))?;
-        self.slots.push(Slot { backend: Arc::new(backend), state: Availability::default(), came_back: false });
+        self.slots.push(Slot {
+            backend: Arc::new(backend),
+            state: Availability::default(),
+            came_back: false,
+        });
         Ok(u16::try_from(slot).unwrap_or(NOBODY))
     }
 

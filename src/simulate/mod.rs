@@ -165,8 +165,10 @@ impl Way {
         let is_ring = matches!(strategy, "consistent" | "ring" | "ketama");
         let Some(kind) = registry.find(if is_ring { "hash" } else { strategy }) else {
             let names: Vec<_> = registry.iter().map(|k| k.name).chain(["consistent"]).collect();
-            let help = nearest(strategy, names.iter().copied())
-                .map_or_else(|| format!("one of {}", names.join(", ")), |near| format!("did you mean \"{near}\"?"));
+            let help = nearest(strategy, names.iter().copied()).map_or_else(
+                || format!("one of {}", names.join(", ")),
+                |near| format!("did you mean \"{near}\"?"),
+            );
             return Err(Problem::new(format!("unknown strategy {strategy:?}"), help));
         };
         let affinity = match affinity {
@@ -227,7 +229,10 @@ impl Store {
     pub fn parse(name: &str) -> Result<Self, Problem> {
         let all = [Self::Memory, Self::Redis, Self::Memcached, Self::Jwt];
         all.into_iter().find(|s| s.as_str() == name).ok_or_else(|| {
-            Problem::new(format!("unknown place for sessions {name:?}"), "memory, redis, memcached or jwt".to_owned())
+            Problem::new(
+                format!("unknown place for sessions {name:?}"),
+                "memory, redis, memcached or jwt".to_owned(),
+            )
         })
     }
 
@@ -253,7 +258,10 @@ impl Store {
 /// What is wrong with the setup.
 pub fn run(setup: &Setup, progress: &mut dyn FnMut(f64)) -> Result<Outcome, Problem> {
     if setup.backends == 0 || setup.workload.users == 0 {
-        return Err(Problem::new("nobody to simulate".to_owned(), "one user and one backend at least".to_owned()));
+        return Err(Problem::new(
+            "nobody to simulate".to_owned(),
+            "one user and one backend at least".to_owned(),
+        ));
     }
     let steps = setup.script.steps(setup.backends, setup.workload.longest())?;
     let last = steps.last().map_or(0.0, |s| s.at);
@@ -289,3 +297,7 @@ fn rounded(x: f64) -> f64 {
     }
     format!("{x:.5e}").parse().unwrap_or(x)
 }
+
+#[cfg(test)]
+#[path = "simulate_tests.rs"]
+mod tests;

@@ -63,7 +63,9 @@ impl Replay {
             let key = (found.ip.to_canonical(), hash64(found.agent.as_bytes()));
             let at = found.at.or_else(|| open.get(&key).map(|(at, _)| *at)).unwrap_or(0);
             match open.get_mut(&key) {
-                Some((last, requests)) if (at - *last).abs() <= PAUSE => (*last, *requests) = (at, *requests + 1),
+                Some((last, requests)) if (at - *last).abs() <= PAUSE => {
+                    (*last, *requests) = (at, *requests + 1)
+                }
                 visit => {
                     this.single += u64::from(visit.is_some_and(|(_, requests)| *requests == 1));
                     if this.visits.len() < MOST {

@@ -60,7 +60,9 @@ impl Outcome {
         }
         let mut doubts: Vec<String> = setup.script.left_out.clone();
         if let (Some(think), true) = (w.think, setup.theory) {
-            doubts.push(format!("with think times of {think} s not every session asks between two changes: no closed form"));
+            doubts.push(format!(
+                "with think times of {think} s not every session asks between two changes: no closed form"
+            ));
         }
         let combinations: Vec<Value> = combinations.into_iter().map(|c| c.0).collect();
         let json = json!({
@@ -106,8 +108,13 @@ struct Figure {
 
 impl Seen<'_> {
     fn combination(&self) -> Value {
-        let events: Vec<Value> =
-            self.record.events.iter().zip(&self.setup.script.events).map(|(e, of)| self.event(e, of)).collect();
+        let events: Vec<Value> = self
+            .record
+            .events
+            .iter()
+            .zip(&self.setup.script.events)
+            .map(|(e, of)| self.event(e, of))
+            .collect();
         let way = self.way;
         json!({
             "id": format!("homing/{}/{}/{}", way.name, way.affinity.as_str(), self.store.as_str()),
@@ -137,7 +144,13 @@ impl Seen<'_> {
         let sum = |of: fn(&Counts) -> u64| -> u64 {
             events.iter().map(|e| of(&self.counts(&e.tally.all, e.store_lost))).sum()
         };
-        let count = |value: u64| Figure { value: value as f64, interval: None, n: value, theory: None, unit: "count" };
+        let count = |value: u64| Figure {
+            value: value as f64,
+            interval: None,
+            n: value,
+            theory: None,
+            unit: "count",
+        };
         put("lost", count(sum(|c| c.lost)));
         put("stale", count(sum(|c| c.stale)));
         put("forced_moves", count(sum(|c| c.forced)));
@@ -149,14 +162,21 @@ impl Seen<'_> {
         if !events.is_empty() {
             put("lost_per_live", self.per_live(|b| b.lost, |e| e.lost));
             put("stale_per_live", self.per_live(|b| b.stale, |e| e.stale));
-            let (moved, least) = events.iter().fold((0, 0.0), |(m, l), e| (m + e.tally.cohort.moved(), l + e.least()));
+            let (moved, least) =
+                events.iter().fold((0, 0.0), |(m, l), e| (m + e.tally.cohort.moved(), l + e.least()));
             if least > 0.0 {
                 let value = moved as f64 / least;
                 put("disruption", Figure { value, interval: None, n: moved, theory: None, unit: "share" });
             }
         }
         let balance = self.record.balance;
-        let plain = |value, unit| Figure { value, interval: None, n: self.record.names.len() as u64, theory: None, unit };
+        let plain = |value, unit| Figure {
+            value,
+            interval: None,
+            n: self.record.names.len() as u64,
+            theory: None,
+            unit,
+        };
         put("peak_to_average", plain(balance.peak, "share"));
         put("cv", plain(balance.cv, "share"));
         put("gini", plain(balance.gini, "share"));
@@ -171,7 +191,12 @@ impl Seen<'_> {
         let live: u64 = events.first().map_or(0, |e| e.live);
         if !self.is_memory() {
             let all: u64 = events.iter().map(|e| e.store_lost).sum();
-            let lost = if self.store.is_emptied_by_restart() && of(&Batch { lost: 1, ..Batch::default() }) == 1 { all } else { 0 };
+            let lost =
+                if self.store.is_emptied_by_restart() && of(&Batch { lost: 1, ..Batch::default() }) == 1 {
+                    all
+                } else {
+                    0
+                };
             let value = lost as f64 / live.max(1) as f64;
             let interval = (lost == 0 && live > 0).then(|| (0.0, 3.0 / live as f64));
             return Figure { value, interval, n: live, theory: None, unit: "per session" };
@@ -191,7 +216,9 @@ impl Seen<'_> {
             (rates.len() > 1).then(|| ((value - T_95 * error).max(0.0), value + T_95 * error))
         };
         let expected = match (self.setup.theory, events.as_slice(), self.setup.script.events.first()) {
-            (true, [_], Some(event)) => theory::expected(&event.what, self.way, self.setup).as_ref().and_then(theory),
+            (true, [_], Some(event)) => {
+                theory::expected(&event.what, self.way, self.setup).as_ref().and_then(theory)
+            }
             _ => None,
         };
         let theory = expected.map(|m| (m.mean, self.sigma(m, live)));
@@ -231,7 +258,9 @@ impl Seen<'_> {
         if e.least() > 0.0 {
             put("disruption", json!(rounded(counts.moved() as f64 / e.least())));
         }
-        for (name, count) in [("refused", e.tally.refused), ("relogins", e.tally.relogins), ("unkept", e.tally.unkept)] {
+        for (name, count) in
+            [("refused", e.tally.refused), ("relogins", e.tally.relogins), ("unkept", e.tally.unkept)]
+        {
             if count > 0 {
                 put(name, json!(count));
             }
@@ -297,7 +326,10 @@ impl Seen<'_> {
             doubts.push(format!("{}: no requests are in flight here, so it sees no load", self.way.name));
         }
         if self.way.affinity == Affinity::None && self.way.kind.needs == Needs::Nothing {
-            doubts.push("without affinity a session goes elsewhere at every request; here it asks once per change".to_owned());
+            doubts.push(
+                "without affinity a session goes elsewhere at every request; here it asks once per change"
+                    .to_owned(),
+            );
         }
         if self.setup.workload.cookieless > 0.0 && self.way.affinity == Affinity::Cookie {
             doubts.push("clients that keep no cookie are left out of the events: they are placed anew at every request".to_owned());

@@ -172,10 +172,16 @@ impl<'a> Course<'a> {
     }
 
     /// Goes through the steps, the last of which may be followed by quiet until `horizon`.
-    pub(super) fn run(mut self, steps: &[Step], horizon: f64, tick: &mut dyn FnMut()) -> Result<Record, Problem> {
+    pub(super) fn run(
+        mut self,
+        steps: &[Step],
+        horizon: f64,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Record, Problem> {
         let mut events = self.events(steps);
         let slots = self.final_slots(steps);
-        let (mut drift, mut series) = (Tally::new(slots), Series { live: vec![Vec::new(); slots], ..Series::default() });
+        let (mut drift, mut series) =
+            (Tally::new(slots), Series { live: vec![Vec::new(); slots], ..Series::default() });
         let mut grid = (0..=SAMPLES).map(|i| horizon * i as f64 / SAMPLES as f64).peekable();
         let mut last_drift = 0.0;
         for (i, step) in steps.iter().enumerate() {
@@ -285,7 +291,8 @@ impl<'a> Course<'a> {
     }
 
     fn begin(&mut self, i: usize) {
-        let pass = quiet(self.setup, self.users, self.way, &self.address, (&self.view, &self.fleet, &self.tried));
+        let pass =
+            quiet(self.setup, self.users, self.way, &self.address, (&self.view, &self.fleet, &self.tried));
         let Some(slot) = pass.choose(i, NOBODY, Kind::Plain, &mut self.pickers) else { return };
         self.owner[i] = slot;
         self.held[i] = 1 << slot;
@@ -414,7 +421,9 @@ impl<'a> Course<'a> {
     ) -> Tally {
         let range = self.users.range(now, self.setup.workload.longest());
         let is_in_turn = self.way.kind.needs == Needs::Nothing
-            && (self.way.affinity == Affinity::None || kind != Kind::Plain || self.setup.workload.cookieless > 0.0);
+            && (self.way.affinity == Affinity::None
+                || kind != Kind::Plain
+                || self.setup.workload.cookieless > 0.0);
         let counts = is_in_turn && self.way.counts_sessions();
         let pass = Pass {
             kind,
@@ -428,10 +437,11 @@ impl<'a> Course<'a> {
             ..quiet(self.setup, self.users, self.way, &self.address, (&self.view, &self.fleet, &self.tried))
         };
         let begun = Instant::now();
-        let pieces = pieces(range.start, [&mut self.owner[range.clone()]], [
-            &mut self.held[range.clone()],
-            &mut self.seen[range.clone()],
-        ]);
+        let pieces = pieces(
+            range.start,
+            [&mut self.owner[range.clone()]],
+            [&mut self.held[range.clone()], &mut self.seen[range.clone()]],
+        );
         let tally = if is_in_turn {
             let mut tally = Tally::new(slots);
             for piece in pieces {
@@ -457,7 +467,11 @@ impl<'a> Course<'a> {
     }
 }
 
-fn pieces<'a>(first: usize, [owner]: [&'a mut [SlotIx]; 1], [held, seen]: [&'a mut [u64]; 2]) -> Vec<Piece<'a>> {
+fn pieces<'a>(
+    first: usize,
+    [owner]: [&'a mut [SlotIx]; 1],
+    [held, seen]: [&'a mut [u64]; 2],
+) -> Vec<Piece<'a>> {
     let parts = owner.chunks_mut(PIECE).zip(held.chunks_mut(PIECE)).zip(seen.chunks_mut(PIECE));
     let piece = |(i, ((owner, held), seen))| Piece { first: first + i * PIECE, owner, held, seen };
     parts.enumerate().map(piece).collect()
@@ -536,22 +550,19 @@ impl Pass<'_> {
         let (draws, who) = (self.users.draws, i as u64);
         *state.held &= !self.wiped;
         let keeps = self.keeps_cookies(draws, who);
-        let in_cohort = keeps
-            && *state.owner != NOBODY
-            && f64::from(self.users.born[i]) <= self.cohort.0
-            && f64::from(self.users.end[i]) > self.cohort.1;
-        let batch = if in_cohort { self.batch(i) } else { 0 };
-        if in_cohort && self.is_first {
-            tally.batches[batch].live += 1;
+        let from = *state.owner;
+        if self.is_first && keeps && self.is_in_cohort(i, from) {
+            tally.batches[self.batch(i)].live += 1;
         }
         if !self.asks(draws, i) {
             return;
         }
         let kind = match self.kind {
-            Kind::Strip(share) | Kind::Clear(share) if !draws.happens(Purpose::Strip, who, self.n, share) => Kind::Plain,
+            Kind::Strip(share) | Kind::Clear(share) if !draws.happens(Purpose::Strip, who, self.n, share) => {
+                Kind::Plain
+            }
             kind => kind,
         };
-        let from = *state.owner;
         let Some(to) = self.choose(i, from, kind, pickers) else {
             tally.refused += 1;
             return;
@@ -575,6 +586,8 @@ impl Pass<'_> {
         }
         let is_stale = is_known && from != to;
         let was_there = *state.seen & bit != 0;
+        let in_cohort = self.is_in_cohort(i, from);
+        let batch = if in_cohort { self.batch(i) } else { 0 };
         let seen = Seen { from, to, is_lost: !is_known, is_stale, was_there, in_cohort, batch };
         tally.count(self.view, seen);
         // Who logs in again has a new id, which no other backend knows; an application that adopts ids goes on with it.
@@ -585,6 +598,13 @@ impl Pass<'_> {
     fn keeps_cookies(&self, draws: Draws, who: u64) -> bool {
         self.way.affinity == Affinity::None
             || !draws.happens(Purpose::Keeps, who, 0, self.setup.workload.cookieless)
+    }
+
+    /// Whether it was live from the event's beginning to its end.
+    fn is_in_cohort(&self, i: usize, from: SlotIx) -> bool {
+        from != NOBODY
+            && f64::from(self.users.born[i]) <= self.cohort.0
+            && f64::from(self.users.end[i]) > self.cohort.1
     }
 
     /// Whether it asks before the next change.

@@ -18,13 +18,37 @@ const DOWN: f64 = 5.0;
 const GAP: f64 = 5.0;
 /// Kinds that a simulation knows, as they are written.
 const KINDS: [&str; 14] = [
-    "crash", "return", "restart", "roll", "drain", "add", "remove", "reorder", "lb_reload", "lb_restart", "store_restart",
-    "ip_change", "cookie_strip", "jar_clear",
+    "crash",
+    "return",
+    "restart",
+    "roll",
+    "drain",
+    "add",
+    "remove",
+    "reorder",
+    "lb_reload",
+    "lb_restart",
+    "store_restart",
+    "ip_change",
+    "cookie_strip",
+    "jar_clear",
 ];
 /// Kinds that only `homing bench` has.
 const LIVE: [&str; 14] = [
-    "freeze", "slow", "err", "refuse", "weight", "flap", "exec", "revoke", "lb_replica", "lb_loss", "store_crash",
-    "store_flush", "key_rotate", "tab_race",
+    "freeze",
+    "slow",
+    "err",
+    "refuse",
+    "weight",
+    "flap",
+    "exec",
+    "revoke",
+    "lb_replica",
+    "lb_loss",
+    "store_crash",
+    "store_flush",
+    "key_rotate",
+    "tab_race",
 ];
 /// Most events of a script.
 const MOST_EVENTS: usize = 1000;
@@ -148,7 +172,8 @@ impl Script {
         for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
             let spaced = part.replace('@', " @");
             let mut words = spaced.split_whitespace();
-            let mut fields = Fields { kind: words.next().unwrap_or_default().to_owned(), ..Fields::default() };
+            let mut fields =
+                Fields { kind: words.next().unwrap_or_default().to_owned(), ..Fields::default() };
             for word in words {
                 if let Some(time) = word.strip_prefix('@') {
                     let (at, back) = time.split_once('+').map_or((time, None), |(at, back)| (at, Some(back)));
@@ -229,7 +254,9 @@ impl Script {
     pub(super) fn steps(&self, n: usize, longest: f64) -> Result<Vec<Step>, Problem> {
         let (mut steps, mut slots) = (Vec::new(), n);
         for (event, Event { at, what }) in self.events.iter().enumerate() {
-            let find = |names: &[String]| names.iter().map(|name| slot_of(name, slots)).collect::<Result<Vec<_>, _>>();
+            let find = |names: &[String]| {
+                names.iter().map(|name| slot_of(name, slots)).collect::<Result<Vec<_>, _>>()
+            };
             let mut add = |after: f64, change| steps.push(Step { at: at + after, event, change });
             match what {
                 What::Crash(who, back) => {
@@ -326,16 +353,16 @@ impl Event {
     #[must_use]
     pub fn target(&self) -> String {
         match &self.what {
-            What::Crash(who, _) | What::Return(who) | What::Drain(who, _) | What::Remove(who) => who.join(" "),
+            What::Crash(who, _) | What::Return(who) | What::Drain(who, _) | What::Remove(who) => {
+                who.join(" ")
+            }
             What::Add(count) => count.to_string(),
             What::IpChange(share, _) | What::CookieStrip(share) | What::JarClear(share) => {
                 format!("{}%", super::rounded(share * 100.0))
             }
-            What::Roll(_)
-            | What::Reorder
-            | What::LbReload
-            | What::LbRestart { .. }
-            | What::StoreRestart => String::new(),
+            What::Roll(_) | What::Reorder | What::LbReload | What::LbRestart { .. } | What::StoreRestart => {
+                String::new()
+            }
         }
     }
 
@@ -349,7 +376,13 @@ impl Event {
                     Some(Drained::Wait) => " drained".to_owned(),
                     Some(Drained::For(seconds)) => format!(" drain {seconds}s"),
                 };
-                let list = if roll.surge > 0 { " surge" } else if roll.by_list { " by list" } else { "" };
+                let list = if roll.surge > 0 {
+                    " surge"
+                } else if roll.by_list {
+                    " by list"
+                } else {
+                    ""
+                };
                 format!("{list}{drain}")
             }
             What::LbRestart { secret: false } => " without secret".to_owned(),
@@ -444,9 +477,8 @@ impl Reader<'_> {
 
     fn seconds(&mut self, key: &'static str) -> Result<Option<f64>, Problem> {
         let Some(text) = self.get(key) else { return Ok(None) };
-        let span: Span = text
-            .parse()
-            .map_err(|e: String| Problem::new(format!("{}: {key} = {text:?}", self.place), e))?;
+        let span: Span =
+            text.parse().map_err(|e: String| Problem::new(format!("{}: {key} = {text:?}", self.place), e))?;
         let seconds = Duration::as_secs_f64(&span.0);
         if seconds > LATEST {
             return Err(wrong(self.place, key, "at most 7 days"));
@@ -454,9 +486,14 @@ impl Reader<'_> {
         Ok(Some(seconds))
     }
 
-    fn count(&mut self, key: &'static str, bounds: std::ops::RangeInclusive<usize>) -> Result<Option<usize>, Problem> {
+    fn count(
+        &mut self,
+        key: &'static str,
+        bounds: std::ops::RangeInclusive<usize>,
+    ) -> Result<Option<usize>, Problem> {
         let Some(text) = self.get(key) else { return Ok(None) };
-        let must = || wrong(self.place, key, &format!("a whole number from {} to {}", bounds.start(), bounds.end()));
+        let must =
+            || wrong(self.place, key, &format!("a whole number from {} to {}", bounds.start(), bounds.end()));
         text.parse().ok().filter(|n| bounds.contains(n)).map(Some).ok_or_else(must)
     }
 
@@ -502,9 +539,14 @@ impl Reader<'_> {
     fn finish(self) -> Result<(), Problem> {
         for (key, _) in &self.fields.given {
             if !self.asked.contains(&key.as_str()) {
-                let help = nearest(key, self.asked.iter().copied())
-                    .map_or_else(|| format!("one of {}", self.asked.join(", ")), |n| format!("did you mean \"{n}\"?"));
-                return Err(Problem::new(format!("{}: {} has no {key:?}", self.place, self.fields.kind), help));
+                let help = nearest(key, self.asked.iter().copied()).map_or_else(
+                    || format!("one of {}", self.asked.join(", ")),
+                    |n| format!("did you mean \"{n}\"?"),
+                );
+                return Err(Problem::new(
+                    format!("{}: {} has no {key:?}", self.place, self.fields.kind),
+                    help,
+                ));
             }
         }
         Ok(())
@@ -523,7 +565,8 @@ pub(super) fn share(text: &str) -> Option<f64> {
 /// The slot of a backend's name; `b2` is the second one, whatever the names.
 fn slot_of(wanted: &str, slots: usize) -> Result<SlotIx, Problem> {
     let by_name = (0..slots).find(|slot| name(*slot) == wanted);
-    let by_place = || wanted.strip_prefix('b')?.parse::<usize>().ok()?.checked_sub(1).filter(|slot| *slot < slots);
+    let by_place =
+        || wanted.strip_prefix('b')?.parse::<usize>().ok()?.checked_sub(1).filter(|slot| *slot < slots);
     by_name.or_else(by_place).and_then(|slot| u16::try_from(slot).ok()).ok_or_else(|| {
         let names: Vec<_> = (0..slots).map(name).collect();
         Problem::new(format!("no backend {wanted:?}"), format!("one of {}", names.join(", ")))

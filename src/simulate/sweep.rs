@@ -34,8 +34,9 @@ impl Dimension {
     /// What would be right.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let wrong = |must: String| Problem::new(format!("--sweep {text}"), must);
-        let (name, range) =
-            text.split_once('=').ok_or_else(|| wrong("as in n=2..50, zipf=0..1.4/0.2 or n=3,10,20".to_owned()))?;
+        let (name, range) = text
+            .split_once('=')
+            .ok_or_else(|| wrong("as in n=2..50, zipf=0..1.4/0.2 or n=3,10,20".to_owned()))?;
         let name = NAMES
             .into_iter()
             .find(|n| *n == name)
@@ -71,7 +72,9 @@ impl Dimension {
             _ => !is_share || x <= 1.0,
         };
         match values {
-            Some(values) if !values.is_empty() && values.iter().all(|x| fits(*x)) => Ok(Self { name, values }),
+            Some(values) if !values.is_empty() && values.iter().all(|x| fits(*x)) => {
+                Ok(Self { name, values })
+            }
             _ => Err(wrong(match name {
                 "n" => "whole numbers of backends from 1 to 64, as in n=2..50".to_owned(),
                 "users" => "whole numbers of users from 1 to 10 million".to_owned(),
@@ -100,7 +103,11 @@ impl Dimension {
 ///
 /// # Errors
 /// Too many, or what is wrong with one of them.
-pub fn sweep(setup: &Setup, dimensions: &[Dimension], progress: &mut dyn FnMut(f64)) -> Result<Sweep, Problem> {
+pub fn sweep(
+    setup: &Setup,
+    dimensions: &[Dimension],
+    progress: &mut dyn FnMut(f64),
+) -> Result<Sweep, Problem> {
     let cells: usize = dimensions.iter().map(|d| d.values.len()).product();
     if cells > MOST {
         return Err(Problem::new(format!("--sweep: {cells} runs"), format!("{MOST} at most")));
@@ -116,7 +123,8 @@ pub fn sweep(setup: &Setup, dimensions: &[Dimension], progress: &mut dyn FnMut(f
         }
         let mut inner = |share| progress((cell as f64 + share) / cells as f64);
         let outcome = run(&here, &mut inner)?.to_json().clone();
-        let combinations: Vec<Value> = outcome["combinations"].as_array().into_iter().flatten().map(slim).collect();
+        let combinations: Vec<Value> =
+            outcome["combinations"].as_array().into_iter().flatten().map(slim).collect();
         rows.push(json!({ "set": set, "workload": outcome["workload"], "combinations": combinations }));
         if whole.is_null() {
             whole = outcome;

@@ -93,7 +93,8 @@ impl Tally {
 
     /// Counts one answered request.
     pub(super) fn count(&mut self, view: &View, seen: Seen) {
-        let mut counts = Counts { lost: u64::from(seen.is_lost), stale: u64::from(seen.is_stale), ..Counts::default() };
+        let mut counts =
+            Counts { lost: u64::from(seen.is_lost), stale: u64::from(seen.is_stale), ..Counts::default() };
         let is_moved = seen.from != seen.to && seen.from != NOBODY;
         if is_moved {
             let (from, to) = (1_u64 << seen.from, 1_u64 << seen.to);
@@ -115,7 +116,10 @@ impl Tally {
             batch.lost += counts.lost;
             batch.stale += counts.stale;
             batch.moved += u64::from(is_moved);
-            if is_moved && let Some(cell) = self.matrix.get_mut(usize::from(seen.from) * self.slots + usize::from(seen.to)) {
+            if is_moved
+                && let Some(cell) =
+                    self.matrix.get_mut(usize::from(seen.from) * self.slots + usize::from(seen.to))
+            {
                 *cell += 1;
             }
         }

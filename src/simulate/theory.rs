@@ -92,7 +92,9 @@ pub(super) fn expected(what: &What, way: &Way, setup: &Setup) -> Option<Expected
     }
     let of_n = |count: usize| count as f64 / n as f64;
     match what {
-        What::Crash(who, None) if who.len() < n => Some(Expected::both(Moments::chance(of_n(who.len()), 1.0))),
+        What::Crash(who, None) if who.len() < n => {
+            Some(Expected::both(Moments::chance(of_n(who.len()), 1.0)))
+        }
         What::Crash(who, Some(_)) if who.len() < n => {
             let times = if placing == Placing::Cookie { 1.0 } else { 2.0 };
             Some(Expected::both(Moments::chance(of_n(who.len()), times)))
@@ -131,7 +133,9 @@ pub(super) fn expected(what: &What, way: &Way, setup: &Setup) -> Option<Expected
             match placing {
                 Placing::Cookie => Some(Expected::nothing()),
                 _ if way.name == "ip_hash" => Some(Expected::both(Moments::chance(share * far * other, 1.0))),
-                _ if setup.key == super::Key::ClientIp => Some(Expected::both(Moments::chance(share * other, 1.0))),
+                _ if setup.key == super::Key::ClientIp => {
+                    Some(Expected::both(Moments::chance(share * other, 1.0)))
+                }
                 _ => Some(Expected::nothing()),
             }
         }
@@ -147,7 +151,9 @@ fn rolled(roll: &Roll, placing: Placing, setup: &Setup) -> Option<Expected> {
         (Placing::Cookie, Some(Drained::For(_))) | (Placing::Anew, _) => None,
         // A drain moves them at once, to a backend that has no reason to give them up before it is its turn.
         (Placing::Minimal, None) => Some(Expected::both(Moments::sure(2.0))),
-        (Placing::Maglev | Placing::Modulo, None) if !roll.by_list => Some(Expected::both(Moments::sure(2.0))),
+        (Placing::Maglev | Placing::Modulo, None) if !roll.by_list => {
+            Some(Expected::both(Moments::sure(2.0)))
+        }
         (Placing::Modulo, None) => Some(modulo_roll(n, setup.adopts_ids)),
         (Placing::Minimal | Placing::Maglev | Placing::Modulo, _) => None,
     }

@@ -108,7 +108,9 @@ impl Book {
     pub(super) fn ip(&self, number: u32) -> IpAddr {
         match self {
             Self::V4 => IpAddr::V4(Ipv4Addr::from_bits(number)),
-            Self::Listed(all) => all.get(number as usize).copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Self::Listed(all) => {
+                all.get(number as usize).copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+            }
         }
     }
 
@@ -141,7 +143,12 @@ pub(super) const BYTES: usize = 16;
 
 impl Users {
     /// Draws everybody who is live at any time from 0 to `horizon`. `listed` are addresses of a log.
-    pub(super) fn draw(w: &Workload, seed: u64, horizon: f64, listed: Option<&[IpAddr]>) -> Result<Self, Problem> {
+    pub(super) fn draw(
+        w: &Workload,
+        seed: u64,
+        horizon: f64,
+        listed: Option<&[IpAddr]>,
+    ) -> Result<Self, Problem> {
         let expected = f64::from(w.users) * (1.0 + horizon / w.mean_stay());
         if expected > MOST {
             return Err(Problem::new(
@@ -157,10 +164,14 @@ impl Users {
             .collect();
         born.sort_unstable_by(f32::total_cmp);
         let at_start = born.len();
-        let mut end: Vec<f32> = born.iter().zip(0..).map(|(b, who)| {
-            let rest = draws.wait(Purpose::Stay, who, 0, stay).min(cap + f64::from(*b));
-            rest as f32
-        }).collect();
+        let mut end: Vec<f32> = born
+            .iter()
+            .zip(0..)
+            .map(|(b, who)| {
+                let rest = draws.wait(Purpose::Stay, who, 0, stay).min(cap + f64::from(*b));
+                rest as f32
+            })
+            .collect();
         let (between, mut t) = (w.mean_stay() / f64::from(w.users.max(1)), 0.0);
         for who in u64::from(w.users).. {
             t += draws.wait(Purpose::Arrival, who, 0, between);
@@ -210,11 +221,17 @@ impl Users {
         if self.draws.happens(Purpose::NewAddress, who, 2 * n, far) {
             match &self.book {
                 Book::V4 => self.networks.address(self.draws, who, n + 1),
-                Book::Listed(_) => self.address[self.draws.below(Purpose::NewAddress, who, n, self.len() as u64) as usize],
+                Book::Listed(_) => {
+                    self.address[self.draws.below(Purpose::NewAddress, who, n, self.len() as u64) as usize]
+                }
             }
         } else {
             match self.book {
-                Book::V4 => number & !0xff | (number + 1 + self.draws.below(Purpose::NewAddress, who, 2 * n + 1, 255) as u32) & 0xff,
+                Book::V4 => {
+                    number & !0xff
+                        | (number + 1 + self.draws.below(Purpose::NewAddress, who, 2 * n + 1, 255) as u32)
+                            & 0xff
+                }
                 Book::Listed(_) => number,
             }
         }
@@ -230,7 +247,8 @@ impl Users {
 
 /// 1 / sum of squared shares.
 pub(super) fn n_eff(sizes: impl Iterator<Item = u64>) -> f64 {
-    let (sum, squares) = sizes.fold((0.0, 0.0), |(sum, squares), n| (sum + n as f64, squares + (n as f64).powi(2)));
+    let (sum, squares) =
+        sizes.fold((0.0, 0.0), |(sum, squares), n| (sum + n as f64, squares + (n as f64).powi(2)));
     if squares > 0.0 { sum * sum / squares } else { 0.0 }
 }
 

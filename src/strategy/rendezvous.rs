@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::{Kind, Needs, Picker, RequestFacts, Strategy};
-use crate::backend::members::{Candidates, Group};
+use crate::backend::members::{Candidates, Group, Room};
 use crate::backend::{Backend, BackendId, BackendIx};
 use crate::base::hash::{combine, hash64};
 use crate::base::options::Options;
@@ -66,12 +66,15 @@ impl Strategy for Rendezvous {
 
 impl Picker for RendezvousPicker {
     fn pick(&mut self, request: &RequestFacts<'_>, among: &Candidates<'_>) -> Option<BackendIx> {
-        let candidates = self.table.members.iter().filter(|(ix, _)| among.contains(*ix));
-        if self.table.is_even
-            && let Some(ix) = clear(request.hash, candidates.clone().copied())
-        {
-            return Some(ix);
+        if self.table.is_even {
+            // Who has room is asked of the best alone: if it has, it is also the best of those that have.
+            let any = among.with(Room::Whatever);
+            let open = self.table.members.iter().copied().filter(|(ix, _)| any.contains(*ix));
+            if let Some(ix) = clear(request.hash, open).filter(|ix| among.contains(*ix)) {
+                return Some(ix);
+            }
         }
+        let candidates = self.table.members.iter().filter(|(ix, _)| among.contains(*ix));
         best(request.hash, candidates.map(|(ix, id)| (*ix, among.get(*ix).as_ref(), *id)))
     }
 }
@@ -85,12 +88,11 @@ fn id_hash(id: &BackendId) -> u64 {
 fn clear(key: u64, candidates: impl Iterator<Item = (BackendIx, u64)>) -> Option<BackendIx> {
     let (mut first, mut second, mut best) = (0, 0, None);
     for (ix, id) in candidates {
+        // Without branches: which of them is the largest cannot be foreseen.
         let number = combine(key, id) >> 12;
-        if number > first || best.is_none() {
-            (first, second, best) = (number, first, Some(ix));
-        } else if number > second {
-            second = number;
-        }
+        second = second.max(first.min(number));
+        best = if number > first { Some(ix) } else { best };
+        first = first.max(number);
     }
     best.filter(|_| first - second > MARGIN)
 }

@@ -7,8 +7,18 @@ use crate::simulate::models::anchor::{Anchor, dx_probes};
 use crate::simulate::models::jump;
 use crate::simulate::theory::unchanged;
 
-pub(super) const PARTS: &[fn(&mut Book)] =
-    &[jump_hash, jump_over_a_list, modulo, minimal, maglev_slots, maglev_changes, anchors, ketama, ip_hash_golden, ip_hash_all];
+pub(super) const PARTS: &[fn(&mut Book)] = &[
+    jump_hash,
+    jump_over_a_list,
+    modulo,
+    minimal,
+    maglev_slots,
+    maglev_changes,
+    anchors,
+    ketama,
+    ip_hash_golden,
+    ip_hash_all,
+];
 
 fn share(moved: usize, of: usize) -> f64 {
     moved as f64 / of as f64
@@ -33,7 +43,12 @@ fn jump_hash(book: &mut Book) {
         (13, 60, 56),
     ];
     for (key, n, expected) in golden {
-        book.exact("A1", format!("jump of {key:#x} among {n}"), f64::from(expected), f64::from(jump::bucket(key, n)));
+        book.exact(
+            "A1",
+            format!("jump of {key:#x} among {n}"),
+            f64::from(expected),
+            f64::from(jump::bucket(key, n)),
+        );
     }
     let count = book.size(20_000, 1_000_000);
     for n in [3_u32, 10, 100] {
@@ -42,7 +57,13 @@ fn jump_hash(book: &mut Book) {
         let moved = pairs.iter().filter(|(was, is)| was != is).count();
         let back = pairs.iter().filter(|(was, is)| was != is && *is != n).count();
         let p = 1.0 / f64::from(n + 1);
-        book.sigma("A2", format!("jump, {n} to {} buckets: moved", n + 1), p, share(moved, count), sigma(p, count));
+        book.sigma(
+            "A2",
+            format!("jump, {n} to {} buckets: moved", n + 1),
+            p,
+            share(moved, count),
+            sigma(p, count),
+        );
         book.exact("A2", format!("jump, {n} to {} buckets: to old ones", n + 1), 0.0, back as f64);
     }
 }
@@ -51,20 +72,29 @@ fn jump_over_a_list(book: &mut Book) {
     let (n, count) = (10_u32, book.size(20_000, 400_000));
     for (d, expected) in [(5_u32, 0.4889), (0, 0.9889), (9, 0.1)] {
         let nf = f64::from(n);
-        let p = if d == n - 1 { 1.0 / nf } else { f64::from(n - 1 - d) / nf + (nf - 2.0) / (nf * (nf - 1.0)) };
+        let p =
+            if d == n - 1 { 1.0 / nf } else { f64::from(n - 1 - d) / nf + (nf - 2.0) / (nf * (nf - 1.0)) };
         debug_assert!((p - expected).abs() < 1e-4);
         let moved = (0..count).map(|i| key(book, i)).filter(|k| {
             let is = jump::bucket(*k, n - 1);
             jump::bucket(*k, n) != if is < d { is } else { is + 1 }
         });
         let moved = moved.count();
-        book.sigma("A3", format!("jump over a list of {n}, place {d} deleted"), p, share(moved, count), sigma(p, count));
+        book.sigma(
+            "A3",
+            format!("jump over a list of {n}, place {d} deleted"),
+            p,
+            share(moved, count),
+            sigma(p, count),
+        );
     }
 }
 
 /// Moved of `count` keys between two lists, and how many of them without need.
 fn moved(book: &Book, strategy: &str, lists: [&[String]; 2], count: usize) -> (usize, usize) {
-    let [Some(mut was), Some(mut is)] = lists.map(|list| Tables::new(strategy, &[], list)) else { return (0, 0) };
+    let [Some(mut was), Some(mut is)] = lists.map(|list| Tables::new(strategy, &[], list)) else {
+        return (0, 0);
+    };
     let (mut moved, mut unforced) = (0, 0);
     for i in 0..count {
         let key = key(book, i).to_be_bytes();
@@ -94,7 +124,13 @@ fn modulo(book: &mut Book) {
         let all = names(0, n);
         let (moved, _) = moved(book, "hash", [&all, &without(&all, place)], count);
         let p = 1.0 - 1.0 / n as f64;
-        book.sigma("A4", format!("hash, place {place} of {n} taken out: moved"), p, share(moved, count), sigma(p, count));
+        book.sigma(
+            "A4",
+            format!("hash, place {place} of {n} taken out: moved"),
+            p,
+            share(moved, count),
+            sigma(p, count),
+        );
     }
 }
 
@@ -129,12 +165,24 @@ fn maglev_slots(book: &mut Book) {
         tables.push((655_373, 1000, 656, 373));
     }
     for (size, n, most, expected) in tables {
-        let Some(mut maglev) = Tables::new("maglev", &[("table_size", i64::from(size))], &names(0, n)) else { continue };
+        let Some(mut maglev) = Tables::new("maglev", &[("table_size", i64::from(size))], &names(0, n)) else {
+            continue;
+        };
         let counts = counts(&maglev.slots(u64::from(size)), n);
         let full = counts.iter().filter(|c| **c == most).count();
         let others = counts.iter().filter(|c| **c == most - 1).count();
-        book.exact("A9", format!("maglev, table {size}, {n} members: with {most} slots"), f64::from(expected), full as f64);
-        book.exact("A9", format!("maglev, table {size}, {n} members: with {}", most - 1), (n - full) as f64, others as f64);
+        book.exact(
+            "A9",
+            format!("maglev, table {size}, {n} members: with {most} slots"),
+            f64::from(expected),
+            full as f64,
+        );
+        book.exact(
+            "A9",
+            format!("maglev, table {size}, {n} members: with {}", most - 1),
+            (n - full) as f64,
+            others as f64,
+        );
     }
 }
 
@@ -146,7 +194,9 @@ fn slots_changed(book: &Book, family: u64, n: usize, gone: usize) -> f64 {
     let leaving: Vec<usize> = (0..gone).map(|i| (first + i * n / gone) % n).collect();
     let left: Vec<usize> = (0..n).filter(|i| !leaving.contains(i)).collect();
     let list: Vec<String> = left.iter().map(|i| all[*i].clone()).collect();
-    let [Some(mut was), Some(mut is)] = [&all, &list].map(|l| Tables::new("maglev", &[], l)) else { return 0.0 };
+    let [Some(mut was), Some(mut is)] = [&all, &list].map(|l| Tables::new("maglev", &[], l)) else {
+        return 0.0;
+    };
     let (was, is) = (was.slots(65_537), is.slots(65_537));
     share(was.iter().zip(&is).filter(|(a, b)| left.get(**b) != Some(a)).count(), was.len())
 }
@@ -155,17 +205,35 @@ fn maglev_changes(book: &mut Book) {
     let mut rows = vec![(3, 1, 0.3336), (10, 1, 0.1024), (20, 1, 0.0535), (100, 1, 0.0156)];
     if book.is_long {
         rows.extend([(5, 1, 0.2010), (50, 1, 0.024_45), (150, 1, 0.012_83), (200, 1, 0.012_38)]);
-        rows.extend([(1000, 1, 0.006_68), (1000, 5, 0.0231), (1000, 10, 0.0334), (1000, 20, 0.0465), (1000, 50, 0.0827)]);
+        rows.extend([
+            (1000, 1, 0.006_68),
+            (1000, 5, 0.0231),
+            (1000, 10, 0.0334),
+            (1000, 20, 0.0465),
+            (1000, 50, 0.0827),
+        ]);
     }
     let families = book.size(3, 20) as u64;
     for (n, gone, expected) in rows {
         let shares: Vec<f64> = (0..families).map(|family| slots_changed(book, family, n, gone)).collect();
-        book.near("A10", format!("maglev 65537, {gone} of {n} leave: slots changed"), expected, &shares, 0.05);
+        book.near(
+            "A10",
+            format!("maglev 65537, {gone} of {n} leave: slots changed"),
+            expected,
+            &shares,
+            0.05,
+        );
         if gone == 1 && n <= 20 {
             let (mean, _) = crate::simulate::balance::mean_and_error(&shares);
             // 1.07 on average for 20; which one leaves makes a difference.
             let most = if n <= 10 { 1.03 } else { 1.08 };
-            book.note("A24", format!("maglev, one of {n} leaves: D"), most, mean * n as f64, Tolerance::AtMost);
+            book.note(
+                "A24",
+                format!("maglev, one of {n} leaves: D"),
+                most,
+                mean * n as f64,
+                Tolerance::AtMost,
+            );
         }
     }
 }
@@ -179,7 +247,13 @@ fn anchors(book: &mut Book) {
         order.iter().take(size - working).for_each(|b| anchor.remove(*b));
         let ratio = size as f64 / working as f64;
         let hashes: Vec<f64> = (0..count).map(|i| f64::from(anchor.find(key(book, i)).1)).collect();
-        book.near("A14", format!("anchor (model), {working} of {size}: hashes"), 1.0 + ratio.ln(), &hashes, 0.01);
+        book.near(
+            "A14",
+            format!("anchor (model), {working} of {size}: hashes"),
+            1.0 + ratio.ln(),
+            &hashes,
+            0.01,
+        );
         let probes: Vec<f64> =
             (0..count).map(|i| f64::from(dx_probes(key(book, i), size as u64, working as u64))).collect();
         book.mean("A14", format!("dx (model), {working} of {size}: probes"), ratio, &probes);
@@ -188,7 +262,8 @@ fn anchors(book: &mut Book) {
 
 fn ketama(book: &mut Book) {
     let list: Vec<String> = (1..=3).map(|i| format!("127.0.0.1:1808{i}")).collect();
-    let [Some(mut all), Some(mut rest)] = [&list, &without(&list, 1)].map(|l| Tables::new("ring", &[], l)) else {
+    let [Some(mut all), Some(mut rest)] = [&list, &without(&list, 1)].map(|l| Tables::new("ring", &[], l))
+    else {
         return;
     };
     let places: Vec<_> = (0..1500)
@@ -197,7 +272,12 @@ fn ketama(book: &mut Book) {
         .collect();
     for (place, expected) in [510.0, 460.0, 530.0].into_iter().enumerate() {
         let count = places.iter().filter(|(was, _)| *was == place).count();
-        book.exact("A18", format!("ring, 1500 keys: at nginx's server {}", place + 1), expected, count as f64);
+        book.exact(
+            "A18",
+            format!("ring, 1500 keys: at nginx's server {}", place + 1),
+            expected,
+            count as f64,
+        );
     }
     let moved = places.iter().filter(|(was, is)| was != is).count();
     let unforced = places.iter().filter(|(was, is)| was != is && *was != 1).count();
@@ -253,12 +333,23 @@ fn ip_hash_all(book: &mut Book) {
     if one.len() != VALUES {
         return;
     }
-    let of = |matches: &dyn Fn(usize) -> bool| (0..VALUES).filter(|v| matches(*v)).map(|v| counts[v]).sum::<f64>() / whole;
+    let of = |matches: &dyn Fn(usize) -> bool| {
+        (0..VALUES).filter(|v| matches(*v)).map(|v| counts[v]).sum::<f64>() / whole
+    };
     for (n, expected) in [(3, 0.7498), (10, 0.9090), (50, 0.9761)] {
-        let [Some(mut was), Some(mut is)] = [n, n + 1].map(|n| Tables::new("ip_hash", &[], &names(0, n))) else { continue };
+        let [Some(mut was), Some(mut is)] = [n, n + 1].map(|n| Tables::new("ip_hash", &[], &names(0, n)))
+        else {
+            continue;
+        };
         let places: Vec<_> = one.iter().map(|net| (was.by_network(*net), is.by_network(*net))).collect();
         let moved = of(&|v| places[v].0 != places[v].1);
-        book.note("A20", format!("ip_hash, {n} to {}: moved of all /24", n + 1), expected, moved, Tolerance::Off(1e-4));
+        book.note(
+            "A20",
+            format!("ip_hash, {n} to {}: moved of all /24", n + 1),
+            expected,
+            moved,
+            Tolerance::Off(1e-4),
+        );
     }
     for (n, expected) in [(10, 1.03), (20, 1.15), (50, 2.34), (100, 4.74)] {
         let Some(mut tables) = Tables::new("ip_hash", &[], &names(0, n)) else { continue };
@@ -280,7 +371,13 @@ fn ip_hash_all(book: &mut Book) {
             }
         }
         if n == 10 || book.is_long {
-            book.note("A20", format!("ip_hash, each of {n} closed in turn: moved in all"), 1.0, moved, Tolerance::Off(1e-9));
+            book.note(
+                "A20",
+                format!("ip_hash, each of {n} closed in turn: moved in all"),
+                1.0,
+                moved,
+                Tolerance::Off(1e-9),
+            );
         }
         book.exact("A20", format!("ip_hash, one of {n} closed: unforced"), 0.0, unforced);
     }

@@ -15,13 +15,25 @@ use crate::simulate::models::{choices, ring};
 use crate::strategy::RequestFacts;
 
 pub(super) const PARTS: &[fn(&mut Book)] = &[
-    ring_of_points, ring_shares, ring_of_homing, filled, probed, bounded, keys, d_choices, queues, groups, one_group, fixtures,
+    ring_of_points,
+    ring_shares,
+    ring_of_homing,
+    filled,
+    probed,
+    bounded,
+    keys,
+    d_choices,
+    queues,
+    groups,
+    one_group,
+    fixtures,
     subsets,
 ];
 
 fn ring_of_points(book: &mut Book) {
     for (points, reps) in [(1, 40), (10, 20), (100, book.size(3, 20)), (1000, book.size(1, 10))] {
-        let all: Vec<Vec<f64>> = (0..reps as u64).map(|r| ring::shares(1000, points, combine(book.seed, r))).collect();
+        let all: Vec<Vec<f64>> =
+            (0..reps as u64).map(|r| ring::shares(1000, points, combine(book.seed, r))).collect();
         let expected = (999.0 / (1000.0 * points as f64 + 1.0)).sqrt();
         let cvs: Vec<f64> = all.iter().map(|s| Balance::of(s).cv).collect();
         let tolerance = if book.is_long || points == 1 || points == 10 { 0.02 } else { 0.05 };
@@ -52,11 +64,22 @@ fn ring_shares(book: &mut Book) {
         (100, 0.0787, 1.211, book.size(15, 300)),
     ] {
         let squared = (n - 1) as f64 / (n as f64 * 160.0 + 1.0);
-        book.note("A8", format!("ring, {n} nodes of 160 points: CV by formula"), cv, squared.sqrt(), Tolerance::Off(1e-4));
+        book.note(
+            "A8",
+            format!("ring, {n} nodes of 160 points: CV by formula"),
+            cv,
+            squared.sqrt(),
+            Tolerance::Off(1e-4),
+        );
         let all: Vec<Balance> =
             (0..reps as u64).map(|r| Balance::of(&ring::shares(n, 160, combine(book.seed, r)))).collect();
         let of = |f: fn(&Balance) -> f64| all.iter().map(f).collect::<Vec<_>>();
-        book.mean("A8", format!("ring (model), {n} nodes of 160 points: squared CV"), squared, &of(|b| b.cv.powi(2)));
+        book.mean(
+            "A8",
+            format!("ring (model), {n} nodes of 160 points: squared CV"),
+            squared,
+            &of(|b| b.cv.powi(2)),
+        );
         book.near("A8", format!("ring (model), {n} nodes of 160 points: peak"), peak, &of(|b| b.peak), 0.03);
         if n == 10 {
             book.mean("A8", "ring (model), 10 nodes of 160 points: Gini", 0.0402, &of(|b| b.gini));
@@ -90,16 +113,24 @@ fn ring_of_homing(book: &mut Book) {
 
 fn filled(book: &mut Book) {
     let peak = |balls, rep| Balance::of(&choices::thrown(balls, 1000, rep)).peak;
-    let peaks: Vec<f64> = (0..book.size(60, 400) as u64).map(|r| peak(65_537, combine(book.seed, r))).collect();
+    let peaks: Vec<f64> =
+        (0..book.size(60, 400) as u64).map(|r| peak(65_537, combine(book.seed, r))).collect();
     book.near("A11", "a table of 65537 filled at random, 1000 members: peak", 1.424, &peaks, 0.01);
-    let peaks: Vec<f64> = (0..book.size(4, 100) as u64).map(|r| peak(655_373, combine(book.seed, r))).collect();
+    let peaks: Vec<f64> =
+        (0..book.size(4, 100) as u64).map(|r| peak(655_373, combine(book.seed, r))).collect();
     book.near("A11", "a table of 655373 filled at random, 1000 members: peak", 1.1295, &peaks, 0.015);
     if book.is_long
         && let Some(mut tables) = Tables::new("rendezvous", &[], &names(0, 1000))
     {
         let mut counts = vec![0.0; 1000];
         (0..65_537_u64).for_each(|slot| counts[tables.by_hash(hash64(&slot.to_le_bytes()))] += 1.0);
-        book.note("A11", "the same by homing's rendezvous: peak", 1.43, Balance::of(&counts).peak, Tolerance::Off(0.1));
+        book.note(
+            "A11",
+            "the same by homing's rendezvous: peak",
+            1.43,
+            Balance::of(&counts).peak,
+            Tolerance::Off(0.1),
+        );
     }
 }
 
@@ -111,7 +142,13 @@ fn probed(book: &mut Book) {
             .collect();
         let of = |f: fn(&Balance) -> f64| all.iter().map(f).collect::<Vec<_>>();
         let cv = k / (k - 1.0) * (1.0 / (2.0 * k - 1.0) - 1.0 / (k * k)).sqrt();
-        book.near("A12", format!("multi-probe (model), {probes} probes: peak"), k / (k - 1.0), &of(|b| b.peak), 0.03);
+        book.near(
+            "A12",
+            format!("multi-probe (model), {probes} probes: peak"),
+            k / (k - 1.0),
+            &of(|b| b.peak),
+            0.03,
+        );
         book.near("A12", format!("multi-probe (model), {probes} probes: CV"), cv, &of(|b| b.cv), 0.03);
     }
 }
@@ -124,7 +161,12 @@ fn placed(family: u64, n: usize, count: usize, max_load: u32, closed: Option<u16
     closed.iter().for_each(|ix| standing.open.remove(crate::backend::BackendIx(*ix)));
     let (mut pickers, tried) = (Pickers::new(&pool, 1), BackendSet::new());
     let ask = Question {
-        pool: &pool, standing: &standing, session: None, tried: &tried, follow: None, patience: Patience::NONE,
+        pool: &pool,
+        standing: &standing,
+        session: None,
+        tried: &tried,
+        follow: None,
+        patience: Patience::NONE,
     };
     (0..count as u64)
         .filter_map(|i| {
@@ -152,16 +194,35 @@ fn bounded(book: &mut Book) {
             held.iter().for_each(|ix| loads[usize::from(*ix)] += 1.0);
             let most = (f64::from(max_load) / 1000.0 * count as f64 / n as f64).ceil();
             worst = worst.max(Balance::of(&loads).peak * count as f64 / n as f64 / most);
-            let differ = |a: &[u16], b: &[u16]| a.iter().zip(b).filter(|(a, b)| a != b).count() as f64 / count as f64;
+            let differ =
+                |a: &[u16], b: &[u16]| a.iter().zip(b).filter(|(a, b)| a != b).count() as f64 / count as f64;
             spills.push(differ(&free, &held));
             moves.push(differ(&held, &less));
         }
         let c = f64::from(max_load) / 1000.0;
-        book.note("A13", format!("ring with max_load {c}: fullest, of its bound"), 1.0, worst, Tolerance::AtMost);
+        book.note(
+            "A13",
+            format!("ring with max_load {c}: fullest, of its bound"),
+            1.0,
+            worst,
+            Tolerance::AtMost,
+        );
         if book.is_long {
             let (spill, move_) = (mean_and_error(&spills).0, mean_and_error(&moves).0);
-            book.note("A13", format!("ring with max_load {c}: spilled"), spilled, spill, Tolerance::Off(0.15 * spilled + 5e-4));
-            book.note("A13", format!("ring with max_load {c}, one of 100 closed: moved"), moved, move_, Tolerance::Share(0.15));
+            book.note(
+                "A13",
+                format!("ring with max_load {c}: spilled"),
+                spilled,
+                spill,
+                Tolerance::Off(0.15 * spilled + 5e-4),
+            );
+            book.note(
+                "A13",
+                format!("ring with max_load {c}, one of 100 closed: moved"),
+                moved,
+                move_,
+                Tolerance::Share(0.15),
+            );
         }
     }
 }
@@ -176,7 +237,12 @@ fn keys(book: &mut Book) {
             .collect();
         let of = |f: fn(&Balance) -> f64| all.iter().map(f).collect::<Vec<_>>();
         let squared = (n - 1) as f64 / count as f64;
-        book.mean("A15", format!("rendezvous, {count} keys on {n}: squared CV"), squared, &of(|b| b.cv.powi(2)));
+        book.mean(
+            "A15",
+            format!("rendezvous, {count} keys on {n}: squared CV"),
+            squared,
+            &of(|b| b.cv.powi(2)),
+        );
         book.near("A15", format!("rendezvous, {count} keys on {n}: peak"), peak, &of(|b| b.peak), 0.03);
         if let Some(gini) = gini {
             book.mean("A15", format!("rendezvous, {count} keys on {n}: Gini"), gini, &of(|b| b.gini));
@@ -186,7 +252,12 @@ fn keys(book: &mut Book) {
 
 fn d_choices(book: &mut Book) {
     for (d, expected) in [(2, 4.0), (3, 3.0)] {
-        book.exact("A16", format!("2^20 balls, the emptiest of {d}: fullest"), expected, f64::from(choices::fullest(1 << 20, d, book.seed)));
+        book.exact(
+            "A16",
+            format!("2^20 balls, the emptiest of {d}: fullest"),
+            expected,
+            f64::from(choices::fullest(1 << 20, d, book.seed)),
+        );
     }
     // 1.18 bins of 9 or more are expected: 8 is the fullest in three of ten runs.
     let fullest = f64::from(choices::fullest(1 << 20, 1, book.seed));
@@ -201,23 +272,43 @@ fn queues(book: &mut Book) {
     let (servers, events) = (book.size(200, 1000), book.size(400_000, 40_000_000) as u64);
     for (load, expected) in rows {
         let time = choices::mean_time(servers, load, 2, events, book.seed);
-        book.note("A17", format!("queues at load {load}, the shorter of two: mean time"), expected, time, Tolerance::Share(0.05));
+        book.note(
+            "A17",
+            format!("queues at load {load}, the shorter of two: mean time"),
+            expected,
+            time,
+            Tolerance::Share(0.05),
+        );
         let time = choices::mean_time(servers, load, 1, events, book.seed + 1);
         let near = if load > 0.9 { 0.1 } else { 0.05 };
-        book.note("A17", format!("queues at load {load}, at random: mean time"), 1.0 / (1.0 - load), time, Tolerance::Share(near));
+        book.note(
+            "A17",
+            format!("queues at load {load}, at random: mean time"),
+            1.0 / (1.0 - load),
+            time,
+            Tolerance::Share(near),
+        );
     }
     book.without("A17 at load .99", "the queues take too long to settle; the other loads are checked");
 }
 
 fn groups(book: &mut Book) {
-    for (groups, n_eff, expected) in [(1000_u64, 34.1, [(3, 0.242), (10, 0.514)]), (10_000, 58.2, [(3, 0.185), (10, 0.393)])] {
+    for (groups, n_eff, expected) in
+        [(1000_u64, 34.1, [(3, 0.242), (10, 0.514)]), (10_000, 58.2, [(3, 0.185), (10, 0.393)])]
+    {
         if groups > 1000 && !book.is_long {
             continue;
         }
         let sizes: Vec<f64> = (1..=groups).map(|rank| 1.0 / rank as f64).collect();
         let whole: f64 = sizes.iter().sum();
         let squares: f64 = sizes.iter().map(|s| (s / whole).powi(2)).sum();
-        book.note("A21", format!("{groups} groups by Zipf 1: N_eff"), n_eff, 1.0 / squares, Tolerance::Share(0.01));
+        book.note(
+            "A21",
+            format!("{groups} groups by Zipf 1: N_eff"),
+            n_eff,
+            1.0 / squares,
+            Tolerance::Share(0.01),
+        );
         for (n, cv) in expected {
             let Some(mut tables) = Tables::new("rendezvous", &[], &names(0, n)) else { continue };
             let cvs: Vec<f64> = (0..book.size(60, 1000) as u64)
@@ -229,7 +320,12 @@ fn groups(book: &mut Book) {
                     Balance::of(&loads).cv.powi(2)
                 })
                 .collect();
-            book.mean("A21", format!("rendezvous by {groups} groups on {n}: squared CV (CV {cv})"), (n - 1) as f64 * squares, &cvs);
+            book.mean(
+                "A21",
+                format!("rendezvous by {groups} groups on {n}: squared CV (CV {cv})"),
+                (n - 1) as f64 * squares,
+                &cvs,
+            );
         }
     }
 }
@@ -251,7 +347,9 @@ fn fixtures(book: &mut Book) {
         [([0.0, 0.0, 0.0, 1.0], [0.75, 3_f64.sqrt(), 0.25, 4.0]), ([1.0; 4], [0.0, 0.0, 1.0, 1.0])]
     {
         let b = Balance::of(&loads);
-        for (name, expected, measured) in [("Gini", gini, b.gini), ("CV", cv, b.cv), ("Jain", jain, b.jain), ("peak", peak, b.peak)] {
+        for (name, expected, measured) in
+            [("Gini", gini, b.gini), ("CV", cv, b.cv), ("Jain", jain, b.jain), ("peak", peak, b.peak)]
+        {
             book.exact("A22", format!("{loads:?}: {name}"), expected, measured);
         }
     }

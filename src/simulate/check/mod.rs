@@ -102,7 +102,8 @@ impl Checks {
             }
             json
         };
-        let left_out: Vec<Value> = self.left_out.iter().map(|(id, why)| json!({ "id": id, "why": why })).collect();
+        let left_out: Vec<Value> =
+            self.left_out.iter().map(|(id, why)| json!({ "id": id, "why": why })).collect();
         json!({
             "schema": "homing.bench/1", "source": "simulate", "command": "homing simulate --self-check",
             "versions": { "homing": env!("CARGO_PKG_VERSION") }, "combinations": [],
@@ -124,7 +125,14 @@ impl Book {
         if self.is_long { long } else { short }
     }
 
-    fn note(&mut self, id: &'static str, what: impl Into<String>, expected: f64, measured: f64, tolerance: Tolerance) {
+    fn note(
+        &mut self,
+        id: &'static str,
+        what: impl Into<String>,
+        expected: f64,
+        measured: f64,
+        tolerance: Tolerance,
+    ) {
         self.checks.done.push(Check { id, what: what.into(), expected, measured, sigma: None, tolerance });
     }
 
@@ -144,10 +152,24 @@ impl Book {
     }
 
     /// The mean of samples, within a share of what is expected.
-    fn near(&mut self, id: &'static str, what: impl Into<String>, expected: f64, samples: &[f64], share: f64) {
+    fn near(
+        &mut self,
+        id: &'static str,
+        what: impl Into<String>,
+        expected: f64,
+        samples: &[f64],
+        share: f64,
+    ) {
         let (mean, error) = super::balance::mean_and_error(samples);
         let tolerance = Tolerance::Share(share);
-        self.checks.done.push(Check { id, what: what.into(), expected, measured: mean, sigma: Some(error), tolerance });
+        self.checks.done.push(Check {
+            id,
+            what: what.into(),
+            expected,
+            measured: mean,
+            sigma: Some(error),
+            tolerance,
+        });
     }
 
     fn without(&mut self, id: &'static str, why: &'static str) {

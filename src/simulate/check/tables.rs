@@ -24,7 +24,8 @@ pub(super) fn names(family: u64, count: usize) -> Vec<String> {
 
 pub(super) fn members(names: &[String]) -> Members {
     let none = Arc::new(LiveSessions::none());
-    let backend = |name: &String| Backend::at(name).map(|b| Arc::new(Backend { sessions: Arc::clone(&none), ..b }));
+    let backend =
+        |name: &String| Backend::at(name).map(|b| Arc::new(Backend { sessions: Arc::clone(&none), ..b }));
     Members::new(names.iter().filter_map(backend).collect())
 }
 
@@ -45,7 +46,8 @@ impl Tables {
     /// The strategy over backends of these ids.
     pub(super) fn named(strategy: &str, ids: &[String]) -> Option<Self> {
         let kind = Registry::built_in().find(strategy)?;
-        let members = Members::new(ids.iter().filter_map(|id| Some(Arc::new(Backend::at("x:1")?.named(id)))).collect());
+        let members =
+            Members::new(ids.iter().filter_map(|id| Some(Arc::new(Backend::at("x:1")?.named(id)))).collect());
         let picker = (kind.build)(&mut Options::none(), members.primaries()).picker(7);
         Some(Self { open: members.iter().map(|(ix, _)| ix).collect(), members, picker })
     }

@@ -17,7 +17,13 @@ pub(in crate::simulate) struct Anchor {
 impl Anchor {
     pub(in crate::simulate) fn new(size: usize) -> Self {
         let all: Vec<usize> = (0..size).collect();
-        Self { removed_at: vec![0; size], successor: all.clone(), working: all.clone(), place: all, count: size }
+        Self {
+            removed_at: vec![0; size],
+            successor: all.clone(),
+            working: all.clone(),
+            place: all,
+            count: size,
+        }
     }
 
     pub(in crate::simulate) fn remove(&mut self, b: usize) {
