@@ -547,10 +547,11 @@ impl Pass<'_> {
     }
 
     fn one(&self, i: usize, state: State<'_>, pickers: &mut Pickers, tally: &mut Tally) {
+        let State { owner, held, seen } = state;
         let (draws, who) = (self.users.draws, i as u64);
-        *state.held &= !self.wiped;
+        *held &= !self.wiped;
         let keeps = self.keeps_cookies(draws, who);
-        let from = *state.owner;
+        let from = *owner;
         if self.is_first && keeps && self.is_in_cohort(i, from) {
             tally.batches[self.batch(i)].live += 1;
         }
@@ -572,27 +573,27 @@ impl Pass<'_> {
             self.fleet.backend(to).iter().for_each(|b| b.sessions.begin(0, NOW));
         }
         let bit = 1_u64 << to;
-        let is_known = *state.held & bit != 0;
+        let is_known = *held & bit != 0;
         if from == to && is_known && !matches!(kind, Kind::Clear(_)) && keeps {
             return;
         }
-        *state.owner = to;
+        *owner = to;
         if from == NOBODY || !keeps || matches!(kind, Kind::Clear(_)) {
-            (*state.held, *state.seen) = (bit, bit);
+            (*held, *seen) = (bit, bit);
             tally.flow(from, to);
             tally.unkept += u64::from(!keeps);
             tally.relogins += u64::from(matches!(kind, Kind::Clear(_)));
             return;
         }
         let is_stale = is_known && from != to;
-        let was_there = *state.seen & bit != 0;
+        let was_there = *seen & bit != 0;
         let in_cohort = self.is_in_cohort(i, from);
         let batch = if in_cohort { self.batch(i) } else { 0 };
-        let seen = Seen { from, to, is_lost: !is_known, is_stale, was_there, in_cohort, batch };
-        tally.count(self.view, seen);
+        let answer = Seen { from, to, is_lost: !is_known, is_stale, was_there, in_cohort, batch };
+        tally.count(self.view, answer);
         // Who logs in again has a new id, which no other backend knows; an application that adopts ids goes on with it.
-        *state.held = if self.setup.adopts_ids || is_known && !is_stale { *state.held | bit } else { bit };
-        *state.seen |= bit;
+        *held = if self.setup.adopts_ids || is_known && !is_stale { *held | bit } else { bit };
+        *seen |= bit;
     }
 
     fn keeps_cookies(&self, draws: Draws, who: u64) -> bool {

@@ -437,7 +437,7 @@ impl Fields {
             "cookie_strip" => What::CookieStrip(read.share()?),
             "jar_clear" => What::JarClear(read.share()?),
             other => {
-                let help = nearest(other, KINDS.into_iter()).map_or_else(
+                let help = nearest(other, KINDS).map_or_else(
                     || format!("one of {}", KINDS.join(", ")),
                     |near| format!("did you mean \"{near}\"?"),
                 );

@@ -515,7 +515,7 @@ fn determinism(book: &mut Book) {
         [COOKIE, ("rendezvous", "none"), ("random", "none"), ("ip_hash", "none"), ("rendezvous", "none")];
     let made = |threads| {
         // More than one piece, so that there is something to share.
-        let mut s = setup(book, 5, 40_000, &ways, "crash b@1s+1s, ip_change 50%@3s, remove c@4s")?;
+        let mut s = setup(book, 5, 18_000, &ways, "crash b@1s, ip_change 50%@3s")?;
         s.threads = threads;
         s.key = Key::ClientIp;
         run(&s, &mut |_| ()).ok().map(|o| o.to_json().to_string())
