@@ -50,7 +50,11 @@ pub(super) fn write<B>(request: &Request<B>, ends: bool, key: u128, out: &mut Ve
         out.extend_from_slice(part.as_bytes());
     }
     let authority = uri.authority().map(|a| a.as_str().as_bytes());
-    let is_served = matches!(uri.scheme_str(), Some("http" | "https")) || is_connect && protocol.is_none();
+    // Without an authority h2 has no place for the scheme that it has judged: then Host alone says for whom it is.
+    let is_served = uri.scheme_str().map_or_else(
+        || authority.is_none() || is_connect && protocol.is_none(),
+        |scheme| matches!(scheme, "http" | "https"),
+    );
     if !is_served || !agrees(authority, fields) {
         refused = refused.or(Some(MALFORMED));
     }
