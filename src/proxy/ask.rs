@@ -135,7 +135,7 @@ impl Exchange<'_> {
                         Poll::Ready(Ok(())) | Poll::Pending => {}
                     }
                 }
-                if let Poll::Ready(head) = lease.poll_head(cx) {
+                if let Poll::Ready(head) = lease.poll_head(client.is_http2, cx) {
                     return Poll::Ready(Came::Head(head));
                 }
                 if upload_ended {
