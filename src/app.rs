@@ -23,24 +23,11 @@ use crate::telemetry::access_log::{AccessLogWriter, Format};
 use crate::telemetry::metrics::{Layout, Metrics};
 use anyhow::Context as _;
 
-/// A listener that is served.
-#[derive(Debug)]
-pub struct Listening {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Where it was to be.
-    pub listen: ListenAddress,
-    /// The address really bound, unless it is a Unix socket.
-    pub bound: Option<SocketAddr>,
-    /// Whether it speaks TLS.
-    pub is_tls: bool,
-}
-
 /// A homing that serves.
 #[derive(Debug)]
 pub struct Running {
-    /// The listeners, in the plan's order.
-    pub listeners: Vec<Listening>,
+    /// The listeners' names and the addresses really bound, in the plan's order.
+    pub listeners: Vec<(Arc<str>, ListenAddress, Option<SocketAddr>)>,
     /// The admin listener's address, if it has one over TCP.
     pub admin: Option<SocketAddr>,
     /// How far stopping has come; advancing it stops.
@@ -83,14 +70,7 @@ pub fn start(plan: Plan, origin: Option<Origin>, signals: Signals) -> anyhow::Re
     let phases = Arc::new(Phases::default());
     let (reporter, reports) = reports::channel();
     let listeners = plan.listeners.iter().zip(&bound);
-    let listeners = listeners
-        .map(|(l, b)| Listening {
-            name: Arc::clone(&l.name),
-            listen: b.listen.clone(),
-            bound: b.address,
-            is_tls: l.tls.is_some(),
-        })
-        .collect();
+    let listeners = listeners.map(|(l, b)| (Arc::clone(&l.name), b.listen.clone(), b.address)).collect();
     let snapshot = Snapshot { bound, max_open, ..Snapshot::new(Arc::new(plan)) };
     let published = Arc::new(Published::new(snapshot));
     let shared = Shared {

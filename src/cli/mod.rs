@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use self::client::Failed;
 use self::table::Paint;
 use crate::affinity::foreign::Secrets;
-use crate::app::{self, Listening, Running};
+use crate::app::{self, Running};
 use crate::base::time::UnixSeconds;
 use crate::config::diagnostic::{Diagnostics, Style};
 use crate::config::print::OneLine;
@@ -354,7 +354,7 @@ fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let origin = Origin { sources, registry, environment, warnings: loaded.warnings };
     let running = app::start(loaded.plan, Some(origin), Signals::Take)?;
     let proxy =
-        running.listeners.first().and_then(|l| l.bound).map_or_else(String::new, |a| format!("http://{a}"));
+        running.listeners.first().and_then(|(.., a)| *a).map_or_else(String::new, |a| format!("http://{a}"));
     let admin = running.admin.map_or_else(String::new, |a| format!("http://{a}"));
     print(&demo::introduction(&proxy, &admin, args.affinity == "cookie"))?;
     running.join()?;
@@ -387,11 +387,10 @@ fn serve(sources: Sources) -> anyhow::Result<ExitCode> {
 
 fn announce(running: &Running, pools: &[String]) {
     let mut text = String::new();
-    for Listening { name, listen, bound, is_tls } in &running.listeners {
-        let scheme = if *is_tls { "https" } else { "http" };
+    for (name, listen, bound) in &running.listeners {
         let at = match (listen, bound) {
-            (ListenAddress::Tcp { both_families: true, .. }, Some(a)) => format!("{scheme}://*:{}", a.port()),
-            (_, Some(a)) => format!("{scheme}://{a}"),
+            (ListenAddress::Tcp { both_families: true, .. }, Some(a)) => format!("http://*:{}", a.port()),
+            (_, Some(a)) => format!("http://{a}"),
             (other, None) => other.to_string(),
         };
         text.push_str(&format!("listener \"{name}\": {at}\n"));

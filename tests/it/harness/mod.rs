@@ -129,7 +129,7 @@ fn start(text: &str, environment: &Environment) -> Homing {
     let Loaded { plan, warnings } = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     let origin = Origin { sources, registry, environment: environment.clone(), warnings };
     let running = app::start(plan, Some(origin), Signals::Leave).unwrap();
-    let address = running.listeners[0].bound.unwrap();
+    let address = running.listeners[0].2.unwrap();
     // The control plane has begun: what a test does to the load of a backend is not undone by its first look.
     assert_eq!(get(running.admin.unwrap(), "/healthz").status, 200);
     Homing { address, admin: running.admin.unwrap(), running: Some(running) }

@@ -214,7 +214,6 @@ fn start(folder: &Path, descriptors: u32, said: &Said) -> (Child, SocketAddr, So
     let (mut address, mut admin) = (None, None);
     loop {
         let Some(line) = lines.next() else { panic!("it did not start: {:#?}", said.lock()) };
-        let line = line.replacen(": https://", ": http://", 1);
         if let Some((what, at)) = line.split_once(": http://") {
             let slot = if what == "admin" { &mut admin } else { &mut address };
             *slot = Some(at.parse().unwrap());
