@@ -81,7 +81,7 @@ fn files_are_read_again_and_the_last_good_pair_stays() {
     let (certificate, key) = files.made(&["localhost"], |_| {});
     for (n, (text, says)) in [
         (certificate.as_str(), "web.key does not match the certificate"),
-        (&certificate[..certificate.len() / 2], "web.pem is not whole"),
+        (&certificate[..certificate.len() / 2], "web.pem is not whole: its last section has no END line"),
         ("", "web.pem has no certificate"),
     ]
     .into_iter()
