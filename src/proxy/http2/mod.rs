@@ -6,12 +6,12 @@
 //! pools or affinity.
 
 mod answer;
-mod backward;
+pub mod backward;
 pub mod body;
 mod carrier;
 mod lines;
 mod outgoing;
-mod request;
+pub mod request;
 mod servant;
 mod stream;
 pub mod upstream;

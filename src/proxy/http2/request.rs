@@ -11,17 +11,17 @@ use crate::proxy::respond::{MALFORMED, Own, PROTOCOL};
 
 /// What a request's head became.
 #[derive(Debug)]
-pub(super) struct Read {
+pub struct Read {
     /// How its body is framed.
-    pub(super) form: Form,
+    pub form: Form,
     /// Whether its method is HEAD.
-    pub(super) to_head: bool,
+    pub to_head: bool,
     /// Why it is refused, if it is.
-    pub(super) refused: Option<Own>,
+    pub refused: Option<Own>,
 }
 
 /// Appends the head. `key` is what a WebSocket's handshake has for its key, which HTTP/2 has none of.
-pub(super) fn write<B>(request: &Request<B>, ends: bool, key: u128, out: &mut Vec<u8>) -> Read {
+pub fn write<B>(request: &Request<B>, ends: bool, key: u128, out: &mut Vec<u8>) -> Read {
     let (method, uri, fields) = (request.method(), request.uri(), request.headers());
     let protocol = request.extensions().get::<h2::ext::Protocol>().map(h2::ext::Protocol::as_str);
     let mut refused = None;
