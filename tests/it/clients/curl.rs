@@ -2,11 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 
-use crate::harness::fronts::Authority;
+use super::{Both, text};
 use crate::harness::program::{Ran, run};
-use crate::harness::{Backend, Does, Homing, LIMIT, Setup, backend, homing};
+use crate::harness::{Does, LIMIT, backend, homing};
 
 /// Of the bodies that are large.
 const LENGTH: usize = 3 << 20;
@@ -20,33 +19,10 @@ const WAYS: [Way; 6] = [
     ("h2 over TLS", "--http2", "https", "2"),
 ];
 
-/// Two listeners before the same backends: with TLS and without.
-struct Both {
-    homing: Homing,
-    authority: Authority,
-}
-
 /// A way that curl comes: what it is called, its option, the listener's scheme, what it says the version was.
 type Way = (&'static str, &'static str, &'static str, &'static str);
 
 impl Both {
-    fn new(backends: &[&Backend]) -> Self {
-        Self::of(homing(backends).cookie())
-    }
-
-    fn of(setup: Setup) -> Self {
-        let authority = Authority::new();
-        let issued = authority.issue(&["localhost", "127.0.0.1"]);
-        let tls = format!("tls = {{ certificate = {:?}, key = {:?} }}", issued.certificate, issued.key);
-        let second = format!("\n[[listener]]\nname = \"tls\"\nlisten = \"127.0.0.1:0\"\n{tls}\n");
-        Self { homing: setup.listener("h2c = true\n").with(&second).run(), authority }
-    }
-
-    fn url(&self, scheme: &str, path: &str) -> String {
-        let address = if scheme == "https" { self.homing.other("tls") } else { self.homing.address };
-        format!("{scheme}://localhost:{}{path}", address.port())
-    }
-
     fn curl(&self, arguments: &[&str]) -> Ran {
         let ca = self.authority.ca();
         let mut all = vec!["-sS", "--max-time", "30", "--noproxy", "*", "--cacert", text(&ca)];
@@ -63,10 +39,6 @@ impl Both {
         arguments.push(&url);
         self.curl(&arguments).text()
     }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 /// The body of a request as the backend received it.
