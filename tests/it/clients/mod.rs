@@ -2,6 +2,8 @@
 
 mod curl;
 mod load;
+mod openssl;
+mod python;
 
 use std::path::Path;
 
