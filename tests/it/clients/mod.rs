@@ -4,6 +4,7 @@ mod curl;
 mod load;
 mod openssl;
 mod python;
+mod websockets;
 
 use std::path::Path;
 
