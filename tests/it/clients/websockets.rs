@@ -196,9 +196,9 @@ impl Socket {
         self.socket.read().unwrap()
     }
 
-    fn echoes(&mut self, message: Message) {
+    fn echoes(&mut self, message: &Message) {
         self.say(message.clone());
-        assert!(self.hear() == message);
+        assert!(self.hear() == *message);
     }
 
     /// Reads a Close, answers it, and reads to the end of the connection.
@@ -276,16 +276,16 @@ fn messages_of_every_kind_and_size_pass_by_every_way() {
     for way in WAYS {
         let mut socket = Socket::open(&both, way, &[]);
         assert_eq!(socket.field("x-backend"), Some("a"), "{way:?}");
-        socket.echoes(Message::text("grüße ✓"));
-        socket.echoes(Message::text(""));
-        socket.echoes(Message::binary(vec![0, 255, 1]));
+        socket.echoes(&Message::text("grüße ✓"));
+        socket.echoes(&Message::text(""));
+        socket.echoes(&Message::binary(vec![0, 255, 1]));
         socket.say(Message::Ping(Bytes::from_static(b"there?")));
         assert_eq!(socket.hear(), Message::Pong(Bytes::from_static(b"there?")), "{way:?}");
         socket.say(Message::Pong(Bytes::new()));
-        socket.echoes(Message::text(large.as_str()));
-        socket.echoes(Message::binary((0..1 << 20).map(|n: u32| n as u8).collect::<Vec<u8>>()));
+        socket.echoes(&Message::text(large.as_str()));
+        socket.echoes(&Message::binary((0..1 << 20).map(|n: u32| n as u8).collect::<Vec<u8>>()));
         for length in [125, 126, 127, 65_535, 65_536] {
-            socket.echoes(Message::binary(vec![7; length]));
+            socket.echoes(&Message::binary(vec![7; length]));
         }
         // Many on the way at once.
         (0..300).for_each(|n| socket.say(Message::text(n.to_string())));
@@ -319,7 +319,7 @@ fn either_end_closes_with_a_status_and_the_other_is_told() {
     for way in WAYS {
         for code in [1000, 1001, 1008, 3000, 4999] {
             let mut socket = Socket::open(&both, way, &[]);
-            socket.echoes(Message::text("hello"));
+            socket.echoes(&Message::text("hello"));
             let frame = CloseFrame { code: CloseCode::from(code), reason: "bye".into() };
             socket.socket.close(Some(frame.clone())).unwrap();
             socket.hears_close(code);
@@ -341,7 +341,7 @@ fn protocols_of_the_application_are_agreed_on_through_homing() {
     for way in WAYS {
         let mut socket = Socket::open(&both, way, &[("sec-websocket-protocol", "chat, superchat")]);
         assert_eq!(socket.field("sec-websocket-protocol"), Some("superchat"), "{way:?}");
-        socket.echoes(Message::text("hello"));
+        socket.echoes(&Message::text("hello"));
     }
 }
 
@@ -359,7 +359,7 @@ fn a_socket_comes_to_the_backend_of_its_session_by_every_way() {
                 (Some(home), None),
                 "{way:?} after {first:?}"
             );
-            again.echoes(Message::text("hello"));
+            again.echoes(&Message::text("hello"));
         }
     }
 }
@@ -386,7 +386,7 @@ fn at_the_deadline_of_a_drain_its_sockets_close_with_1001_and_no_others() {
     let mut leaving = WAYS.map(|way| at("a", way));
     let mut staying = WAYS.map(|way| at("b", way));
     for socket in leaving.iter_mut().chain(&mut staying) {
-        socket.echoes(Message::text("hello"));
+        socket.echoes(&Message::text("hello"));
     }
     let state = "/api/v1/pools/app/backends/a/state";
     assert_eq!(both.homing.post(state, r#"{"state": "drain", "deadline": "1s"}"#).status, 200);
@@ -397,7 +397,7 @@ fn at_the_deadline_of_a_drain_its_sockets_close_with_1001_and_no_others() {
         assert_eq!(moved.field("x-backend"), Some("b"), "{way:?}");
     }
     for socket in &mut staying {
-        socket.echoes(Message::text("still here"));
+        socket.echoes(&Message::text("still here"));
     }
     until(|| a.closes.lock().len() >= WAYS.len());
     let told: Vec<_> = a.closes.lock().drain(..).flatten().map(|frame| u16::from(frame.code)).collect();
