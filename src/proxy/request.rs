@@ -243,9 +243,9 @@ pub fn admit(
     let visit = if is_new { visit_key(client, fields.user_agent, pool) } else { 0 };
 
     let is_plain_get = head.method == "GET" && framing == Framing::None; // RFC 6455 section 4.1
-    let sent = match &way.changed {
-        None => Place { ..place },
-        Some(changed) => Place { target: &changed.target, ..place },
+    let (sent, path) = match &way.changed {
+        None => (Place { ..place }, path),
+        Some(changed) => (Place { target: &changed.target, ..place }, path_of(&changed.target)),
     };
     let upgrade = fields.upgrade && head.version == Version::Http11 && is_plain_get;
     let mut request = Request {
@@ -254,7 +254,7 @@ pub fn admit(
         head: worker.blocks.output(),
         method: 0..head.method.len(),
         target: head.method.len() + 1..head.method.len() + 1 + sent.target.len(),
-        path: head.method.len() + 1..head.method.len() + 1 + path_of(sent.target).len(),
+        path: head.method.len() + 1..head.method.len() + 1 + path.len(),
         host: 0..0,
         asked: way.changed.as_ref().map(|_| place.target.into()),
         framing,
@@ -306,7 +306,9 @@ fn way<'a, 'b>(view: &'a View, mut screen: Screen<'a, 'b>, path: &str) -> Result
         screen.enter(guard)?;
     }
     let found = plan.routes.find(screen.asker.listener_ix, screen.facts.name(), path);
-    screen.over_tls(found.map(|(_, route)| route))?;
+    if let Some(port) = screen.asker.listener.https_redirect {
+        screen.over_tls(port, found.map(|(_, route)| route))?;
+    }
     let (route_ix, route) = found.ok_or(Refusal::NoRoute)?;
     screen.route = Some(route_ix);
     let guard = plan.guards.get(route_ix).and_then(Option::as_ref);
@@ -325,14 +327,16 @@ fn way<'a, 'b>(view: &'a View, mut screen: Screen<'a, 'b>, path: &str) -> Result
 
 /// The path of a target; the server as a whole is what serves its root.
 fn path_of(target: &str) -> &str {
-    match target {
-        "*" => "/",
-        target => target.split('?').next().unwrap_or_default(),
+    if target == "*" {
+        return "/";
     }
+    let end = memchr::memchr(b'?', target.as_bytes()).unwrap_or(target.len());
+    target.get(..end).unwrap_or_default()
 }
 
 /// The key that the pool's strategy places by, and its hash, or a random number. `claims` says that the client tells of
 /// others and is not believed.
+#[inline(always)]
 fn placed_by(
     worker: &Worker,
     pool: &PoolView,
