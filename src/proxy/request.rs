@@ -206,7 +206,8 @@ pub fn admit(
 ) -> Result<Request, Refusal> {
     let mut room = head::room();
     let head = head::parse_request(bytes, &mut room).map_err(Refusal::Fault)?;
-    let fields = inspect(&head, asker.listener, worker.pseudonym()).map_err(Refusal::Fault)?;
+    let mut fields = Fields::new();
+    inspect(&head, asker.listener, worker.pseudonym(), &mut fields).map_err(Refusal::Fault)?;
     let framing = fields.lengths.of_request(head.version).map_err(Refusal::Fault)?;
     let place = Place::of(&head, fields.host).map_err(Refusal::Fault)?;
     if fields.is_last_hop {
@@ -214,11 +215,8 @@ pub fn admit(
     }
     let path = path_of(place.target);
     let is_trusted = asker.peer.is_some_and(|ip| asker.listener.trusted_proxies.contains(ip));
-    let client = if is_trusted && fields.forwarded_for > 0 {
-        claimed_client(&head, &fields, asker)
-    } else {
-        asker.peer
-    };
+    let claims = fields.forwarded_for > 0;
+    let client = if is_trusted && claims { claimed_client(&head, &fields, asker) } else { asker.peer };
     let (host, target, tls) = (place.host, place.target, asker.tls);
     let facts = Facts { head: &head, fields: &fields, client, host, target, tls };
     let persists = fields.options.persists(head.version);
@@ -235,8 +233,7 @@ pub fn admit(
     if way.guard.is_some() {
         way.screen.charge_session(way.guard, session.as_ref())?;
     }
-    let claims = fields.forwarded_for > 0 && !is_trusted;
-    let (key, hash) = placed_by(worker, pool, &facts, claims);
+    let (key, hash) = placed_by(worker, pool, &facts, claims && !is_trusted);
     let is_new = session
         .is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown)))
         && pool.pool.affinity.as_ref().is_some_and(|a| a.begins_together());
@@ -372,12 +369,36 @@ fn visit_key(client: Option<IpAddr>, user_agent: &[u8], pool: &PoolView) -> u64 
     )
 }
 
-/// One pass over the fields: their names, and all that can be refused by looking at them.
+impl<'b> Fields<'b> {
+    /// Before the pass.
+    fn new() -> Self {
+        Self {
+            names: [Name::Other; MAX_FIELDS],
+            lengths: Lengths::default(),
+            options: ConnectionOptions::default(),
+            host: None,
+            upgrade: false,
+            te_trailers: false,
+            is_grpc: false,
+            is_last_hop: false,
+            expects: false,
+            cookie: None,
+            cookies: 0,
+            forwarded_for: 0,
+            request_id: None,
+            user_agent: b"",
+        }
+    }
+}
+
+/// One pass over the fields: their names, and all that can be refused by looking at them. They are filled in where they
+/// are, for they are many.
 fn inspect<'b>(
     head: &RequestHead<'_, 'b>,
     listener: &Listener,
     pseudonym: &str,
-) -> Result<Fields<'b>, Fault> {
+    seen: &mut Fields<'b>,
+) -> Result<(), Fault> {
     let limits = &listener.limits;
     if head.fields.len() > limits.fields {
         return Err(Fault::TooManyFields);
@@ -385,22 +406,6 @@ fn inspect<'b>(
     if head.target.len() > limits.target {
         return Err(Fault::TargetTooLong);
     }
-    let mut seen = Fields {
-        names: [Name::Other; MAX_FIELDS],
-        lengths: Lengths::default(),
-        options: ConnectionOptions::default(),
-        host: None,
-        upgrade: false,
-        te_trailers: false,
-        is_grpc: false,
-        is_last_hop: false,
-        expects: false,
-        cookie: None,
-        cookies: 0,
-        forwarded_for: 0,
-        request_id: None,
-        user_agent: b"",
-    };
     for (f, slot) in head.fields.iter().zip(&mut seen.names) {
         if f.name.len() + f.value.len() > limits.field {
             return Err(Fault::FieldTooLong);
@@ -443,7 +448,7 @@ fn inspect<'b>(
     seen.upgrade &= seen.options.upgrade;
     seen.is_grpc = head.method == "POST" && grpc::is_call(head.fields);
     seen.te_trailers |= seen.is_grpc;
-    Ok(seen)
+    Ok(())
 }
 
 fn is_own_via(value: &[u8], pseudonym: &str) -> bool {
