@@ -177,6 +177,7 @@ impl Buffer {
     }
 
     /// Moves what waits into a block of the usual size, or a larger one.
+    #[inline(always)]
     fn enlarge(&mut self, coming: u64) {
         let mut block = self.blocks.take(coming);
         block[..self.end - self.start].copy_from_slice(&self.block[self.start..self.end]);
@@ -222,6 +223,7 @@ impl Buffer {
     ///
     /// # Errors
     /// As [`Self::poll_fill`].
+    #[inline(never)]
     pub fn poll_fill_small(
         &mut self,
         stream: &mut Stream,
@@ -263,6 +265,7 @@ impl Buffer {
         self.poll_fill_space(stream, cx)
     }
 
+    #[inline(always)] // 60 instructions of a request.
     fn poll_fill_space(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
         let mut space = ReadBuf::new(&mut self.block[self.end..]);
         let polled = Pin::new(stream).poll_read(cx, &mut space);

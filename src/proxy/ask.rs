@@ -84,6 +84,7 @@ enum Came {
 
 impl Came {
     /// Where a head ends, if that came; else how it failed, or why nothing more is asked.
+    #[inline(always)]
     const fn into_head(self, lease: &Lease, upload: &Pump) -> Result<Result<usize, Failed>, Stop> {
         match self {
             Self::Head(Ok(end)) => Ok(Ok(end)),

@@ -155,7 +155,7 @@ fn keys_of_every_form_are_read() {
     for (form, make) in table {
         let key = files.path("form.key");
         let made = run("openssl", make, "");
-        files.write("form.key", &String::from_utf8(made.stdout).unwrap());
+        files.write("form.key", &String::from_utf8(made.out).unwrap());
         let (out, name) = (files.path("form.pem"), "subjectAltName=DNS:form.test");
         let arguments =
             ["req", "-x509", "-key", text(&key), "-subj", "/CN=form", "-addext", name, "-out", text(&out)];
