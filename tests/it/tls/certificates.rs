@@ -110,12 +110,8 @@ fn a_certificate_that_ends_soon_is_warned_of() {
     homing.until("/api/v1/state", |t| t.contains("certificate old.test has ended at 2020-01-01T00:00:00Z"));
     let pool = "[[pool]]\nname = \"app\"\nbackends = [\"a:1\"]\n";
     files.write("homing.toml", &format!("[[listener]]\nlisten = \"127.0.0.1:0\"\n{tls}{pool}"));
-    let check = Command::new(env!("CARGO_BIN_EXE_homing"))
-        .arg("check")
-        .arg("-c")
-        .arg(files.path("homing.toml"))
-        .output();
-    let said = String::from_utf8(check.unwrap().stderr).unwrap();
+    let config = files.path("homing.toml");
+    let said = run(env!("CARGO_BIN_EXE_homing"), &["check", "-c", config.to_str().unwrap()], "").err;
     assert!(said.contains("old.pem has ended at 2020-01-01T00:00:00Z: clients refuse it"), "{said}");
 }
 
