@@ -38,6 +38,7 @@ mod routes;
 mod shutdown;
 mod skew;
 mod streaming;
+mod tls;
 mod tls_upstream;
 mod tunnel;
 mod who_asked;

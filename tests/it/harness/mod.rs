@@ -141,6 +141,12 @@ impl Homing {
         Client::new(self.address)
     }
 
+    /// The address of another listener than the first.
+    pub(crate) fn other(&self, name: &str) -> SocketAddr {
+        let mut listeners = self.running.as_ref().unwrap().listeners.iter();
+        listeners.find_map(|(n, _, address)| address.filter(|_| **n == *name)).unwrap()
+    }
+
     /// Sends bytes on a new connection and reads one reply.
     pub(crate) fn send(&self, bytes: impl AsRef<[u8]>) -> Reply {
         exchange(self.address, bytes.as_ref())
