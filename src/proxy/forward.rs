@@ -179,6 +179,23 @@ impl Pump {
         self.progress += 1;
     }
 
+    /// Lets a body that its sender broke off end with these trailers. False, and nothing is done, where there is no
+    /// place for them.
+    pub fn cut(&mut self, trailers: &[u8]) -> bool {
+        let may = self.sink == Sink::Chunked
+            && self.trailers == Trailers::Pass
+            && !self.in_trailers
+            && matches!(self.source, Source::Chunked(_));
+        if may {
+            // What is pending are whole chunks.
+            for part in [b"0\r\n", trailers, b"\r\n"] {
+                self.pending.extend_from_slice(part);
+            }
+            self.source = Source::Ended;
+        }
+        may
+    }
+
     /// Moves what can be moved. Ready when the whole message was written.
     ///
     /// # Errors
