@@ -440,6 +440,9 @@ pub(crate) struct Grpc {
     channel: Channel,
 }
 
+/// What tasks make calls by.
+pub(crate) struct Caller(Channel);
+
 /// A conversation: what is said, and what is heard.
 pub(crate) struct Conversation {
     pub(crate) out: mpsc::Sender<Word>,
@@ -462,6 +465,11 @@ impl Grpc {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let channel = runtime.block_on(async { timeout(LIMIT, dial()).await.unwrap() });
         Self { runtime, channel }
+    }
+
+    /// Another handle of the same connection.
+    pub(crate) fn again(&self) -> Caller {
+        Caller(self.channel.clone())
     }
 
     /// Runs something within the limit.
@@ -491,25 +499,13 @@ impl Grpc {
     pub(crate) fn saying(
         &self,
         request: Request<Word>,
-    ) -> impl Future<Output = Result<Response<Word>, Status>> + Send + 'static {
-        self.calling("/test.Talk/Say", request)
+    ) -> impl Future<Output = Result<Response<Word>, Status>> + Send + use<> {
+        self.again().saying(request)
     }
 
     /// Makes a call of another method.
     pub(crate) fn call(&self, path: &'static str, said: Word) -> Result<Response<Word>, Status> {
-        self.wait(self.calling(path, Request::new(said)))
-    }
-
-    fn calling(
-        &self,
-        path: &'static str,
-        request: Request<Word>,
-    ) -> impl Future<Output = Result<Response<Word>, Status>> + Send + 'static {
-        let mut client = self.client();
-        async move {
-            client.ready().await.map_err(|e| Status::unknown(e.to_string()))?;
-            client.unary(request, PathAndQuery::from_static(path), ProstCodec::<Word, Word>::default()).await
-        }
+        self.wait(self.again().calling(path, Request::new(said)))
     }
 
     /// Makes a call that many words answer.
@@ -554,6 +550,32 @@ impl Grpc {
     }
 
     fn client(&self) -> tonic::client::Grpc<Channel> {
-        tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(usize::MAX)
+        client(&self.channel)
     }
+}
+
+impl Caller {
+    /// Makes a call that one word answers.
+    pub(crate) fn saying(
+        &self,
+        request: Request<Word>,
+    ) -> impl Future<Output = Result<Response<Word>, Status>> + Send + use<> {
+        self.calling("/test.Talk/Say", request)
+    }
+
+    fn calling(
+        &self,
+        path: &'static str,
+        request: Request<Word>,
+    ) -> impl Future<Output = Result<Response<Word>, Status>> + Send + use<> {
+        let mut client = client(&self.0);
+        async move {
+            client.ready().await.map_err(|e| Status::unknown(e.to_string()))?;
+            client.unary(request, PathAndQuery::from_static(path), ProstCodec::<Word, Word>::default()).await
+        }
+    }
+}
+
+fn client(channel: &Channel) -> tonic::client::Grpc<Channel> {
+    tonic::client::Grpc::new(channel.clone()).max_decoding_message_size(usize::MAX)
 }
