@@ -156,7 +156,8 @@ impl Exchange<'_> {
             Err(end) => {
                 if end == "backend.body" {
                     self.failed(&member, UpstreamError::BodyCut);
-                    if self.request.is_grpc && self.tells(&mut download, &mut lease).await {
+                    let is_call = self.request.is_grpc && self.client.is_http2;
+                    if is_call && self.tells(&mut download, &mut lease).await {
                         return Err(Stop::Gone(end));
                     }
                 }

@@ -39,6 +39,24 @@ fn a_backend_that_dies_in_the_middle_is_unavailable() {
     homing.until("/api/v1/pools", |text| text.contains("\"in_flight\":0"));
 }
 
+#[test]
+fn one_that_stalls_is_given_up_and_told_so() {
+    let a = GrpcBackend::new("a");
+    let timeouts = "[pool.timeouts]\nfirst_byte = \"200ms\"\nread = \"200ms\"\n";
+    let homing = before(&[&a], "max_fails = 0", timeouts).run();
+    let client = Grpc::connect(homing.address);
+    let mut words = client.list(Request::new(Word { count: 2, ..word("hold") })).unwrap().into_inner();
+    for n in 0..2 {
+        assert_eq!(client.next(&mut words).unwrap().unwrap().count, n);
+    }
+    let status = client.next(&mut words).unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    let status = client.say(with("hold", &[])).unwrap_err();
+    assert!(status.code() == Code::Unavailable && status.message().contains("timeout"), "{status:?}");
+    until(|| a.cancelled() == 2 && a.open() == 0);
+    assert_eq!(client.whose(with("x", &[])), "a");
+}
+
 /// A conversation that has begun, and whose answers are heard.
 fn begin(client: &Grpc) -> (Sender<Word>, Streaming<Word>) {
     let Conversation { out, answer, .. } = client.chat(MetadataMap::new());
