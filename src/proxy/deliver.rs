@@ -121,6 +121,7 @@ impl Exchange<'_> {
             self.answered(&member);
         }
         lease.held.consume(end);
+        upload.holds = false;
         // What follows may last for hours, and new views come meanwhile.
         self.view = None;
         if answer.is_tunnel {

@@ -41,6 +41,8 @@ pub struct Pump {
     pub waits_for: Waits,
     /// Whether bytes of the body were taken that are no longer held.
     pub has_taken: bool,
+    /// Whether a short body in the chunked coding is held with its head, so that both can be sent again.
+    pub holds: bool,
 }
 
 /// What a pump waits for.
@@ -122,6 +124,7 @@ impl Pump {
             progress: 0,
             waits_for: Waits::Write,
             has_taken: false,
+            holds: false,
         }
     }
 
@@ -276,7 +279,11 @@ impl Pump {
             if self.written < self.pending.len() {
                 return Ok(());
             }
-            self.clear();
+            // As long as everything is held, a short body can be sent again.
+            let is_held = self.holds && !self.has_taken && self.pending.len() + held.len() <= JOIN;
+            if !is_held {
+                self.clear();
+            }
         }
         let Source::Chunked(decoder) = &mut self.source else { return Ok(()) };
         loop {
@@ -312,12 +319,10 @@ impl Pump {
                     if self.sink == Sink::Chunked {
                         self.pending.extend_from_slice(if self.in_trailers { b"\r\n" } else { b"0\r\n\r\n" });
                     }
-                    self.has_taken = true;
                     self.source = Source::Ended;
                     return Ok(());
                 }
             };
-            self.has_taken = true;
             held.consume(used);
         }
     }
