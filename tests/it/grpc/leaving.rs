@@ -178,6 +178,11 @@ impl Load {
         Self { client, is_over, served, callers }
     }
 
+    /// Waits until this comes about, while all are served.
+    fn until(&self, mut condition: impl FnMut() -> bool) {
+        until(|| condition() || self.callers.iter().any(JoinHandle::is_finished));
+    }
+
     /// How many were served, and no other.
     fn ends(self) -> usize {
         self.is_over.store(true, SeqCst);
@@ -193,20 +198,20 @@ fn a_backend_that_stops_loses_no_call() {
     let [mut a, b] = ["a", "b"].map(GrpcBackend::new);
     let homing = before(&[&a, &b], "", "").run();
     let load = Load::new(&homing);
-    until(|| a.calls() > 50 && b.calls() > 50);
+    load.until(|| a.calls() > 50 && b.calls() > 50);
     a.stops();
-    until(|| a.has_stopped());
+    load.until(|| a.has_stopped());
     let before = b.calls();
-    until(|| b.calls() > before + 50);
+    load.until(|| b.calls() > before + 50);
     assert!(load.ends() > 150);
 }
 
 #[test]
 fn connections_that_are_ended_again_and_again_lose_no_call() {
-    let a = GrpcBackend::with("a", |server| server.max_connection_age(Duration::from_millis(20)));
+    let a = GrpcBackend::with("a", |server| server.max_connection_age(Duration::from_millis(100)));
     let homing = before(&[&a], "", "").run();
     let load = Load::new(&homing);
-    until(|| a.connections() > 30);
+    load.until(|| a.connections() > 12);
     assert!(load.ends() > 30);
 }
 
