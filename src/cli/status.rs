@@ -12,6 +12,8 @@ use super::progress::{left, rough, several};
 use super::table::{Cell, Hue, Paint, Side, Table, clean};
 use crate::base::units::ByteSize;
 
+/// A certificate that ends within so many seconds is pointed out: a week.
+const WARNED: u64 = 7 * 86_400;
 /// The columns of a pool's backends.
 const COLUMNS: [(&str, Side); 11] = [
     ("BACKEND", Side::Left),
@@ -120,6 +122,24 @@ fn head(state: &Value, paint: Paint) -> String {
         let first = lines().find(|line| line.contains(": error: ")).or(lines().next()).unwrap_or_default();
         let at = ago(number(reload, "at"));
         out.push_str(&format!("last reload {at}: {}; {}\n", paint.text(word, hue), clean(first)));
+    }
+    list(state, "tls").iter().for_each(|tls| out.push_str(&tls_in_words(tls, number(state, "now"), paint)));
+    out
+}
+
+/// A listener's certificates with what is left of them, and files that could not be read again.
+fn tls_in_words(tls: &Value, now: u64, paint: Paint) -> String {
+    let told = |certificate: &Value| {
+        let left = number(certificate, "not_after").saturating_sub(now);
+        let hue = if left < WARNED { Hue::Bad } else { Hue::Good };
+        let left = if left == 0 { "ended".to_owned() } else { format!("ends in {}", rough(left)) };
+        format!("{} {}", clean(text(certificate, "name")), paint.text(&left, hue))
+    };
+    let certificates: Vec<_> = list(tls, "certificates").iter().map(told).collect();
+    let mut out = format!("TLS on {}: {}\n", clean(text(tls, "listener")), certificates.join(", "));
+    for error in list(tls, "errors").iter().filter_map(Value::as_str) {
+        let words = format!("{}; what was there before stays in force", clean(error));
+        out.push_str(&format!("  {}\n", paint.text(&words, Hue::Bad)));
     }
     out
 }

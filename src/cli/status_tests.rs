@@ -33,6 +33,13 @@ fn state() -> Value {
             "source": "config.toml", "hash": "4f1c", "loaded": 400, "warnings": ["x"],
             "last_reload": { "at": 940, "ok": false, "text": "config.toml:3:1: error: y\nmore" },
         },
+        "tls": [{
+            "listener": ":443", "errors": ["c.pem has no certificate"],
+            "certificates": [
+                { "name": "example.com", "not_after": 1000 + 86_400 * 40 },
+                { "name": "www.test", "not_after": 999 },
+            ],
+        }],
         "pools": [{
             "name": "app", "strategy": "least_conn", "panic": false, "sessions": 800, "requests_total": 2000,
             "errors_total": 4, "rps": 120.4, "p50_ms": 3.25, "p99_ms": null, "skew": null,
@@ -49,6 +56,8 @@ fn all_of_it_is_on_one_screen() {
 homing 0.2.0: serving for 3h20m, 12 connections
 configuration config.toml (4f1c), in force since 10m ago, 1 warning
 last reload 1m ago: refused; config.toml:3:1: error: y
+TLS on :443: example.com ends in 40d, www.test ended
+  c.pem has no certificate; what was there before stays in force
 
 pool app: least_conn, affinity cookie; 800 sessions, 120 requests/s, p50 3.2 ms, p99 -; 4 errors of 2000 requests
   affinity so far: hit 1900, new 100

@@ -89,7 +89,7 @@ pub(super) const BACKEND: Timeouts = Timeouts {
     write: seconds(30),
     idle: seconds(4),
     tunnel: seconds(60 * 60),
-    max_idle: 64,
+    max_idle: 256,
 };
 /// Most idle connections kept per backend and worker.
 pub(super) const MOST_IDLE: u32 = 65_535;

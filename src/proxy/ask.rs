@@ -84,6 +84,7 @@ enum Came {
 
 impl Came {
     /// Where a head ends, if that came; else how it failed, or why nothing more is asked.
+    #[inline(always)]
     const fn into_head(self, lease: &Lease, upload: &Pump) -> Result<Result<usize, Failed>, Stop> {
         match self {
             Self::Head(Ok(end)) => Ok(Ok(end)),
@@ -135,7 +136,7 @@ impl Exchange<'_> {
                         Poll::Ready(Ok(())) | Poll::Pending => {}
                     }
                 }
-                if let Poll::Ready(head) = lease.poll_head(cx) {
+                if let Poll::Ready(head) = lease.poll_head(client.is_http2, cx) {
                     return Poll::Ready(Came::Head(head));
                 }
                 if upload_ended {

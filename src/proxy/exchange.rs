@@ -16,7 +16,7 @@ use super::connection::Client;
 use super::forward::{Pump, Sink, Trailers};
 use super::grpc;
 use super::place::{Place, Tries};
-use super::request::{self, Asker, Refusal, Request};
+use super::request::{self, Asker, Request};
 use super::respond::{self, Own, Recipient};
 use super::retry::{self, Again, Stage, Tried};
 use super::story::Story;
@@ -72,13 +72,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     let admitted = request::admit(worker, &view, &asker, head, &mut client.memory);
     let request = match admitted {
         Ok(request) => request,
-        Err(Refusal::Turned(turned)) => {
-            return Box::pin(turned::answer(worker, client, &view, *turned, len, (began, id))).await;
-        }
-        Err(refusal) => {
-            refuse(worker, client, refusal.answer(), len).await;
-            return Next::Close;
-        }
+        Err(why) => return Box::pin(turned::away(worker, client, &view, why, len, (began, id))).await,
     };
     client.held.consume(len);
     let mut exchange = Exchange {

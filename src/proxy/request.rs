@@ -206,7 +206,8 @@ pub fn admit(
 ) -> Result<Request, Refusal> {
     let mut room = head::room();
     let head = head::parse_request(bytes, &mut room).map_err(Refusal::Fault)?;
-    let fields = inspect(&head, asker.listener, worker.pseudonym()).map_err(Refusal::Fault)?;
+    let mut fields = Fields::new();
+    inspect(&head, asker.listener, worker.pseudonym(), &mut fields).map_err(Refusal::Fault)?;
     let framing = fields.lengths.of_request(head.version).map_err(Refusal::Fault)?;
     let place = Place::of(&head, fields.host).map_err(Refusal::Fault)?;
     if fields.is_last_hop {
@@ -214,11 +215,8 @@ pub fn admit(
     }
     let path = path_of(place.target);
     let is_trusted = asker.peer.is_some_and(|ip| asker.listener.trusted_proxies.contains(ip));
-    let client = if is_trusted && fields.forwarded_for > 0 {
-        claimed_client(&head, &fields, asker)
-    } else {
-        asker.peer
-    };
+    let claims = fields.forwarded_for > 0;
+    let client = if is_trusted && claims { claimed_client(&head, &fields, asker) } else { asker.peer };
     let (host, target, tls) = (place.host, place.target, asker.tls);
     let facts = Facts { head: &head, fields: &fields, client, host, target, tls };
     let persists = fields.options.persists(head.version);
@@ -235,17 +233,16 @@ pub fn admit(
     if way.guard.is_some() {
         way.screen.charge_session(way.guard, session.as_ref())?;
     }
-    let claims = fields.forwarded_for > 0 && !is_trusted;
-    let (key, hash) = placed_by(worker, pool, &facts, claims);
+    let (key, hash) = placed_by(worker, pool, &facts, claims && !is_trusted);
     let is_new = session
         .is_some_and(|s| !matches!(s.pin, Pin::To(_) | Pin::Void(Why::Removed | Why::Unknown)))
         && pool.pool.affinity.as_ref().is_some_and(|a| a.begins_together());
     let visit = if is_new { visit_key(client, fields.user_agent, pool) } else { 0 };
 
     let is_plain_get = head.method == "GET" && framing == Framing::None; // RFC 6455 section 4.1
-    let sent = match &way.changed {
-        None => Place { ..place },
-        Some(changed) => Place { target: &changed.target, ..place },
+    let (sent, path) = match &way.changed {
+        None => (Place { ..place }, path),
+        Some(changed) => (Place { target: &changed.target, ..place }, path_of(&changed.target)),
     };
     let upgrade = fields.upgrade && head.version == Version::Http11 && is_plain_get;
     let mut request = Request {
@@ -254,7 +251,7 @@ pub fn admit(
         head: worker.blocks.output(),
         method: 0..head.method.len(),
         target: head.method.len() + 1..head.method.len() + 1 + sent.target.len(),
-        path: head.method.len() + 1..head.method.len() + 1 + path_of(sent.target).len(),
+        path: head.method.len() + 1..head.method.len() + 1 + path.len(),
         host: 0..0,
         asked: way.changed.as_ref().map(|_| place.target.into()),
         framing,
@@ -306,7 +303,9 @@ fn way<'a, 'b>(view: &'a View, mut screen: Screen<'a, 'b>, path: &str) -> Result
         screen.enter(guard)?;
     }
     let found = plan.routes.find(screen.asker.listener_ix, screen.facts.name(), path);
-    screen.over_tls(found.map(|(_, route)| route))?;
+    if let Some(port) = screen.asker.listener.https_redirect {
+        screen.over_tls(port, found.map(|(_, route)| route))?;
+    }
     let (route_ix, route) = found.ok_or(Refusal::NoRoute)?;
     screen.route = Some(route_ix);
     let guard = plan.guards.get(route_ix).and_then(Option::as_ref);
@@ -325,14 +324,16 @@ fn way<'a, 'b>(view: &'a View, mut screen: Screen<'a, 'b>, path: &str) -> Result
 
 /// The path of a target; the server as a whole is what serves its root.
 fn path_of(target: &str) -> &str {
-    match target {
-        "*" => "/",
-        target => target.split('?').next().unwrap_or_default(),
+    if target == "*" {
+        return "/";
     }
+    let end = memchr::memchr(b'?', target.as_bytes()).unwrap_or(target.len());
+    target.get(..end).unwrap_or_default()
 }
 
 /// The key that the pool's strategy places by, and its hash, or a random number. `claims` says that the client tells of
 /// others and is not believed.
+#[inline(always)]
 fn placed_by(
     worker: &Worker,
     pool: &PoolView,
@@ -368,12 +369,36 @@ fn visit_key(client: Option<IpAddr>, user_agent: &[u8], pool: &PoolView) -> u64 
     )
 }
 
-/// One pass over the fields: their names, and all that can be refused by looking at them.
+impl<'b> Fields<'b> {
+    /// Before the pass.
+    fn new() -> Self {
+        Self {
+            names: [Name::Other; MAX_FIELDS],
+            lengths: Lengths::default(),
+            options: ConnectionOptions::default(),
+            host: None,
+            upgrade: false,
+            te_trailers: false,
+            is_grpc: false,
+            is_last_hop: false,
+            expects: false,
+            cookie: None,
+            cookies: 0,
+            forwarded_for: 0,
+            request_id: None,
+            user_agent: b"",
+        }
+    }
+}
+
+/// One pass over the fields: their names, and all that can be refused by looking at them. They are filled in where they
+/// are, for they are many.
 fn inspect<'b>(
     head: &RequestHead<'_, 'b>,
     listener: &Listener,
     pseudonym: &str,
-) -> Result<Fields<'b>, Fault> {
+    seen: &mut Fields<'b>,
+) -> Result<(), Fault> {
     let limits = &listener.limits;
     if head.fields.len() > limits.fields {
         return Err(Fault::TooManyFields);
@@ -381,22 +406,6 @@ fn inspect<'b>(
     if head.target.len() > limits.target {
         return Err(Fault::TargetTooLong);
     }
-    let mut seen = Fields {
-        names: [Name::Other; MAX_FIELDS],
-        lengths: Lengths::default(),
-        options: ConnectionOptions::default(),
-        host: None,
-        upgrade: false,
-        te_trailers: false,
-        is_grpc: false,
-        is_last_hop: false,
-        expects: false,
-        cookie: None,
-        cookies: 0,
-        forwarded_for: 0,
-        request_id: None,
-        user_agent: b"",
-    };
     for (f, slot) in head.fields.iter().zip(&mut seen.names) {
         if f.name.len() + f.value.len() > limits.field {
             return Err(Fault::FieldTooLong);
@@ -439,7 +448,7 @@ fn inspect<'b>(
     seen.upgrade &= seen.options.upgrade;
     seen.is_grpc = head.method == "POST" && grpc::is_call(head.fields);
     seen.te_trailers |= seen.is_grpc;
-    Ok(seen)
+    Ok(())
 }
 
 fn is_own_via(value: &[u8], pseudonym: &str) -> bool {

@@ -42,10 +42,8 @@ impl Screen<'_, '_> {
         if admits { Ok(()) } else { Err(self.turn(respond::DENIED, With::Nothing)) }
     }
 
-    /// Sends a request that came in the clear on to https, where its listener wants that. One without a host cannot be
-    /// sent anywhere.
-    pub(super) fn over_tls(&self, route: Option<&Route>) -> Result<(), Refusal> {
-        let Some(port) = self.asker.listener.https_redirect else { return Ok(()) };
+    /// Sends a request that came in the clear on to https, by this port. One without a host cannot be sent anywhere.
+    pub(super) fn over_tls(&self, port: u16, route: Option<&Route>) -> Result<(), Refusal> {
         if self.is_secure || route.is_some_and(|route| route.path.starts_with(ACME)) {
             return Ok(());
         }

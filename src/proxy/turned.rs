@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::connection::Client;
 use super::exchange::{self, Next};
+use super::request::Refusal;
 use super::request_id::Digits;
 use super::respond::{Own, Recipient, write_connection, write_length, write_status};
 use super::rewrite::write_field;
@@ -50,8 +51,24 @@ pub enum With {
     },
 }
 
+/// Answers a request that goes no further, whose head is the first `len` bytes held.
+pub(super) async fn away(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    view: &View,
+    why: Refusal,
+    len: usize,
+    began: (Instant, Digits),
+) -> Next {
+    if let Refusal::Turned(turned) = why {
+        return answer(worker, client, view, *turned, len, began).await;
+    }
+    exchange::refuse(worker, client, why.answer(), len).await;
+    Next::Close
+}
+
 /// Answers the request whose head is the first `len` bytes held, and records it.
-pub(super) async fn answer(
+async fn answer(
     worker: &Rc<Worker>,
     client: &mut Client,
     view: &View,

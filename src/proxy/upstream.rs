@@ -340,8 +340,8 @@ impl Lease {
         (self.stream, self.held)
     }
 
-    /// Reads until a whole head is held, and returns its length.
-    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, NoHead>> {
+    /// Reads until a whole head is held, and returns its length. With `few` little of what follows it is read.
+    pub fn poll_head(&mut self, few: bool, cx: &mut Context<'_>) -> Poll<Result<usize, NoHead>> {
         loop {
             if !self.held.is_empty() {
                 match head::find_end(self.held.data(), &mut self.search) {
@@ -354,7 +354,12 @@ impl Lease {
                     Err(_) => return Poll::Ready(Err(NoHead::Malformed)),
                 }
             }
-            match ready!(self.held.poll_fill(&mut self.stream, cx)) {
+            let filled = if few {
+                self.held.poll_fill_small(&mut self.stream, cx)
+            } else {
+                self.held.poll_fill(&mut self.stream, cx)
+            };
+            match ready!(filled) {
                 Err(e) if let Some(why) = NotProcessed::of(&e) => {
                     return Poll::Ready(Err(NoHead::NotProcessed(why)));
                 }
