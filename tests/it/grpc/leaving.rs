@@ -57,6 +57,20 @@ fn one_that_stalls_is_given_up_and_told_so() {
     assert_eq!(client.whose(with("x", &[])), "a");
 }
 
+/// What came of a message is none, and the status is the one of homing all the same.
+#[test]
+fn one_that_dies_in_the_middle_of_a_message_is_too() {
+    let mut a = GrpcBackend::new("a");
+    let homing = before(&[&a], "", "").run();
+    let client = Grpc::connect(homing.address);
+    let load = vec![7; 8_000_000];
+    let mut words = client.list(Request::new(Word { count: 1, load, ..word("") })).unwrap().into_inner();
+    a.dies();
+    // It waits until the client reads on.
+    let status = client.next(&mut words).unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+}
+
 /// A conversation that has begun, and whose answers are heard.
 fn begin(client: &Grpc) -> (Sender<Word>, Streaming<Word>) {
     let Conversation { out, answer, .. } = client.chat(MetadataMap::new());
