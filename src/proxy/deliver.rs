@@ -125,7 +125,7 @@ impl Exchange<'_> {
         // What follows may last for hours, and new views come meanwhile.
         self.view = None;
         if answer.is_tunnel {
-            return self.tunnel(lease, answer).await.map(Ok);
+            return self.tunnel(lease, answer, visit).await.map(Ok);
         }
         let sink = if answer.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let trailers = Trailers::asked(self.request.trailers);
@@ -413,10 +413,11 @@ impl Exchange<'_> {
         .await
     }
 
-    async fn tunnel(&mut self, lease: Lease, answer: Answer) -> Result<Next, Stop> {
+    async fn tunnel(&mut self, lease: Lease, answer: Answer, visit: Option<Visit>) -> Result<Next, Stop> {
         let timeouts = self.request.pool.pool.timeouts;
         let write = self.client.door.listener.timeouts.write;
         write_all(self.client, &answer.out).await.map_err(|()| Stop::Gone("client.response"))?;
+        visit.into_iter().for_each(Visit::answered);
         let member = Rc::clone(&lease.member);
         let (mut stream, mut held) = lease.into_tunnel();
         let client = End { stream: &mut self.client.stream, held: &mut self.client.held, write };

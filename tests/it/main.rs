@@ -9,6 +9,7 @@ mod admin_api;
 mod attacks;
 mod browser;
 mod caps;
+mod clients;
 mod commands;
 mod cookie_affinity;
 mod difference;

@@ -9,6 +9,7 @@ pub(crate) mod h2;
 pub(crate) mod http2;
 pub(crate) mod http2_backend;
 mod process;
+pub(crate) mod program;
 mod serve;
 pub(crate) mod websocket;
 
