@@ -50,7 +50,8 @@ fn lost(cause: &str, remedy: &str) -> Lost {
             let came = a.requests().len();
             a.does(Does::Hold);
             // Its last request may not have left its place yet.
-            let held = move || std::iter::repeat_with(|| first.get("/")).find(|reply| reply.status == 200);
+            let held =
+                move || std::iter::repeat_with(|| first.get("/")).find(|reply| reply.status == 200).unwrap();
             holder = Some(std::thread::spawn(held));
             until(|| a.requests().len() == came + 1);
         }
@@ -66,7 +67,7 @@ impl Lost {
             "unreachable" => self.a.revive(),
             "full" => {
                 self.a.does(Does::Answer);
-                assert!(self.holder.take().unwrap().join().unwrap().is_some());
+                assert_eq!(self.holder.take().unwrap().join().unwrap().status, 200);
             }
             _ => self.client = self.client.at(self.well.address),
         }
