@@ -196,6 +196,7 @@ impl Exchange<'_> {
         let head = std::mem::take(&mut self.request.head);
         let mut pump = Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers));
         pump.most = self.request.max_body;
+        pump.holds = true;
         pump
     }
 

@@ -20,6 +20,7 @@ mod faults;
 mod framing;
 mod gep_1619;
 mod going_away;
+mod grpc;
 mod h2_abuse;
 mod h2_conformance;
 mod http2;

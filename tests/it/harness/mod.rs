@@ -4,6 +4,7 @@ mod backend;
 pub(crate) mod chromium;
 mod client;
 pub(crate) mod fronts;
+pub(crate) mod grpc;
 pub(crate) mod h2;
 pub(crate) mod http2;
 pub(crate) mod http2_backend;
