@@ -68,9 +68,8 @@ impl Picker for RendezvousPicker {
     fn pick(&mut self, request: &RequestFacts<'_>, among: &Candidates<'_>) -> Option<BackendIx> {
         if self.table.is_even {
             // Who has room is asked of the best alone: if it has, it is also the best of those that have.
-            let any = among.with(Room::Whatever);
-            let open = self.table.members.iter().copied().filter(|(ix, _)| any.contains(*ix));
-            if let Some(ix) = clear(request.hash, open).filter(|ix| among.contains(*ix)) {
+            let best = clear(request.hash, &self.table.members, among);
+            if let Some(ix) = best.filter(|ix| among.contains(*ix)) {
                 return Some(ix);
             }
         }
@@ -83,11 +82,20 @@ fn id_hash(id: &BackendId) -> u64 {
     hash64(id.as_str().as_bytes())
 }
 
-/// The one that [`best`] finds among equal weights, by the numbers that the logarithms would be taken of; `None` if the
-/// two largest are so near to each other that rounding may decide, or if nobody is there.
-fn clear(key: u64, candidates: impl Iterator<Item = (BackendIx, u64)>) -> Option<BackendIx> {
+/// The one that [`best`] finds among members of equal weight that are open, have they room or not, by the numbers that the
+/// logarithms would be taken of; `None` if the two largest are so near to each other that rounding may decide, or if nobody
+/// is open.
+fn clear(key: u64, members: &[(BackendIx, u64)], among: &Candidates<'_>) -> Option<BackendIx> {
+    let (open, any) = (among.first_open(), among.with(Room::Whatever));
     let (mut first, mut second, mut best) = (0, 0, None);
-    for (ix, id) in candidates {
+    for &(ix, id) in members {
+        let is_open = match open.get(ix.index() / 64) {
+            Some(word) => word >> (ix.index() % 64) & 1 == 1,
+            None => any.contains(ix),
+        };
+        if !is_open {
+            continue;
+        }
         // Without branches: which of them is the largest cannot be foreseen.
         let number = combine(key, id) >> 12;
         second = second.max(first.min(number));
