@@ -60,7 +60,7 @@ pub(super) async fn log_in(backend: &Backend, asked: &Asked) -> Told {
                 let took = began.elapsed().saturating_sub(checked);
                 let trace = json!({
                     "checked_us": micros(checked), "took_us": micros(took),
-                    "sessions": backend.options.sessions.to_string(),
+                    "hue": backend.hue, "sessions": backend.options.sessions.to_string(),
                 });
                 put(&mut told, "trace", trace);
             }

@@ -195,7 +195,9 @@ mod tests {
     async fn what_was_ended_is_remembered_and_not_written_over() {
         let mut memory = Memory::new(TIMES);
         let [a, b, c] = [1, 2, 3].map(SessionId::of);
-        [(a, "ada"), (b, "ada"), (c, "bob")].map(|(id, user)| memory.put(id, session(user)));
+        for (id, user) in [(a, "ada"), (b, "ada"), (c, "bob")] {
+            memory.put(id, session(user));
+        }
         let Entry::Live(found, mark) = memory.get(a) else { panic!() };
         assert_eq!(memory.replace(a, &found.with("tea"), &mark), Swap::Done);
         assert_eq!(memory.replace(a, &found.with("milk"), &mark), Swap::Changed);
