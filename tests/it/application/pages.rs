@@ -1,9 +1,10 @@
 //! The shop's page in a browser: what is lost when the backend that answers dies, and what is not.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use homing::demo::{Audience, Cost, Demo, Options, Place, Software, start};
+use homing::demo::{Algorithm, Audience, Cost, Demo, Keys, Options, Place, Software, start};
 use serde_json::json;
 
 use super::store;
@@ -12,9 +13,16 @@ use crate::harness::{Homing, homing, pause};
 
 /// Where pictures are to be put, if any are wanted (`make screenshots`).
 const PICTURES: &str = "HOMING_SCREENSHOTS";
+/// Of all that are looked at, those that are kept.
+const KEPT: [&str; 3] = ["shop.png", "shop-lost-dark.png", "shop-ko-phone.png"];
 
 fn scene(sessions: Place) -> (Demo, Homing) {
-    let options = Options { sessions, open_registration: true, cost: Cost::Owasp, ..Options::named("shop") };
+    let keys = match sessions {
+        Place::Jwt(algorithm) => Some(Arc::new(Keys::generate(algorithm).unwrap())),
+        _ => None,
+    };
+    let options =
+        Options { sessions, keys, open_registration: true, cost: Cost::Owasp, ..Options::named("shop") };
     let demo = start(&["amber", "birch", "coral"], &options, Audience::Directs).unwrap();
     let backends: Vec<String> = demo
         .addresses()
@@ -64,10 +72,11 @@ fn fits_every_screen(chromium: &mut Chromium, name: &str) {
         );
         chromium.until(&format!("innerWidth <= {width} || {wide}.length > 0"));
         assert_eq!(chromium.value(&wide), json!([]), "{width} pixels");
-        if let Some(folder) = std::env::var_os(PICTURES) {
+        let file = format!("{name}{suffix}.png");
+        let is_wanted = KEPT.contains(&file.as_str()) || std::env::var_os("HOMING_SCREENSHOTS_ALL").is_some();
+        if let Some(folder) = std::env::var_os(PICTURES).filter(|_| is_wanted) {
             pause(Duration::from_millis(500)); // Colours turn.
-            std::fs::write(Path::new(&folder).join(format!("{name}{suffix}.png")), chromium.picture())
-                .unwrap();
+            std::fs::write(Path::new(&folder).join(file), chromium.picture()).unwrap();
         }
     }
     chromium.screen(1280, 900, "light");
@@ -99,22 +108,26 @@ fn the_shop_shows_what_a_dead_backend_takes_along() {
     chromium.value("document.getElementById('language').click()");
     drop((demo, homing));
 
-    let (_server, demo, homing) = {
-        let (server, _) = store(Software::Redis);
-        let (demo, homing) = scene(server.place());
-        (server, demo, homing)
-    };
-    shops(&mut chromium, &homing);
-    kills_its_backend(&mut chromium);
-    chromium.until("document.getElementById('version').textContent === '2'");
-    chromium.until("document.querySelectorAll('#cart li').length === 2");
-    assert_eq!(chromium.value("document.getElementById('alert').hidden"), true);
-    fits_every_screen(&mut chromium, "shop-redis");
-    chromium.value("document.getElementById('everywhere').click()");
-    chromium.until("!document.getElementById('login').hidden");
+    let (redis, _) = store(Software::Redis);
+    let (memcached, _) = store(Software::Memcached);
+    for (sessions, name) in [
+        (redis.place(), "shop-redis"),
+        (memcached.place(), "shop-memcached"),
+        (Place::Jwt(Algorithm::Es256), "shop-jwt"),
+    ] {
+        let (demo, homing) = scene(sessions);
+        shops(&mut chromium, &homing);
+        kills_its_backend(&mut chromium);
+        chromium.until("document.getElementById('version').textContent === '2'");
+        chromium.until("document.querySelectorAll('#cart li').length === 2");
+        assert_eq!(chromium.value("document.getElementById('alert').hidden"), true, "{name}");
+        fits_every_screen(&mut chromium, name);
+        chromium.value("document.getElementById('everywhere').click()");
+        chromium.until("!document.getElementById('login').hidden");
+        drop((demo, homing));
+    }
 
     // The console has every answer of an error: nobody was logged in, or not any more, and a dead backend's page.
     chromium.errors.retain(|error| !error.contains("status of 401"));
     assert!(chromium.errors.is_empty(), "{:#?}", chromium.errors);
-    drop((demo, homing));
 }
