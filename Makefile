@@ -7,10 +7,10 @@ fuzz: SECONDS ?= 60
 soak: SECONDS ?= 600
 bench: SECONDS ?= 0.7
 ROUNDS ?= 20
-# The allocator is C and built with make; curl is for people, who try what they have built; the page is tested in Chromium,
-# and the shop with real stores, which its tests start themselves.
-NEEDS := cc make curl chromium redis-server memcached
-PACKAGES := gcc libc6-dev make curl chromium fonts-dejavu-core redis-server memcached
+# The allocator and TLS are C, built with make. The tests come as people do: by curl, in Chromium, with nghttp2's clients,
+# openssl and Python; the shop has real stores, which the tests start themselves.
+NEEDS := cc make curl chromium redis-server memcached h2load nghttp openssl python3
+PACKAGES := gcc libc6-dev make curl chromium fonts-dejavu-core redis-server memcached nghttp2-client openssl python3
 # What homing is measured beside, commands and packages; Debian keeps servers where not everybody's path leads.
 PEERS := nginx haproxy
 
@@ -56,7 +56,7 @@ setup:
 			echo "setup: missing:$$missing; installing $(PACKAGES)"; \
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); \
 		else \
-			echo "setup: missing:$$missing; install a C compiler, make, curl, Chromium, Redis and Memcached" >&2; \
+			echo "setup: missing:$$missing; install them" >&2; \
 			echo "       (Debian, Ubuntu: sudo apt-get install $(PACKAGES))" >&2; \
 			exit 1; \
 		fi; \
