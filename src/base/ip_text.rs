@@ -7,6 +7,25 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The longest: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`. (INET6_ADDRSTRLEN)
 const LONGEST: usize = 45;
 
+/// Each octet's digits with a dot behind them, and how many letters that is.
+static DIGITS: [([u8; 4], u8); 256] = {
+    let mut all = [([0; 4], 0); 256];
+    let mut n = 0_u8;
+    loop {
+        let (hundreds, tens, ones) = (b'0' + n / 100, b'0' + n / 10 % 10, b'0' + n % 10);
+        all[n as usize] = match n {
+            100.. => ([hundreds, tens, ones, b'.'], 4),
+            10.. => ([tens, ones, b'.', 0], 3),
+            _ => ([ones, b'.', 0, 0], 2),
+        };
+        if n == u8::MAX {
+            break;
+        }
+        n += 1;
+    }
+    all
+};
+
 /// An address as text, as `Display` writes it.
 #[derive(Clone, Copy)]
 pub struct IpText {
@@ -36,18 +55,16 @@ impl IpText {
     #[must_use]
     pub fn of_v4(ip: Ipv4Addr) -> Self {
         let mut this = Self::EMPTY;
-        for (i, octet) in ip.octets().into_iter().enumerate() {
-            if i > 0 {
-                this.push(b'.');
+        for octet in ip.octets() {
+            // Four letters are written whether there are so many or not, and what is too much is written over: how many
+            // digits come cannot be foreseen, and branches on it cost more than all else here.
+            let (letters, count) = DIGITS[usize::from(octet)];
+            if let Some(place) = this.bytes.get_mut(this.len..this.len + 4) {
+                place.copy_from_slice(&letters);
+                this.len += usize::from(count);
             }
-            if octet >= 100 {
-                this.push(b'0' + octet / 100);
-            }
-            if octet >= 10 {
-                this.push(b'0' + octet / 10 % 10);
-            }
-            this.push(b'0' + octet % 10);
         }
+        this.len = this.len.saturating_sub(1);
         this
     }
 
