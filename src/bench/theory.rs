@@ -1,0 +1,71 @@
+//! What is to be expected, where there is a closed form: of sessions in a process's memory, one of whose backends is away
+//! in turn. It holds for sessions that live through all of it and are answered at least once in each phase.
+
+use super::balancer::Placement;
+
+/// What an event costs a session, on average.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Expected {
+    pub(super) lost: f64,
+    pub(super) moves: f64,
+    /// The check of the list that it is.
+    pub(super) check: &'static str,
+}
+
+/// Of an event by its name in results, in a pool of `n`. A session that moves is lost where its memory stays behind.
+pub(super) fn expected(event: &str, placement: Placement, keeps_in_memory: bool, n: usize) -> Option<Expected> {
+    let n = n as f64;
+    if n < 2.0 {
+        return None;
+    }
+    let (moves, lost, check) = match (event, placement) {
+        ("crash" | "crash_return", Placement::Sticky) => (1.0 / n, 1.0 / n, "B1"),
+        ("crash", Placement::Consistent) => (1.0 / n, 1.0 / n, "B1"),
+        ("crash", Placement::Modulo) => ((n - 1.0) / n, (n - 1.0) / n, "B1"),
+        ("crash_return", Placement::Consistent) => (2.0 / n, 2.0 / n, "B2"),
+        ("crash_return", Placement::Modulo) => (2.0 * (n - 1.0) / n, 2.0 * (n - 1.0) / n, "B2"),
+        ("roll", Placement::Sticky) => {
+            let lost = (n - 1.0) / n * ((n / (n - 1.0)).powf(n) - 1.0);
+            (lost, lost, "B3")
+        }
+        ("roll", Placement::Consistent) => (2.0, 2.0, "B4"),
+        // The application gives a new id with each login: what would have been an old version is not known either.
+        ("roll", Placement::Modulo) => (2.0 * (n - 1.0), 2.0 * (n - 1.0), "B5"),
+        ("lb_reload" | "list_reorder" | "lb_restart" | "roll_drain", Placement::Sticky) => (0.0, 0.0, "B3"),
+        _ => return None,
+    };
+    Some(Expected { moves, lost: if keeps_in_memory { lost } else { 0.0 }, check })
+}
+
+/// How far the last backends of a roll are from an equal share, with cookie affinity: peak to average.
+pub(super) fn peak_after_roll(n: usize) -> f64 {
+    let mut shares = vec![1.0 / n as f64; n];
+    for gone in 0..n {
+        let moved = std::mem::take(&mut shares[gone]) / (n - 1).max(1) as f64;
+        for (number, share) in shares.iter_mut().enumerate() {
+            *share += if number == gone { 0.0 } else { moved };
+        }
+    }
+    shares.iter().copied().fold(0.0, f64::max) * n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_forms_have_their_published_values() {
+        for (n, lost) in [(2, 1.5), (3, 1.5833), (4, 1.6204), (5, 1.6414), (10, 1.6812), (20, 1.7)] {
+            let expected = expected("roll", Placement::Sticky, true, n).unwrap();
+            assert!((expected.lost - lost).abs() < 1e-4, "{n}: {expected:?}");
+        }
+        for (n, peak) in [(3, 1.875), (10, 1.757)] {
+            assert!((peak_after_roll(n) - peak).abs() < 1e-3, "{n}");
+        }
+        let of = |event, placement| expected(event, placement, true, 3).unwrap().moves;
+        assert_eq!(of("roll", Placement::Consistent), 2.0);
+        assert_eq!(of("roll", Placement::Modulo), 4.0);
+        assert!(expected("roll", Placement::Sticky, false, 3).unwrap().lost == 0.0);
+        assert!(expected("roll", Placement::Unknown, true, 3).is_none());
+    }
+}
