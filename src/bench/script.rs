@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use toml::de::{DeTable, DeValue};
+
 use crate::base::units::Span;
 
 /// Something that is done at a time.
@@ -106,36 +108,41 @@ pub fn parse(text: &str) -> Result<Vec<Event>, String> {
 /// # Errors
 /// What is wrong, as a sentence.
 pub fn parse_file(text: &str) -> Result<(Option<u64>, Vec<Event>), String> {
-    let table: toml::Table = toml::from_str(text).map_err(|e| e.to_string())?;
+    let table = DeTable::parse(text).map_err(|e| e.to_string())?;
     let (mut seed, mut events) = (None, Vec::new());
-    for (key, value) in &table {
-        match (key.as_str(), value) {
-            ("seed", toml::Value::Integer(n)) => seed = u64::try_from(*n).ok(),
-            ("at", toml::Value::Array(list)) => {
+    for (key, value) in table.get_ref() {
+        match (&**key.get_ref(), value.get_ref()) {
+            ("seed", DeValue::Integer(n)) => {
+                seed = Some(n.as_str().parse().map_err(|_| "seed must be a number from 0".to_owned())?);
+            }
+            ("at", DeValue::Array(list)) => {
                 for one in list {
-                    events.push(event(one)?);
+                    events.push(event(one.get_ref())?);
                 }
             }
-            _ => return Err(format!("{key}: a script has seed = N and [[at]] tables")),
+            (key, _) => return Err(format!("{key}: a script has seed = N and [[at]] tables")),
         }
     }
     Ok((seed, sorted(events)?))
 }
 
-fn event(value: &toml::Value) -> Result<Event, String> {
-    let table = value.as_table().ok_or("[[at]] must be a table")?;
+fn event(value: &DeValue<'_>) -> Result<Event, String> {
+    let DeValue::Table(table) = value else { return Err("[[at]] must be a table".to_owned()) };
     let (mut read, mut name, mut at) = (Words::default(), None, None);
     for (key, value) in table {
-        let text = match value {
-            toml::Value::String(text) => text.clone(),
-            other => other.to_string(),
+        let key = &**key.get_ref();
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(n) => n.as_str().to_owned(),
+            DeValue::Boolean(yes) => yes.to_string(),
+            _ => return Err(format!("{key}: must be a text, a number, true or false")),
         };
-        match key.as_str() {
+        match key {
             "t" => at = Some(time(&text)?),
             "do" => name = Some(text),
             "target" => read.target = Some(text),
             "scope" | "cmd" if read.target.is_none() => read.target = Some(text),
-            _ => read.pairs.push((key.clone(), text)),
+            _ => read.pairs.push((key.to_owned(), text)),
         }
     }
     let name = name.ok_or("[[at]] needs do = \"..\"")?;

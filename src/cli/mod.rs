@@ -4,6 +4,7 @@
 
 mod admin;
 mod backend;
+mod bench;
 mod client;
 mod demo;
 mod drain;
@@ -97,6 +98,9 @@ enum Command {
     Weight(drain::WeightArgs),
     /// List, find, move or end the sessions that a pool keeps in its table
     Sessions(sessions::SessionsArgs),
+    /// Measure session routing on real processes: homing's strategies, nginx, HAProxy or any balancer, while backends crash
+    /// and are deployed to
+    Bench(Box<bench::BenchArgs>),
     /// List the strategies
     Strategies,
     /// Try it: a proxy and three backends of a small shop that people log in to
@@ -199,6 +203,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         (Some(Command::Maint(args)), _) => drain::maint(&args),
         (Some(Command::Weight(args)), _) => drain::weight(&args),
         (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
+        (Some(Command::Bench(args)), _) => bench::bench(&args),
         (Some(Command::Demo(args)), _) => demo::demo(&args),
         (Some(Command::Backend(args)), _) => backend::backend(args),
         (None, Some(args)) => one_line(args),
