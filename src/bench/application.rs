@@ -21,8 +21,8 @@ const ATTEMPTS: u32 = 20;
 const ANSWER: Duration = Duration::from_secs(5);
 /// Names, in order.
 const NAMES: [&str; 26] = [
-    "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w",
-    "x", "y", "z",
+    "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u",
+    "v", "w", "x", "y", "z",
 ];
 
 /// How every backend is started.
@@ -194,7 +194,8 @@ impl Backend {
 
     async fn stats(&self) -> Option<Stats> {
         self.program.as_ref()?;
-        let request = wire::request("GET", "/stats", &self.address.to_string(), &[("connection", "close")], None);
+        let request =
+            wire::request("GET", "/stats", &self.address.to_string(), &[("connection", "close")], None);
         let reply = wire::once(self.address, &request, ANSWER).await.ok()?;
         let body: Value = serde_json::from_slice(&reply.body).ok()?;
         let number = |key: &str| body.get(key).and_then(Value::as_u64).unwrap_or(0);

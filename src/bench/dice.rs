@@ -29,20 +29,10 @@ impl Dice {
         if n == 0 { 0 } else { self.0.usize(..n) }
     }
 
-    /// Evenly within a time.
-    pub(super) fn within(&mut self, time: Duration) -> Duration {
-        time.mul_f64(self.0.f64())
-    }
-
     /// An index of cumulated weights, of which the last is their sum.
     pub(super) fn weighted(&mut self, cumulated: &[f64]) -> usize {
         let point = self.0.f64() * cumulated.last().copied().unwrap_or_default();
         cumulated.partition_point(|sum| *sum <= point).min(cumulated.len().saturating_sub(1))
-    }
-
-    /// Any number.
-    pub(super) fn any(&mut self) -> u64 {
-        self.0.u64(..)
     }
 }
 
@@ -70,7 +60,7 @@ mod tests {
 
     #[test]
     fn streams_are_of_their_seed_purpose_and_number() {
-        let first = |seed, purpose, number| Dice::new(seed, purpose, number).any();
+        let first = |seed, purpose, number| Dice::new(seed, purpose, number).below(usize::MAX);
         assert_eq!(first(1, 2, 3), first(1, 2, 3));
         let all = [first(1, 2, 3), first(2, 2, 3), first(1, 3, 3), first(1, 2, 4)];
         assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])));

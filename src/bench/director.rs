@@ -94,7 +94,9 @@ impl Stage {
                 }
                 self.balancer.lose(0);
             }
-            What::RestartStore => self.store.as_mut().context("these sessions need no store")?.restart().await?,
+            What::RestartStore => {
+                self.store.as_mut().context("these sessions need no store")?.restart().await?
+            }
             What::Move(share) => self.load.nudges.borrow_mut().push(Nudge::Move(*share)),
             What::LoseCookies(share) => self.load.nudges.borrow_mut().push(Nudge::LoseCookies(*share)),
             What::Exec(command) => hook(command).await?,

@@ -41,7 +41,8 @@ impl FromStr for FailIf {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let must = || "must be METRIC>NUMBER, as in 'unforced_moves>0' or 'lost_per_live>1.05*theory'".to_owned();
+        let must =
+            || "must be METRIC>NUMBER, as in 'unforced_moves>0' or 'lost_per_live>1.05*theory'".to_owned();
         let first = text.find(['<', '>', '=', '!']).ok_or_else(must)?;
         let (left, right) = text.split_at(first);
         let (sign, comparison) = SIGNS.iter().find(|(sign, _)| right.starts_with(sign)).ok_or_else(must)?;
@@ -74,7 +75,10 @@ impl FailIf {
             if self.combination.as_deref().is_some_and(|part| !id.contains(part)) {
                 continue;
             }
-            let Some(metric) = combination.get("metrics").and_then(|metrics| metrics.get(&self.metric)) else { continue };
+            let Some(metric) = combination.get("metrics").and_then(|metrics| metrics.get(&self.metric))
+            else {
+                continue;
+            };
             let Some(value) = metric.get("value").and_then(Value::as_f64) else { continue };
             let limit = match (self.is_of_theory, metric.get("theory").and_then(Value::as_f64)) {
                 (false, _) => self.limit,
@@ -110,9 +114,13 @@ impl Comparison {
 /// A metric that differs between two results: their intervals have nothing in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
+    /// The id of the combination.
     pub combination: String,
+    /// The name of the metric.
     pub metric: String,
+    /// In the earlier result.
     pub before: f64,
+    /// In this one.
     pub after: f64,
 }
 
@@ -127,16 +135,25 @@ pub fn compare(before: &Value, after: &Value) -> Result<Vec<Change>, String> {
     let mut changes = Vec::new();
     for new in list(after, "combinations") {
         let id = text(new, "id");
-        let Some(old) = list(before, "combinations").iter().find(|old| text(old, "id") == id) else { continue };
+        let Some(old) = list(before, "combinations").iter().find(|old| text(old, "id") == id) else {
+            continue;
+        };
         let Some(metrics) = new.get("metrics").and_then(Value::as_object) else { continue };
         for (name, metric) in metrics {
             let Some(earlier) = old.get("metrics").and_then(|metrics| metrics.get(name)) else { continue };
             let number = |of: &Value, key: &str| of.get(key).and_then(Value::as_f64);
             let (Some(was), Some(is)) = (number(earlier, "value"), number(metric, "value")) else { continue };
-            let apart = number(earlier, "high").zip(number(metric, "low")).is_some_and(|(high, low)| high < low)
+            let apart = number(earlier, "high")
+                .zip(number(metric, "low"))
+                .is_some_and(|(high, low)| high < low)
                 || number(metric, "high").zip(number(earlier, "low")).is_some_and(|(high, low)| high < low);
             if apart && (was - is).abs() > 1e-9 {
-                changes.push(Change { combination: id.to_owned(), metric: name.clone(), before: was, after: is });
+                changes.push(Change {
+                    combination: id.to_owned(),
+                    metric: name.clone(),
+                    before: was,
+                    after: is,
+                });
             }
         }
     }

@@ -56,7 +56,8 @@ pub struct Interrupted;
 /// A program is missing ([`Missing`]), something does not start or ends by itself, or somebody broke it off
 /// ([`Interrupted`]).
 pub fn bench(settings: &Settings, tell: &mut dyn FnMut(&Progress)) -> Result<Value> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -110,7 +111,8 @@ async fn all(settings: &Settings, tell: &mut dyn FnMut(&Progress)) -> Result<Val
                 progress: RefCell::new(progress),
             };
             if !calibrations.contains_key(combination.sessions) {
-                let ran = scene.calibrate().await.with_context(|| format!("calibrate {}", combination.sessions))?;
+                let ran =
+                    scene.calibrate().await.with_context(|| format!("calibrate {}", combination.sessions))?;
                 calibrations.insert(combination.sessions.to_owned(), ran);
             }
             let ran = scene.run().await.with_context(|| combination.id())?;
@@ -127,7 +129,8 @@ async fn all(settings: &Settings, tell: &mut dyn FnMut(&Progress)) -> Result<Val
     }
     result["combinations"] = told.into();
     result["checks"] = checks.into();
-    result["workload"]["calibration"] = calibrations.iter().map(|(k, ran)| (k.clone(), calibration(ran))).collect();
+    result["workload"]["calibration"] =
+        calibrations.iter().map(|(k, ran)| (k.clone(), calibration(ran))).collect();
     result["doubts"] = json!(doubts(settings, &calibrations));
     Ok(result)
 }
@@ -169,14 +172,20 @@ fn doubts(settings: &Settings, calibrations: &BTreeMap<String, Ran>) -> Vec<Stri
             ));
         }
         if ran.measured.errors > 0 {
-            doubts.push(format!("{sessions}: directly at the backends {} requests failed", ran.measured.errors));
+            doubts.push(format!(
+                "{sessions}: directly at the backends {} requests failed",
+                ran.measured.errors
+            ));
         }
     }
     if settings.runs < 5 {
-        doubts.push(format!("{} of 5 repetitions: intervals of costs and latencies say little", settings.runs));
+        doubts
+            .push(format!("{} of 5 repetitions: intervals of costs and latencies say little", settings.runs));
     }
     if cfg!(debug_assertions) {
-        doubts.push("this is a debug build: costs and latencies are many times those of a release build".to_owned());
+        doubts.push(
+            "this is a debug build: costs and latencies are many times those of a release build".to_owned(),
+        );
     }
     doubts
 }

@@ -27,7 +27,9 @@ const LINES: usize = 50;
 #[derive(Debug, thiserror::Error)]
 #[error("{program} is not installed; on Debian and Ubuntu: apt-get install {package}")]
 pub struct Missing {
+    /// What would be started.
     pub program: String,
+    /// Debian's package that has it.
     pub package: String,
 }
 

@@ -122,7 +122,9 @@ impl Combination<'_> {
             .filter(|events| {
                 let is_part = events.first().is_some_and(|event| {
                     matches!(event.kind.as_str(), "crash" | "restart")
-                        && first.iter().any(|other| other.kind == "crash_return" && other.target == event.target)
+                        && first
+                            .iter()
+                            .any(|other| other.kind == "crash_return" && other.target == event.target)
                 });
                 !is_part
             })
@@ -142,7 +144,8 @@ impl Combination<'_> {
         let events = self.told();
         for events in &events {
             let Some(event) = events.first() else { continue };
-            let losses: Vec<f64> = events.iter().flat_map(|e| e.losses.iter().map(|n| f64::from(*n))).collect();
+            let losses: Vec<f64> =
+                events.iter().flat_map(|e| e.losses.iter().map(|n| f64::from(*n))).collect();
             let Some(of) = estimate(&losses) else { continue };
             lost += of.mean;
             variance += of.error * of.error;
@@ -152,7 +155,8 @@ impl Combination<'_> {
             theory = theory.zip(expected).map(|(sum, expected)| sum + expected.lost);
             let covered = events.iter().all(|e| e.coverage.unwrap_or(1.0) >= COVERED);
             if let Some(expected) = expected.filter(|_| covered) {
-                let moves: Vec<f64> = events.iter().flat_map(|e| e.moves.iter().map(|n| f64::from(*n))).collect();
+                let moves: Vec<f64> =
+                    events.iter().flat_map(|e| e.moves.iter().map(|n| f64::from(*n))).collect();
                 checks.push(self.check(&event.kind, "lost", expected, expected.lost, &losses));
                 checks.push(self.check(&event.kind, "moved", expected, expected.moves, &moves));
             } else {
@@ -230,9 +234,10 @@ impl Combination<'_> {
         };
         of("", metrics, &|m| m.sessions_end.clone());
         of("_requests", metrics, &|m| m.requests_end.clone());
-        let kinds: Vec<&str> = self.runs.first().map_or_else(Vec::new, |run| {
-            run.measured.events.iter().map(|e| e.kind.as_str()).collect()
-        });
+        let kinds: Vec<&str> = self
+            .runs
+            .first()
+            .map_or_else(Vec::new, |run| run.measured.events.iter().map(|e| e.kind.as_str()).collect());
         let is_strict = settings.workload.profile == Profile::Cohort && kinds == ["roll"];
         if is_strict && self.routing.placement == Placement::Sticky {
             metrics.expect("peak_to_average", peak_after_roll(self.backends(settings)), None);
@@ -252,7 +257,8 @@ impl Combination<'_> {
         metrics.average("cpu_us_store", "us", runs().filter_map(|r| r.cost.store));
         metrics.average("trips_per_request", "count", runs().filter_map(|r| r.cost.trips));
         metrics.average("bytes_per_session", "bytes", runs().filter_map(|r| r.cost.bytes_per_session));
-        let bytes = |place: usize| self.measured().map(move |m| m.cookie_bytes.get(place).copied().unwrap_or(0.0));
+        let bytes =
+            |place: usize| self.measured().map(move |m| m.cookie_bytes.get(place).copied().unwrap_or(0.0));
         metrics.average("session_cookie_bytes", "bytes", bytes(0));
         metrics.average("affinity_cookie_bytes", "bytes", bytes(1));
         metrics.average("cookie_bytes", "bytes", self.measured().map(|m| m.cookie_bytes.iter().sum()));
@@ -262,10 +268,11 @@ impl Combination<'_> {
         if still > 0 {
             metrics.count("revocations_not_seen", still, still as u64);
         }
-        let commands = runs().filter_map(|r| r.cost.commands).fold(None, |sum: Option<[u64; 2]>, (commands, trips)| {
-            let [c, t] = sum.unwrap_or_default();
-            Some([c + commands, t + trips])
-        });
+        let commands =
+            runs().filter_map(|r| r.cost.commands).fold(None, |sum: Option<[u64; 2]>, (commands, trips)| {
+                let [c, t] = sum.unwrap_or_default();
+                Some([c + commands, t + trips])
+            });
         if let Some([commands, trips]) = commands {
             // Questions that are under way when the counts are taken may be in one of them alone.
             let slack = (trips as f64 * 0.01).max(20.0);
@@ -291,10 +298,8 @@ impl Combination<'_> {
         ] {
             metrics.average(name, "ms", self.measured().filter_map(|m| Some(of(&m.latencies.class("all")?))));
         }
-        let classes: Map<String, Value> = joined
-            .classes()
-            .map(|(name, d)| (name.to_owned(), distribution(&d)))
-            .collect();
+        let classes: Map<String, Value> =
+            joined.classes().map(|(name, d)| (name.to_owned(), distribution(&d))).collect();
         classes.into()
     }
 

@@ -38,23 +38,28 @@ const TOO_FEW: u64 = 1_000;
 /// What is told while it lasts.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// `homing/cookie/memory`, and which of how many runs it is.
+    /// `homing/cookie/memory`
     pub label: String,
+    /// Its number, from 1.
     pub run: u32,
+    /// Of so many.
     pub runs: u32,
     /// What happens now.
     pub stage: String,
     /// Requests in a second.
     pub rate: f64,
+    /// Of the last two thousand or so.
     pub p99_ms: Option<f64>,
+    /// Requests of this run that failed.
     pub errors: u64,
+    /// Sessions of this run that were lost.
     pub lost: u64,
     /// Of everything.
     pub left: Option<Duration>,
 }
 
 /// Where progress is told.
-pub type Teller<'a> = &'a RefCell<dyn FnMut(&Progress) + 'a>;
+pub(super) type Teller<'a> = &'a RefCell<dyn FnMut(&Progress) + 'a>;
 
 /// One run's figures.
 #[derive(Debug, Default)]
@@ -85,7 +90,6 @@ pub(super) struct Cost {
     /// Commands by the store's count, trips by the application's.
     pub(super) commands: Option<(u64, u64)>,
     pub(super) bytes_per_session: Option<f64>,
-    pub(super) requests: u64,
 }
 
 /// How long a session was accepted after all of its user's were ended.
@@ -180,8 +184,7 @@ impl Scene<'_> {
         tokio::time::sleep(NOTICED).await;
         let load = Load::new(self.target(addresses, &application), workload.clone(), self.seed());
         let longest_pause = workload.think * workload.think_cap;
-        let mut stage =
-            Stage { application, balancer, store, load: Rc::clone(&load), terms, longest_pause };
+        let mut stage = Stage { application, balancer, store, load: Rc::clone(&load), terms, longest_pause };
         tokio::select! {
             ended = self.arrive(&load) => ended.map(|()| Ran::default()),
             () = self.tell_on(&load) => bail!("progress ended"),
@@ -200,7 +203,11 @@ impl Scene<'_> {
         tokio::time::sleep(self.settings.settle).await;
         let after = used(stage, load.now()).await;
         let zero = load.now();
-        stage.play(zero, &self.settings.events, &|label| self.stage(if label.is_empty() { "steady" } else { label })).await?;
+        stage
+            .play(zero, &self.settings.events, &|label| {
+                self.stage(if label.is_empty() { "steady" } else { label })
+            })
+            .await?;
         tokio::time::sleep(self.settings.settle).await;
         let least = from + self.settings.duration.as_micros() as u64;
         load.wait_until(least).await;
@@ -328,9 +335,10 @@ impl Scene<'_> {
 
 async fn used(stage: &Stage, at: u64) -> Used {
     let store = stage.store.as_ref();
+    let requests = stage.load.tally.borrow().requests;
     Used {
         at,
-        requests: stage.load.tally.borrow().requests,
+        requests,
         balancer: usage::busy(&stage.balancer.processes()),
         application: usage::busy(&stage.application.processes()),
         store: usage::busy(&store.map(Store::processes).unwrap_or_default()),
@@ -359,7 +367,6 @@ fn cost(before: &Used, after: &Used, family: Family, users: usize) -> Cost {
         commands,
         bytes_per_session: (after.stats.sessions > 0 && users > 0)
             .then(|| after.stats.rss_bytes as f64 / after.stats.sessions as f64),
-        requests,
     }
 }
 
@@ -389,7 +396,8 @@ fn doubts(ran: &Ran, events: &[super::script::Event]) -> Vec<String> {
     if ran.measured.requests < TOO_FEW {
         doubts.push(format!("{} requests are too few for percentiles", ran.measured.requests));
     }
-    for (event, figures) in events.iter().zip(ran.measured.events.iter().filter(|e| e.kind != "crash_return")) {
+    for (event, figures) in events.iter().zip(ran.measured.events.iter().filter(|e| e.kind != "crash_return"))
+    {
         let coverage = figures.coverage.unwrap_or(1.0);
         if matches!(event.what, What::Roll(_)) && coverage < 1.0 {
             doubts.push(format!(
@@ -449,7 +457,9 @@ impl<'a> Probe<'a> {
         let to = target.addresses.first().copied().unwrap_or_else(|| ([127, 0, 0, 1], 9).into());
         let mut dice = super::dice::Dice::new(load.seed, 9, number as u64);
         let from = match load.workload.client_address {
-            super::settings::ClientAddress::Bind => load.address(&mut dice, u32::try_from(number).unwrap_or(0)),
+            super::settings::ClientAddress::Bind => {
+                load.address(&mut dice, u32::try_from(number).unwrap_or(0))
+            }
             _ => None,
         };
         Self { load, connection: Connection::new(to, from), jar: Jar::default() }
@@ -467,7 +477,10 @@ impl<'a> Probe<'a> {
         let asked = self.connection.ask(&request, self.load.workload.timeout, true).await;
         let reply = asked.map_err(|fault| anyhow::anyhow!(fault.name())).context(path.to_owned())?;
         let name = host.split(':').next().unwrap_or_default();
-        let origin = Origin { host: name, is_trustworthy: is_https || name.starts_with("127.") || name == "localhost" };
+        let origin = Origin {
+            host: name,
+            is_trustworthy: is_https || name.starts_with("127.") || name == "localhost",
+        };
         for line in &reply.cookies {
             self.jar.put(line, origin, path, now);
         }

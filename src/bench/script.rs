@@ -10,7 +10,9 @@ use crate::base::units::Span;
 /// Something that is done at a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
+    /// After every first session has logged in.
     pub at: Duration,
+    /// What is done then.
     pub what: What,
     /// As it was written.
     pub label: String,
@@ -25,20 +27,29 @@ pub enum What {
     Restart(String),
     /// SIGSTOP: it accepts, and answers nothing.
     Freeze(String),
+    /// SIGCONT.
     Thaw(String),
     /// Each backend in turn.
     Roll(Roll),
     /// By the balancer's own means; a balancer without any takes it out of the list.
     Drain(String, Option<Duration>),
+    /// It takes sessions again.
     Ready(String),
+    /// How large its share of new sessions is.
     Weight(String, u16),
     /// One more backend.
     Add,
+    /// It is taken out of the balancer's list, and runs on.
     Remove(String),
+    /// The same list, the other way round.
     Reorder,
+    /// The balancer reads its configuration again.
     Reload,
+    /// The balancer is killed and started again.
     RestartBalancer,
+    /// One of several balancers is killed.
     LoseBalancer,
+    /// The store is killed and started again, empty.
     RestartStore,
     /// This share of the clients has another address, in another network.
     Move(f64),
@@ -59,6 +70,7 @@ pub struct Roll {
     pub sweep: bool,
     /// Commands in the place of the balancer's own means.
     pub before: Option<String>,
+    /// The same, once it is back.
     pub after: Option<String>,
 }
 
@@ -197,8 +209,24 @@ fn what(name: &str, words: &mut Words) -> Result<What, String> {
 
 /// Every name that an event has, for people.
 const NAMES: [&str; 18] = [
-    "crash", "return", "freeze", "thaw", "roll", "drain", "ready", "weight", "add", "remove", "reorder", "reload",
-    "lb_restart", "lb_loss", "store_restart", "ip_change", "jar_clear", "exec",
+    "crash",
+    "return",
+    "freeze",
+    "thaw",
+    "roll",
+    "drain",
+    "ready",
+    "weight",
+    "add",
+    "remove",
+    "reorder",
+    "reload",
+    "lb_restart",
+    "lb_loss",
+    "store_restart",
+    "ip_change",
+    "jar_clear",
+    "exec",
 ];
 
 impl Words {
@@ -274,7 +302,9 @@ impl What {
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         match self {
-            Self::Crash(b) | Self::Restart(b) | Self::Freeze(b) | Self::Thaw(b) | Self::Drain(b, _) => Some(b),
+            Self::Crash(b) | Self::Restart(b) | Self::Freeze(b) | Self::Thaw(b) | Self::Drain(b, _) => {
+                Some(b)
+            }
             Self::Ready(b) | Self::Weight(b, _) | Self::Remove(b) => Some(b),
             _ => None,
         }
@@ -287,8 +317,10 @@ mod tests {
 
     #[test]
     fn events_are_read_from_a_line() {
-        let events = parse("roll drain=20s downtime=2s @40s, crash b@20s, return b@30s, ip_change 20%@1m").unwrap();
-        let roll = Roll { drain: Some(Duration::from_secs(20)), downtime: Duration::from_secs(2), ..Roll::plain() };
+        let events =
+            parse("roll drain=20s downtime=2s @40s, crash b@20s, return b@30s, ip_change 20%@1m").unwrap();
+        let roll =
+            Roll { drain: Some(Duration::from_secs(20)), downtime: Duration::from_secs(2), ..Roll::plain() };
         let expected = [
             (20, What::Crash("b".to_owned()), "crash b"),
             (30, What::Restart("b".to_owned()), "return b"),
@@ -297,7 +329,10 @@ mod tests {
         ];
         assert_eq!(events.len(), expected.len());
         for (event, (at, what, label)) in events.iter().zip(expected) {
-            assert_eq!((event.at, &event.what, event.label.as_str()), (Duration::from_secs(at), &what, label));
+            assert_eq!(
+                (event.at, &event.what, event.label.as_str()),
+                (Duration::from_secs(at), &what, label)
+            );
         }
         let drained = parse("roll drain@1s").unwrap();
         assert!(matches!(&drained[0].what, What::Roll(roll) if roll.drain.is_some()), "{drained:?}");

@@ -138,7 +138,13 @@ impl World {
     }
 
     /// Whether this holds of how it stands, at any time of these.
-    pub(super) fn stood(&self, backend: u16, from: Micros, to: Micros, is: impl Fn(Standing) -> bool) -> bool {
+    pub(super) fn stood(
+        &self,
+        backend: u16,
+        from: Micros,
+        to: Micros,
+        is: impl Fn(Standing) -> bool,
+    ) -> bool {
         is(self.standing(backend, from))
             || self.changes.iter().any(|(t, b, s)| *b == backend && (from..=to).contains(t) && is(*s))
     }
@@ -205,7 +211,9 @@ mod tests {
         let mut world = World::default();
         world.set(10, 1, Standing::Dead);
         world.set(20, 1, Standing::Up);
-        for (at, expected) in [(9, Standing::Up), (10, Standing::Dead), (19, Standing::Dead), (20, Standing::Up)] {
+        for (at, expected) in
+            [(9, Standing::Up), (10, Standing::Dead), (19, Standing::Dead), (20, Standing::Up)]
+        {
             assert_eq!(world.standing(1, at), expected, "{at}");
             assert_eq!(world.standing(0, at), Standing::Up);
         }

@@ -11,14 +11,19 @@ use super::script::Event;
 pub struct Settings {
     /// What was typed, for the result.
     pub command: String,
+    /// What chance hangs on.
     pub seed: u64,
     /// Repetitions of each combination.
     pub runs: u32,
+    /// Who comes.
     pub workload: Workload,
     /// Backends; ignored where their addresses are given.
     pub backends: usize,
+    /// Each is combined with each kind of sessions.
     pub routings: Vec<Routing>,
+    /// `memory`, `redis`, `memcached`, `jwt` or `jwt:ALGORITHM`.
     pub sessions: Vec<String>,
+    /// What happens, in the order of time.
     pub events: Vec<Event>,
     /// How long is measured before the first event, and after the last.
     pub settle: Duration,
@@ -28,7 +33,7 @@ pub struct Settings {
     pub replicas: usize,
     /// A foreign balancer, and where it expects the backends.
     pub url: Option<Foreign>,
-    /// Pass to backends.
+    /// The application's cookies are `Secure` and have the prefix `__Host-`.
     pub secure: bool,
     /// Users of whom all sessions are ended everywhere at the end, to see how long others of theirs are accepted.
     pub revocations: usize,
@@ -39,7 +44,9 @@ pub struct Settings {
 /// A balancer that is not ours to start.
 #[derive(Clone, Debug)]
 pub struct Foreign {
+    /// What stands in `Host`.
     pub host: String,
+    /// Where it is.
     pub address: SocketAddr,
     /// Where our backends are to listen.
     pub backends: Vec<SocketAddr>,
@@ -48,6 +55,7 @@ pub struct Foreign {
 /// Who comes.
 #[derive(Clone, Debug)]
 pub struct Workload {
+    /// How sessions come and go.
     pub profile: Profile,
     /// Sessions at a time.
     pub users: usize,
@@ -67,6 +75,7 @@ pub struct Workload {
     pub parallel: f64,
     /// The exponent of Zipf's law by which users share networks; 0: each has a network of its own.
     pub zipf: f64,
+    /// How the balancer learns of a client's address.
     pub client_address: ClientAddress,
     /// Over which time the first sessions log in.
     pub ramp: Duration,

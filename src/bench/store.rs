@@ -57,7 +57,8 @@ impl Kind {
     pub(super) fn version(self) -> Result<Option<String>> {
         let (program, package) = self.program();
         let line = first_line(&find(program, package)?, "--version");
-        let is_version = |word: &&str| word.trim_start_matches("v=").starts_with(|c: char| c.is_ascii_digit());
+        let is_version =
+            |word: &&str| word.trim_start_matches("v=").starts_with(|c: char| c.is_ascii_digit());
         Ok(line.and_then(|line| Some(line.split(' ').find(is_version)?.trim_start_matches("v=").to_owned())))
     }
 }
@@ -141,7 +142,8 @@ impl Store {
                 ["cmd_get", "cmd_set", "cmd_touch", "delete_hits", "delete_misses", "cmd_meta"]
                     .iter()
                     .filter_map(|name| {
-                        let line = text.lines().find_map(|line| line.strip_prefix(&format!("STAT {name} ")))?;
+                        let line =
+                            text.lines().find_map(|line| line.strip_prefix(&format!("STAT {name} ")))?;
                         line.trim().parse::<u64>().ok()
                     })
                     .sum(),

@@ -13,7 +13,12 @@ pub(super) struct Expected {
 }
 
 /// Of an event by its name in results, in a pool of `n`. A session that moves is lost where its memory stays behind.
-pub(super) fn expected(event: &str, placement: Placement, keeps_in_memory: bool, n: usize) -> Option<Expected> {
+pub(super) fn expected(
+    event: &str,
+    placement: Placement,
+    keeps_in_memory: bool,
+    n: usize,
+) -> Option<Expected> {
     let n = n as f64;
     if n < 2.0 {
         return None;

@@ -1,4 +1,4 @@
-//! What programs use: processor time and memory, from `/proc`.
+//! What programs use: processor time, from `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,13 +15,6 @@ pub(super) fn busy(roots: &[u32]) -> Duration {
 /// The processor time that this process has used so far.
 pub(super) fn own() -> Duration {
     of(std::process::id()).unwrap_or_default()
-}
-
-/// Resident memory of a process, in bytes.
-pub(super) fn resident(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 /// By the scheduler's clock; by ticks, to the hundredth of a second, where there is none.
@@ -75,6 +68,5 @@ mod tests {
         let sum: u64 = (0..2_000_000_u64).map(|n| std::hint::black_box(n) % 7).sum();
         assert!(sum > 0 && super::own() >= before);
         assert!(super::family(&[std::process::id()]).contains(&std::process::id()));
-        assert!(super::resident(std::process::id()).is_some_and(|bytes| bytes > 0));
     }
 }

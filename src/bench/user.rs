@@ -218,7 +218,12 @@ impl User {
         (outcome, done)
     }
 
-    fn settle(&mut self, kind: Kind, [due, sent, done]: [Micros; 3], reply: &Result<Reply, Fault>) -> Outcome {
+    fn settle(
+        &mut self,
+        kind: Kind,
+        [due, sent, done]: [Micros; 3],
+        reply: &Result<Reply, Fault>,
+    ) -> Outcome {
         let mut cookies = if kind == Kind::First { Cookies::default() } else { self.cookie_bytes() };
         let read = reply.as_ref().ok().map(Told::read).unwrap_or_default();
         if let Ok(reply) = reply {

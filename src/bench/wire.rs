@@ -85,7 +85,12 @@ impl Connection {
     ///
     /// # Errors
     /// There is no whole answer.
-    pub(super) async fn ask(&mut self, request: &[u8], within: Duration, may_repeat: bool) -> Result<Reply, Fault> {
+    pub(super) async fn ask(
+        &mut self,
+        request: &[u8],
+        within: Duration,
+        may_repeat: bool,
+    ) -> Result<Reply, Fault> {
         let asked = tokio::time::timeout(within, async {
             let is_kept = self.is_open();
             match self.exchange(request).await {
@@ -106,9 +111,9 @@ impl Connection {
 
     /// Whether it is open; what has come in unasked, or its end, closes it.
     fn is_open(&mut self) -> bool {
-        let quiet = self.stream.as_ref().is_some_and(|stream| {
-            matches!(stream.try_read(&mut [0; 1]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
-        });
+        let quiet = self.stream.as_ref().is_some_and(
+            |stream| matches!(stream.try_read(&mut [0; 1]), Err(e) if e.kind() == io::ErrorKind::WouldBlock),
+        );
         if !quiet {
             self.stream = None;
         }
@@ -133,7 +138,9 @@ impl Connection {
         let body = loop {
             let rest = self.buffer.get(head.length..).unwrap_or_default();
             match head.body {
-                Body::Length(length) if rest.len() >= length => break rest.get(..length).unwrap_or_default().to_vec(),
+                Body::Length(length) if rest.len() >= length => {
+                    break rest.get(..length).unwrap_or_default().to_vec();
+                }
                 Body::Chunked => {
                     if let Some(body) = unchunked(rest)? {
                         break body;
@@ -191,15 +198,22 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
         Err(_) => return Err(Fault::Nonsense),
     };
     let status = response.code.unwrap_or_default();
-    let mut head =
-        Head { length, status, body: Body::UntilEnd, keeps: response.version == Some(1), cookies: Vec::new() };
+    let mut head = Head {
+        length,
+        status,
+        body: Body::UntilEnd,
+        keeps: response.version == Some(1),
+        cookies: Vec::new(),
+    };
     for field in response.headers.iter() {
         let value = String::from_utf8_lossy(field.value);
         match field.name.to_ascii_lowercase().as_str() {
             "content-length" if !matches!(head.body, Body::Chunked) => {
                 head.body = Body::Length(value.trim().parse().map_err(|_| Fault::Nonsense)?);
             }
-            "transfer-encoding" if value.to_ascii_lowercase().contains("chunked") => head.body = Body::Chunked,
+            "transfer-encoding" if value.to_ascii_lowercase().contains("chunked") => {
+                head.body = Body::Chunked
+            }
             "connection" if value.to_ascii_lowercase().contains("close") => head.keeps = false,
             "set-cookie" => head.cookies.push(value.into_owned()),
             _ => {}
@@ -238,14 +252,23 @@ fn unchunked(mut rest: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
 }
 
 /// A request's bytes.
-pub(super) fn request(method: &str, path: &str, host: &str, fields: &[(&str, &str)], body: Option<&str>) -> Vec<u8> {
+pub(super) fn request(
+    method: &str,
+    path: &str,
+    host: &str,
+    fields: &[(&str, &str)],
+    body: Option<&str>,
+) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\naccept: application/json\r\n");
     for (name, value) in fields {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     match body {
         Some(body) => {
-            text.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+            text.push_str(&format!(
+                "content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            ));
         }
         None if method == "POST" => text.push_str("content-length: 0\r\n\r\n"),
         None => text.push_str("\r\n"),

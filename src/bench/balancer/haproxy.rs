@@ -59,11 +59,8 @@ pub(super) fn configuration(balancer: &Balancer, node: &Node, folder: &Path, num
     );
     for member in &balancer.members {
         let cookie = if strategy == "cookie" { format!(" cookie {}", member.name) } else { String::new() };
-        let _ = writeln!(
-            text,
-            "  server {} {} weight {}{cookie}",
-            member.name, member.address, member.weight
-        );
+        let _ =
+            writeln!(text, "  server {} {} weight {}{cookie}", member.name, member.address, member.weight);
     }
     text
 }

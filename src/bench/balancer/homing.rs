@@ -81,7 +81,8 @@ pub(super) fn configuration(balancer: &Balancer, node: &Node) -> String {
 async fn ask(admin: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
     let body = body.map(Value::to_string);
     let fields = [("x-homing", "1"), ("connection", "close")];
-    let request = wire::request(method, &format!("/api/v1{path}"), &admin.to_string(), &fields, body.as_deref());
+    let request =
+        wire::request(method, &format!("/api/v1{path}"), &admin.to_string(), &fields, body.as_deref());
     match wire::once(admin, &request, ANSWER).await {
         Ok(reply) => Ok((reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())),
         Err(fault) => bail!("ask homing at {admin}: {}", fault.name()),
@@ -100,9 +101,10 @@ pub(super) async fn wish(admin: SocketAddr, backend: &str, wish: Wish) -> Result
     let path = |what: &str| format!("/pools/app/backends/{backend}/{what}");
     let (path, body) = match wish {
         Wish::Drain(None) => (path("state"), json!({ "state": "drain" })),
-        Wish::Drain(Some(time)) => {
-            (path("state"), json!({ "state": "drain", "mode": "deadline", "deadline": Span(time).to_string() }))
-        }
+        Wish::Drain(Some(time)) => (
+            path("state"),
+            json!({ "state": "drain", "mode": "deadline", "deadline": Span(time).to_string() }),
+        ),
         Wish::Ready => (path("state"), json!({ "state": "ready" })),
         Wish::Weight(weight) => (path("weight"), json!({ "weight": weight })),
     };

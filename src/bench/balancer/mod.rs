@@ -27,18 +27,26 @@ const START: Duration = Duration::from_secs(20);
 /// Whose balancer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
+    /// Ours.
     Homing,
+    /// nginx, as Debian has it.
     Nginx,
+    /// HAProxy, as Debian has it.
     Haproxy,
+    /// Somebody's, by its URL.
     Foreign,
 }
 
 /// How a balancer is to route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routing {
+    /// By whom.
     pub family: Family,
+    /// What chooses a backend for a new session.
     pub strategy: String,
+    /// What keeps it there.
     pub affinity: String,
+    /// What comes of both.
     pub placement: Placement,
 }
 
@@ -118,7 +126,12 @@ impl Routing {
             (_, "rendezvous" | "maglev" | "hash" | "hash_consistent" | "ip_hash") => Placement::Consistent,
             _ => Placement::Spread,
         };
-        Ok(Self { family: Family::Homing, strategy: strategy.to_owned(), affinity: affinity.to_owned(), placement })
+        Ok(Self {
+            family: Family::Homing,
+            strategy: strategy.to_owned(),
+            affinity: affinity.to_owned(),
+            placement,
+        })
     }
 
     /// Reads a peer: `nginx`, `haproxy`, or one way of theirs, as in `nginx:ip_hash`.
@@ -171,8 +184,10 @@ impl Routing {
             Family::Nginx => first_line(&find("nginx", "nginx")?, "-v"),
             Family::Haproxy => first_line(&find("haproxy", "haproxy")?, "-v"),
         };
-        let is_version = |word: &&str| word.trim_start_matches("nginx/").starts_with(|c: char| c.is_ascii_digit());
-        let version = line.and_then(|line| Some(line.split(' ').find(is_version)?.trim_start_matches("nginx/").to_owned()));
+        let is_version =
+            |word: &&str| word.trim_start_matches("nginx/").starts_with(|c: char| c.is_ascii_digit());
+        let version = line
+            .and_then(|line| Some(line.split(' ').find(is_version)?.trim_start_matches("nginx/").to_owned()));
         Ok(version)
     }
 }
@@ -291,7 +306,7 @@ impl Balancer {
     ///
     /// # Errors
     /// It cannot be written, or is refused.
-    pub(super) async fn reload(&mut self) -> Result<()> {
+    pub(super) async fn reload(&self) -> Result<()> {
         if self.routing.family == Family::Foreign {
             bail!("a foreign balancer's list is not ours: use exec");
         }
@@ -422,7 +437,9 @@ mod tests {
         ] {
             let read = Routing::homing(name, affinity);
             match (&read, expected) {
-                (Ok(r), Ok(expected)) => assert_eq!((r.strategy.as_str(), r.affinity.as_str(), r.placement), expected),
+                (Ok(r), Ok(expected)) => {
+                    assert_eq!((r.strategy.as_str(), r.affinity.as_str(), r.placement), expected)
+                }
                 (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
                 _ => panic!("{name}: {read:?}"),
             }

@@ -97,7 +97,10 @@ mod tests {
     fn quantiles_are_values_that_were_seen() {
         let all: Vec<u32> = (1..=1000).map(|n| n * 1000).collect();
         let of = Distribution::of(&all).unwrap();
-        assert_eq!((of.n, of.p50, of.p90, of.p99, of.p999, of.max), (1000, 500.0, 900.0, 990.0, 999.0, 1000.0));
+        assert_eq!(
+            (of.n, of.p50, of.p90, of.p99, of.p999, of.max),
+            (1000, 500.0, 900.0, 990.0, 999.0, 1000.0)
+        );
         assert!(of.cdf.len() <= POINTS + 1 && of.cdf.last() == Some(&(1000.0, 1.0)));
         assert!(of.cdf.windows(2).all(|w| w[0].0 <= w[1].0 && w[0].1 < w[1].1));
         assert!(Distribution::of(&[]).is_none());

@@ -11,11 +11,6 @@ use moves::Tracked;
 /// What one run of a combination comes to.
 #[derive(Debug, Default)]
 pub(super) struct Measured {
-    /// From here on it was measured.
-    pub(super) from: Micros,
-    pub(super) to: Micros,
-    /// Until the first event.
-    pub(super) steady: Micros,
     pub(super) requests: u64,
     pub(super) errors: u64,
     /// By class.
@@ -74,12 +69,8 @@ const WINDOWS: u64 = 120;
 /// Figures of what was seen from a time on, with so many backends.
 pub(super) fn measure(seen: &Seen, from: Micros, to: Micros, backends: usize) -> Measured {
     let tracked = Tracked::of(seen, backends);
-    let steady = seen.world.done.first().map_or(to, |done| done.began);
     let within = || seen.records.iter().filter(|r| (from..=to).contains(&r.sent));
     let mut measured = Measured {
-        from,
-        to,
-        steady,
         requests: within().count() as u64,
         sessions: seen.lives.iter().filter(|life| life.ended >= from).count() as u64,
         ..Measured::default()
@@ -121,7 +112,8 @@ fn series(seen: &Seen, tracked: &Tracked, from: Micros, to: Micros, backends: us
     let place = |t: Micros| usize::try_from(t.saturating_sub(from) / window).unwrap_or(0).min(count - 1);
     for record in seen.records.iter().filter(|r| (from..=to).contains(&r.sent)) {
         let at = place(record.sent);
-        if let Some(slot) = record.backend.and_then(|b| series.requests.get_mut(usize::from(b))?.get_mut(at)) {
+        if let Some(slot) = record.backend.and_then(|b| series.requests.get_mut(usize::from(b))?.get_mut(at))
+        {
             *slot += 1;
         }
         for (counts, is) in [

@@ -92,7 +92,13 @@ impl Tracked {
                 Some((_, home, _)) if *home == backend => Class::OwnerHit,
                 Some((session, home, had)) => {
                     let cause = cause(seen, record, *home, had.contains(&backend));
-                    tracked.moves.push(Move { session: *session, at: record.sent, from: *home, to: backend, cause });
+                    tracked.moves.push(Move {
+                        session: *session,
+                        at: record.sent,
+                        from: *home,
+                        to: backend,
+                        cause,
+                    });
                     *home = backend;
                     had.insert(backend);
                     Class::Moved
@@ -200,9 +206,9 @@ pub(in crate::bench) fn events(
         let end = done.get(place + 1).map_or(to, |next| next.began);
         let kind = event.kind.as_str();
         figures.push(figure(seen, tracked, (event, kind), [from, event.began, end], backends));
-        let returns = done.get(place + 1).filter(|next| {
-            kind == "crash" && next.kind == "restart" && next.target == event.target
-        });
+        let returns = done
+            .get(place + 1)
+            .filter(|next| kind == "crash" && next.kind == "restart" && next.target == event.target);
         if returns.is_some() {
             let end = done.get(place + 2).map_or(to, |next| next.began);
             let told = (event, "crash_return");
@@ -234,7 +240,9 @@ fn figure(
         if let Some((_, moves)) = each.get_mut(&one.session) {
             *moves += 1;
         }
-        if let Some(cell) = matrix.get_mut(usize::from(one.from)).and_then(|row| row.get_mut(usize::from(one.to))) {
+        if let Some(cell) =
+            matrix.get_mut(usize::from(one.from)).and_then(|row| row.get_mut(usize::from(one.to)))
+        {
             *cell += 1;
         }
         if one.cause == Cause::Unforced {
@@ -256,7 +264,11 @@ fn figure(
     super::EventFigures {
         kind: kind.to_owned(),
         target: event.target,
-        label: if kind == "crash_return" { format!("{} and return", event.label) } else { event.label.clone() },
+        label: if kind == "crash_return" {
+            format!("{} and return", event.label)
+        } else {
+            event.label.clone()
+        },
         at: began.saturating_sub(zero) as f64 / 1e6,
         live: seen.lives.iter().filter(|l| l.born < began && l.ended >= began).count() as u64,
         losses,

@@ -26,7 +26,8 @@ fn seen(records: &[Record]) -> Seen {
 
 #[test]
 fn moves_have_their_cause() {
-    let ways = [10, 20, 30, 40, 50, 60].map(|at| record(1, at, [0, 1, 1, 0, 2, 0][at as usize / 10 - 1], Outcome::Hit));
+    let ways = [10, 20, 30, 40, 50, 60]
+        .map(|at| record(1, at, [0, 1, 1, 0, 2, 0][at as usize / 10 - 1], Outcome::Hit));
     let mut seen = seen(&ways);
     seen.world.set(15, 0, Standing::Dead);
     seen.world.set(35, 0, Standing::Up);
@@ -42,7 +43,11 @@ fn moves_have_their_cause() {
 
 #[test]
 fn a_move_that_nothing_forces_is_unforced() {
-    let seen = seen(&[record(1, 10, 0, Outcome::Hit), record(1, 20, 1, Outcome::Hit), record(1, 30, 0, Outcome::Hit)]);
+    let seen = seen(&[
+        record(1, 10, 0, Outcome::Hit),
+        record(1, 20, 1, Outcome::Hit),
+        record(1, 30, 0, Outcome::Hit),
+    ]);
     let counts = Tracked::of(&seen, 3).counts(0, 100);
     assert_eq!((counts.unforced, counts.moves()), (2, 2));
 }

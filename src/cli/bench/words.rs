@@ -40,7 +40,8 @@ pub(super) fn table(result: &Value, paint: Paint) -> String {
         let mut row = vec![Cell::from(text(combination, "id").to_owned())];
         row.extend(COLUMNS.iter().map(|(_, metric, digits)| cell(combination, metric, *digits)));
         let cpu = ["cpu_us_balancer", "cpu_us_application", "cpu_us_store"];
-        let cpu = cpu.map(|name| value(combination, name).map_or_else(|| "-".to_owned(), |us| format!("{us:.0}")));
+        let cpu =
+            cpu.map(|name| value(combination, name).map_or_else(|| "-".to_owned(), |us| format!("{us:.0}")));
         row.push(cpu.join("|").into());
         table.row(row);
     }
@@ -67,8 +68,11 @@ fn heading(result: &Value) -> String {
     let workload = result.get("workload").cloned().unwrap_or_default();
     let number = |key: &str| workload.get(key).and_then(Value::as_f64).unwrap_or(0.0);
     let versions = result.get("versions").and_then(Value::as_object);
-    let versions: Vec<String> =
-        versions.into_iter().flatten().map(|(k, v)| format!("{k} {}", v.as_str().unwrap_or_default())).collect();
+    let versions: Vec<String> = versions
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| format!("{k} {}", v.as_str().unwrap_or_default()))
+        .collect();
     format!(
         "{} users ({}), {} backends, seed {}, {} run(s); think {:.2} s (clock x{}), N_eff {:.0}: CV by address {:.3}; {}\n\n",
         number("users"),
@@ -120,7 +124,10 @@ fn sentences(result: &Value) -> Vec<String> {
         sentences.push(if lost > 0.0 {
             format!("{id}: {lost:.3} logins lost per session that lived through it{theory}.")
         } else {
-            format!("{id}: nobody lost a login (0 of {n} sessions; at most {:.4} of them, 95 %){theory}.", 3.0 / n.max(1.0))
+            format!(
+                "{id}: nobody lost a login (0 of {n} sessions; at most {:.4} of them, 95 %){theory}.",
+                3.0 / n.max(1.0)
+            )
         });
     }
     sentences
@@ -137,7 +144,8 @@ fn all_doubts(result: &Value) -> Vec<String> {
 
 /// As Markdown.
 pub(super) fn markdown(result: &Value) -> String {
-    let mut out = format!("# Session routing, measured\n\n{}`{}`\n\n", heading(result), text(result, "command"));
+    let mut out =
+        format!("# Session routing, measured\n\n{}`{}`\n\n", heading(result), text(result, "command"));
     let mut head = "| combination |".to_owned();
     let mut rule = "|---|".to_owned();
     for (name, ..) in COLUMNS {

@@ -15,7 +15,8 @@ use super::table::Paint;
 use super::{print, say};
 use crate::base::units::Span;
 use crate::bench::{
-    self, ClientAddress, Event, FailIf, Foreign, Interrupted, Missing, Profile, Progress, Routing, Settings, Workload,
+    self, ClientAddress, Event, FailIf, Foreign, Interrupted, Missing, Profile, Progress, Routing, Settings,
+    Workload,
 };
 
 mod words;
@@ -177,7 +178,8 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<ExitCode> {
             .map_err(|what| Failed::Usage(format!("{}: {what}", file.display())))?;
         print(&words::changes(&changes))?;
     }
-    let failures: Vec<String> = args.fail_if.iter().flat_map(|condition| condition.failures(&result)).collect();
+    let failures: Vec<String> =
+        args.fail_if.iter().flat_map(|condition| condition.failures(&result)).collect();
     failures.iter().for_each(|failure| say(&format!("failed: {failure}\n")));
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -189,15 +191,19 @@ impl BenchArgs {
         let workload = self.workload()?;
         let url = self.foreign()?;
         if url.is_some() && !(self.strategy.is_empty() && self.affinity.is_empty() && self.peer.is_empty()) {
-            return Err("--url is a balancer of its own: it goes without --strategy, --affinity and --peer".to_owned());
+            return Err("--url is a balancer of its own: it goes without --strategy, --affinity and --peer"
+                .to_owned());
         }
         if url.is_some() && self.session.len() > 1 {
             return Err("--url: one kind of --session at a time".to_owned());
         }
         let routings = if url.is_some() { vec![Routing::foreign()] } else { self.routings()? };
         Ok(Settings {
-            command: std::env::args().enumerate().map(|(i, word)| if i == 0 { "homing".to_owned() } else { word })
-                .collect::<Vec<_>>().join(" "),
+            command: std::env::args()
+                .enumerate()
+                .map(|(i, word)| if i == 0 { "homing".to_owned() } else { word })
+                .collect::<Vec<_>>()
+                .join(" "),
             seed: seed.unwrap_or(7),
             runs: self.runs,
             workload,
@@ -293,7 +299,8 @@ impl BenchArgs {
     }
 
     fn sessions(&self) -> Result<Vec<String>, String> {
-        let known = ["memory", "redis", "memcached", "jwt", "jwt:hs256", "jwt:rs256", "jwt:es256", "jwt:eddsa"];
+        let known =
+            ["memory", "redis", "memcached", "jwt", "jwt:hs256", "jwt:rs256", "jwt:es256", "jwt:eddsa"];
         if let Some(unknown) = self.session.iter().find(|kind| !known.contains(&kind.as_str())) {
             return Err(format!("--session {unknown}: must be one of {}", known.join(", ")));
         }
@@ -321,7 +328,8 @@ impl BenchArgs {
 
 /// Reads `127.0.0.1:9001..9003`, or addresses separated by commas.
 fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
-    let must = || format!("--backends {text}: must be as 127.0.0.1:9001..9003, or addresses separated by commas");
+    let must =
+        || format!("--backends {text}: must be as 127.0.0.1:9001..9003, or addresses separated by commas");
     let mut all = Vec::new();
     for one in text.split(',') {
         match one.split_once("..") {
