@@ -165,16 +165,15 @@ fn listen(output: Option<impl Read + Send + 'static>, said: &Arc<Said>) {
     });
 }
 
-/// Where a command lies; Debian keeps servers where not everybody's path leads.
+/// Where a command lies. Debian keeps servers in the `sbin` beside a `bin`, where not everybody's path leads.
 ///
 /// # Errors
 /// It is not installed.
 pub(super) fn find(program: &str, package: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/sbin", "/usr/bin", "/sbin", "/usr/local/sbin", "/usr/local/bin"].map(PathBuf::from);
     let missing = || Missing { program: program.to_owned(), package: package.to_owned() };
     std::env::split_paths(&path)
-        .chain(usual)
+        .flat_map(|folder| [folder.with_file_name("sbin"), folder])
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())
         .ok_or_else(|| missing().into())

@@ -13,7 +13,7 @@ use super::measure::{EventFigures, Measured};
 use super::run::Ran;
 use super::settings::{Profile, Settings};
 use super::statistics::{Estimate, estimate, of_count};
-use super::theory::{Expected, expected, peak_after_roll};
+use super::theory::{Expected, equal, expected, peak_after_roll};
 
 /// The name of the form.
 pub const SCHEMA: &str = "homing.bench/1";
@@ -142,7 +142,7 @@ impl Combination<'_> {
         let (mut lost, mut variance, mut theory, mut live) = (0.0, 0.0, Some(0.0), 0);
         let mut stale = 0.0;
         let events = self.told();
-        for events in &events {
+        for (place, events) in events.iter().enumerate() {
             let Some(event) = events.first() else { continue };
             let losses: Vec<f64> =
                 events.iter().flat_map(|e| e.losses.iter().map(|n| f64::from(*n))).collect();
@@ -151,7 +151,10 @@ impl Combination<'_> {
             variance += of.error * of.error;
             live = live.max(losses.len());
             stale += events.iter().map(|e| e.counts.stale).sum::<u64>() as f64 / losses.len() as f64;
-            let expected = expected(&event.kind, self.routing.placement, keeps, n);
+            // What comes first finds sessions spread evenly.
+            let shares = if place == 0 { equal(n) } else { event.shares.clone() };
+            let target = event.target.map(usize::from);
+            let expected = expected(&event.kind, self.routing.placement, keeps, &shares, target);
             theory = theory.zip(expected).map(|(sum, expected)| sum + expected.lost);
             let covered = events.iter().all(|e| e.coverage.unwrap_or(1.0) >= COVERED);
             if let Some(expected) = expected.filter(|_| covered) {

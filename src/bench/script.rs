@@ -292,6 +292,7 @@ impl What {
             Self::RestartBalancer => "lb_restart",
             Self::LoseBalancer => "lb_loss",
             Self::RestartStore => "store_restart",
+            Self::Move(share) if *share < 1.0 => "ip_change_part",
             Self::Move(_) => "ip_change",
             Self::LoseCookies(_) => "jar_clear",
             Self::Exec(_) => "exec",

@@ -7,6 +7,7 @@ mod harness;
 
 mod admin_api;
 mod attacks;
+mod bench;
 mod browser;
 mod caps;
 mod commands;

@@ -38,6 +38,8 @@ pub(super) struct EventFigures {
     /// Since the measuring began, in seconds.
     pub(super) at: f64,
     pub(super) live: u64,
+    /// How they lay on the backends when it began, by share.
+    pub(super) shares: Vec<f64>,
     /// Of the sessions that lived through it: how many times each was lost.
     pub(super) losses: Vec<u32>,
     pub(super) moves: Vec<u32>,

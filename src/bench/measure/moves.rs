@@ -256,6 +256,12 @@ fn figure(
     let went = |b: u16| seen.world.stood(b, began, event.ended.max(began), |s| s != Standing::Up);
     let all: Vec<u16> = (0..backends).filter_map(|b| u16::try_from(b).ok()).collect();
     let home_before = |s: u32| tracked.home(s, began);
+    let mut shares = vec![0.0; backends];
+    for home in stayers.iter().filter_map(|s| home_before(*s)) {
+        if let Some(share) = shares.get_mut(usize::from(home)) {
+            *share += 1.0 / stayers.len() as f64;
+        }
+    }
     let least = stayers.iter().filter(|s| home_before(**s).is_some_and(went)).count() as f64;
     let gone = all.iter().filter(|b| went(**b)).count();
     // Of a roll, each backend goes once; of everything else, those that are away afterwards.
@@ -271,6 +277,7 @@ fn figure(
         },
         at: began.saturating_sub(zero) as f64 / 1e6,
         live: seen.lives.iter().filter(|l| l.born < began && l.ended >= began).count() as u64,
+        shares,
         losses,
         moves,
         counts: tracked.counts(began, end),
