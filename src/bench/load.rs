@@ -75,6 +75,8 @@ pub(super) struct Load {
     pub(super) tally: RefCell<Tally>,
     pub(super) nudges: RefCell<Vec<Nudge>>,
     sessions: Cell<u32>,
+    /// Nobody asks any more.
+    pub(super) is_over: Cell<bool>,
     networks: Vec<f64>,
 }
 
@@ -92,6 +94,7 @@ impl Load {
             tally: RefCell::default(),
             nudges: RefCell::default(),
             sessions: Cell::default(),
+            is_over: Cell::default(),
             networks,
         })
     }

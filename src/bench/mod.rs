@@ -42,7 +42,7 @@ pub use self::run::Progress;
 pub use self::script::{Event, Roll, What, parse, parse_file};
 pub use self::settings::{ClientAddress, Foreign, Profile, Settings, Workload};
 
-use self::result::{Combination, frame};
+use self::result::{Combination, frame, trips};
 use self::run::{Ran, Scene};
 
 /// What stands in a run's end when somebody broke it off.
@@ -122,6 +122,8 @@ async fn all(settings: &Settings, tell: &mut dyn FnMut(&Progress)) -> Result<Val
     }
     let mut result = frame(settings, &versions, made);
     let (mut told, mut checks) = (Vec::new(), Vec::new());
+    checks
+        .extend(calibrations.iter().filter_map(|(sessions, ran)| Some(trips(sessions, ran.cost.commands?))));
     for combination in &combinations {
         let (value, more) = combination.to_json(settings);
         told.push(value);

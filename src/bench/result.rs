@@ -77,7 +77,7 @@ impl Combination<'_> {
         self.losses(settings, &mut metrics, &mut checks);
         self.moves(&mut metrics);
         self.balance(settings, &mut metrics);
-        self.costs(&mut metrics, &mut checks);
+        self.costs(&mut metrics);
         let latencies = self.latencies(&mut metrics);
         let mut doubts: Vec<String> = self.runs.iter().flat_map(|run| run.doubts.clone()).collect();
         doubts.dedup();
@@ -155,13 +155,27 @@ impl Combination<'_> {
             let shares = if place == 0 { equal(n) } else { event.shares.clone() };
             let target = event.target.map(usize::from);
             let expected = expected(&event.kind, self.routing.placement, keeps, &shares, target);
+            // What lies elsewhere is not lost by anything that is done to backends and balancers.
+            let is_safe = !keeps && !matches!(event.kind.as_str(), "store_restart" | "jar_clear" | "exec");
+            if is_safe && expected.is_none() {
+                checks.push(self.check(
+                    &event.kind,
+                    "lost",
+                    Expected { lost: 0.0, moves: 0.0, check: "B1" },
+                    0.0,
+                    &losses,
+                ));
+                continue;
+            }
             theory = theory.zip(expected).map(|(sum, expected)| sum + expected.lost);
-            let covered = events.iter().all(|e| e.coverage.unwrap_or(1.0) >= COVERED);
+            let covered = !keeps || events.iter().all(|e| e.coverage.unwrap_or(1.0) >= COVERED);
             if let Some(expected) = expected.filter(|_| covered) {
                 let moves: Vec<f64> =
                     events.iter().flat_map(|e| e.moves.iter().map(|n| f64::from(*n))).collect();
                 checks.push(self.check(&event.kind, "lost", expected, expected.lost, &losses));
-                checks.push(self.check(&event.kind, "moved", expected, expected.moves, &moves));
+                if keeps {
+                    checks.push(self.check(&event.kind, "moved", expected, expected.moves, &moves));
+                }
             } else {
                 theory = None;
             }
@@ -247,7 +261,7 @@ impl Combination<'_> {
         }
     }
 
-    fn costs(&self, metrics: &mut Metrics, checks: &mut Vec<Value>) {
+    fn costs(&self, metrics: &mut Metrics) {
         metrics.count("requests", self.runs.len(), self.sum(|m| m.requests));
         metrics.count("sessions", self.runs.len(), self.sum(|m| m.sessions));
         let n = usize::try_from(self.sum(|m| m.requests)).unwrap_or(0);
@@ -270,23 +284,6 @@ impl Combination<'_> {
         let still = runs().flat_map(|r| &r.revocations).filter(|r| r.is_capped).count();
         if still > 0 {
             metrics.count("revocations_not_seen", still, still as u64);
-        }
-        let commands =
-            runs().filter_map(|r| r.cost.commands).fold(None, |sum: Option<[u64; 2]>, (commands, trips)| {
-                let [c, t] = sum.unwrap_or_default();
-                Some([c + commands, t + trips])
-            });
-        if let Some([commands, trips]) = commands {
-            // Questions that are under way when the counts are taken may be in one of them alone.
-            let slack = (trips as f64 * 0.01).max(20.0);
-            checks.push(json!({
-                "id": "B16",
-                "what": format!("{}: the store's own count of commands against the application's of trips", self.id()),
-                "expected": trips,
-                "measured": commands,
-                "tolerance": "1 %",
-                "pass": (commands as f64 - trips as f64).abs() <= slack,
-            }));
         }
     }
 
@@ -386,6 +383,18 @@ fn z(mean: f64, theory: f64, error: f64, n: usize) -> f64 {
 /// To a millionth: more digits are nobody's.
 fn tidy(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
+}
+
+/// Commands that the store counted against trips that the application did, from their beginning to a quiet end.
+pub(super) fn trips(sessions: &str, (commands, trips): (u64, u64)) -> Value {
+    json!({
+        "id": "B16",
+        "what": format!("{sessions}: commands by the store's own count, for each trip by the application's"),
+        "expected": trips,
+        "measured": commands,
+        "tolerance": "exact",
+        "pass": commands == trips,
+    })
 }
 
 /// `homing/cookie/memory`, `nginx/ip_hash/redis`

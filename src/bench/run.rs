@@ -108,7 +108,7 @@ struct Used {
     application: Duration,
     store: Duration,
     stats: Stats,
-    commands: Option<u64>,
+    has_store: bool,
 }
 
 /// Everything of one run that stands while it lasts.
@@ -156,12 +156,28 @@ impl Scene<'_> {
                 };
                 let to = load.now();
                 let generator = generator(&load, from, to, usage::own().saturating_sub(busy));
+                let commands = self.counted(&load, &application, store.as_ref()).await;
                 let seen = load.end();
-                drop(store);
                 let measured = measure(&seen, from, to, application.backends.len());
-                Ok(Ran { measured, generator, backends: application.names(), ..Ran::default() })
+                let cost = Cost { commands, ..Cost::default() };
+                Ok(Ran { measured, generator, cost, backends: application.names(), ..Ran::default() })
             })
             .await
+    }
+
+    /// Lets the users go, and asks store and application what each has counted since it began.
+    async fn counted(
+        &self,
+        load: &Load,
+        application: &Application,
+        store: Option<&Store>,
+    ) -> Option<(u64, u64)> {
+        let store = store?;
+        load.is_over.set(true);
+        let workload = &self.settings.workload;
+        tokio::time::sleep(workload.think * workload.think_cap + Duration::from_millis(300)).await;
+        let trips = application.stats().await.store_trips;
+        Some((store.commands().await?, trips))
     }
 
     async fn all(&self) -> Result<Ran> {
@@ -343,10 +359,7 @@ async fn used(stage: &Stage, at: u64) -> Used {
         application: usage::busy(&stage.application.processes()),
         store: usage::busy(&store.map(Store::processes).unwrap_or_default()),
         stats: stage.application.stats().await,
-        commands: match store {
-            Some(store) => store.commands().await,
-            None => None,
-        },
+        has_store: store.is_some(),
     }
 }
 
@@ -358,13 +371,12 @@ fn cost(before: &Used, after: &Used, family: Family, users: usize) -> Cost {
     let each = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() * 1e6 / requests as f64;
     let served = after.stats.requests.saturating_sub(before.stats.requests);
     let trips = after.stats.store_trips.saturating_sub(before.stats.store_trips);
-    let commands = before.commands.zip(after.commands).map(|(from, to)| (to.saturating_sub(from), trips));
     Cost {
         balancer: (family != Family::Foreign).then(|| each(before.balancer, after.balancer)),
         application: Some(each(before.application, after.application)),
-        store: after.commands.map(|_| each(before.store, after.store)),
+        store: after.has_store.then(|| each(before.store, after.store)),
         trips: (served > 0).then(|| trips as f64 / served as f64),
-        commands,
+        commands: None,
         bytes_per_session: (after.stats.sessions > 0 && users > 0)
             .then(|| after.stats.rss_bytes as f64 / after.stats.sessions as f64),
     }

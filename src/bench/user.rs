@@ -77,6 +77,9 @@ impl User {
         let mut next = self.log_in(begin).await + self.think();
         while next < end {
             let due = self.load.sleep_until(next).await;
+            if self.load.is_over.get() {
+                return;
+            }
             self.obey_nudges();
             let done = if self.has_session { self.act(due).await } else { self.log_in(due).await };
             next = done + self.think();

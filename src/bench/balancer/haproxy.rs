@@ -49,7 +49,7 @@ pub(super) fn configuration(balancer: &Balancer, node: &Node, folder: &Path, num
     };
     let mut text = format!(
         "global\n  maxconn 8192\n  nbthread 1\n  hard-stop-after 2s\n  stats socket {} mode 600 level admin\n\
-         defaults\n  mode http\n  timeout client 60s\n  timeout server 5s\n  timeout connect 2s\n  retries 3\n\
+         defaults\n  mode http\n  timeout client 60s\n  timeout server 5s\n  timeout connect 2s\n  timeout check 3s\n  retries 3\n\
          \x20 option redispatch 1\n  option http-keep-alive\nfrontend web\n  bind {}\n  default_backend app\nbackend app\n\
          \x20 {balance}\n  option httpchk GET /healthz\n\
          \x20 default-server check inter {} fall {FALL} rise 1 observe layer4 error-limit 1 on-error mark-down\n",

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bench::seen::{Kind, Micros, Outcome, Record, Seen, Standing};
 
+/// A balancer learns of what became of a backend by then, in microseconds: until then its moves are the backend's.
+const NOTICED: Micros = 1_000_000;
+
 /// Why a session moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::bench) enum Cause {
@@ -164,7 +167,8 @@ impl Tracked {
 }
 
 fn cause(seen: &Seen, record: &Record, home: u16, had_it: bool) -> Cause {
-    let stood = |is: fn(Standing) -> bool| seen.world.stood(home, record.sent, record.done, is);
+    let since = record.sent.saturating_sub(NOTICED);
+    let stood = |is: fn(Standing) -> bool| seen.world.stood(home, since, record.done, is);
     if stood(|s| matches!(s, Standing::Dead | Standing::Absent | Standing::Past)) {
         Cause::Forced
     } else if stood(|s| s == Standing::Draining) {

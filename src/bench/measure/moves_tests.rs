@@ -20,7 +20,8 @@ fn record(session: u32, at: Micros, backend: u16, outcome: Outcome) -> Record {
 fn seen(records: &[Record]) -> Seen {
     let mut seen = Seen { records: records.to_vec(), ..Seen::default() };
     let sessions: BTreeSet<u32> = records.iter().map(|r| r.session).collect();
-    seen.lives = sessions.into_iter().map(|session| Life { session, born: 1, ended: 1000 }).collect();
+    seen.lives =
+        sessions.into_iter().map(|session| Life { session, born: 1, ended: 1_000_000_000 }).collect();
     seen
 }
 
@@ -29,15 +30,15 @@ fn moves_have_their_cause() {
     let ways = [10, 20, 30, 40, 50, 60]
         .map(|at| record(1, at, [0, 1, 1, 0, 2, 0][at as usize / 10 - 1], Outcome::Hit));
     let mut seen = seen(&ways);
-    seen.world.set(15, 0, Standing::Dead);
-    seen.world.set(35, 0, Standing::Up);
-    seen.world.set(45, 0, Standing::Draining);
-    seen.world.set(55, 0, Standing::Up);
+    seen.world.set(15 * s, 0, Standing::Dead);
+    seen.world.set(35 * s, 0, Standing::Up);
+    seen.world.set(45 * s, 0, Standing::Draining);
+    seen.world.set(55 * s, 0, Standing::Up);
     let tracked = Tracked::of(&seen, 3);
     let causes: Vec<Cause> = tracked.moves.iter().map(|m| m.cause).collect();
     assert_eq!(causes, [Cause::Forced, Cause::Failback, Cause::Policy, Cause::Failback]);
-    assert_eq!(tracked.counts(0, 1000).moves(), 4);
-    let homes: Vec<Option<u16>> = [5, 10, 25, 45, 55, 70, 1000].map(|at| tracked.home(1, at)).to_vec();
+    assert_eq!(tracked.counts(0, 1000 * s).moves(), 4);
+    let homes: Vec<Option<u16>> = [5, 10, 25, 45, 55, 70, 1000].map(|at| tracked.home(1, at * s)).to_vec();
     assert_eq!(homes, [None, Some(0), Some(1), Some(0), Some(2), Some(0), None]);
 }
 
