@@ -86,6 +86,29 @@ fn every_folder_has_a_door_with_its_story() {
 }
 
 #[test]
+fn no_file_of_tests_is_left_out() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut left_out = Vec::new();
+    for path in files.iter().filter(|path| !path.ends_with("it/main.rs")) {
+        let is_door = path.ends_with("mod.rs");
+        let (named, folder) = if is_door {
+            (path.parent().unwrap(), path.parent().unwrap().parent().unwrap())
+        } else {
+            (path.as_path(), path.parent().unwrap())
+        };
+        let door = folder.join(if folder == root { "main.rs" } else { "mod.rs" });
+        let line = format!("mod {};", named.file_stem().unwrap().to_str().unwrap());
+        let doors = std::fs::read_to_string(&door).unwrap();
+        if !doors.lines().any(|l| l == line || l.strip_prefix("pub(crate) ") == Some(&line)) {
+            left_out.push(format!("{}: {} has no `{line}`", path.display(), door.display()));
+        }
+    }
+    assert!(files.len() > 50 && left_out.is_empty(), "{left_out:#?}");
+}
+
+#[test]
 fn the_readme_lists_the_strategies_as_the_command_does() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     for kind in homing::strategy::Registry::built_in().iter() {

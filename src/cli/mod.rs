@@ -351,10 +351,12 @@ fn serve(sources: Sources) -> anyhow::Result<ExitCode> {
 
 fn announce(running: &Running, pools: &[String]) {
     let mut text = String::new();
-    for (name, listen, bound) in &running.listeners {
+    let plan = &running.published.load().plan;
+    for ((name, listen, bound), listener) in running.listeners.iter().zip(&plan.listeners) {
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let at = match (listen, bound) {
-            (ListenAddress::Tcp { both_families: true, .. }, Some(a)) => format!("http://*:{}", a.port()),
-            (_, Some(a)) => format!("http://{a}"),
+            (ListenAddress::Tcp { both_families: true, .. }, Some(a)) => format!("{scheme}://*:{}", a.port()),
+            (_, Some(a)) => format!("{scheme}://{a}"),
             (other, None) => other.to_string(),
         };
         text.push_str(&format!("listener \"{name}\": {at}\n"));

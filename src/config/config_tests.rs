@@ -98,7 +98,7 @@ pub(super) fn dump(plan: &Plan) -> String {
     for p in &plan.pools {
         let backends: Vec<_> = p.members.iter().map(|(_, b)| b).collect();
         out.push_str(&format!(
-            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
+            "{} {backends:#?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
             p.name,
             p.kind.name,
             p.primary,
@@ -108,7 +108,8 @@ pub(super) fn dump(plan: &Plan) -> String {
             p.table_file,
             p.check,
             p.policy,
-            p.timeouts
+            p.timeouts,
+            (p.transport.protocol, p.transport.digest)
         ));
     }
     out

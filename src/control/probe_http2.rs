@@ -12,10 +12,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use hyper::body::Frame;
 use tokio::task::JoinSet;
 
+use super::admin::route::decode;
 use super::checker::{Bad, Good, Stream};
 
 /// Largest answer of the health service that is read, bytes.
 const LARGEST: usize = 1024;
+/// Longest message of a service that is told, characters.
+const LONGEST_MESSAGE: usize = 200;
 /// What a service is told by that serves; 0, 2 and 3 are others.
 const SERVING: u64 = 1;
 const STATES: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
@@ -131,7 +134,7 @@ pub(super) async fn check(
         Some("0") => {}
         None => return Err(Bad::Grpc("no grpc-status".to_owned())),
         Some(status) => {
-            let message = told("grpc-message").unwrap_or_default();
+            let message = told("grpc-message").map(message).unwrap_or_default();
             return Err(Bad::Grpc(format!("grpc-status {status} {message}").trim_end().to_owned()));
         }
     }
@@ -143,6 +146,13 @@ pub(super) async fn check(
         }
         None => Err(Bad::Grpc("the answer is no health message".to_owned())),
     }
+}
+
+/// A message as it was before it was percent-encoded, fit to be told: on one line, and not without end.
+fn message(text: &str) -> String {
+    let decoded = decode(text).unwrap_or_else(|| text.to_owned());
+    let told = decoded.chars().map(|c| if c.is_control() { ' ' } else { c });
+    told.take(LONGEST_MESSAGE).collect()
 }
 
 /// A `HealthCheckRequest` with the five bytes before it.
@@ -204,6 +214,19 @@ mod tests {
     fn the_question_is_as_protobuf_writes_it() {
         assert_eq!(&*question(""), b"\0\0\0\0\0");
         assert_eq!(&*question("a.B"), b"\0\0\0\0\x05\x0a\x03a.B");
+    }
+
+    #[test]
+    fn messages_are_told_as_they_were() {
+        for (text, expected) in [
+            ("a%20b%C3%a4", "a b\u{e4}"),
+            ("100 % %zz %2", "100 % %zz %2"),
+            ("a%0Ab%1b[1m", "a b [1m"),
+            ("", ""),
+        ] {
+            assert_eq!(message(text), expected, "{text}");
+        }
+        assert_eq!(message(&"%20".repeat(1000)).len(), LONGEST_MESSAGE);
     }
 
     #[test]

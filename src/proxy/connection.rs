@@ -33,9 +33,10 @@ use crate::telemetry::reasons::Rejection;
 /// How long a connection is kept ready before it is parked.
 const PARK: Duration = Duration::from_secs(2);
 /// How long, and how many bytes, a client may go on sending after an answer that ends its connection: so that it
-/// reads the answer instead of a reset. (nginx: lingering_close)
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 64 * 1024;
+/// reads the answer instead of a reset. The bytes are those that two sockets hold at most, as Linux has them at first:
+/// a client that reads now and then finds the answer behind them. (nginx: lingering_close, without a bound)
+pub(super) const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 10 * 1024 * 1024;
 
 /// A client's connection.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::ask::Failed;
 use super::exchange::{Exchange, Next, Stop, write_all};
 use super::forward::{Broken, Pump, Sink, Trailers, Waits};
+use super::grpc;
 use super::respond::{self, Passing};
 use super::retry::Stage;
 use super::tunnel::{self, End};
@@ -120,10 +121,11 @@ impl Exchange<'_> {
             self.answered(&member);
         }
         lease.held.consume(end);
+        upload.holds = false;
         // What follows may last for hours, and new views come meanwhile.
         self.view = None;
         if answer.is_tunnel {
-            return self.tunnel(lease, answer).await.map(Ok);
+            return self.tunnel(lease, answer, visit).await.map(Ok);
         }
         let sink = if answer.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let trailers = Trailers::asked(self.request.trailers);
@@ -155,12 +157,31 @@ impl Exchange<'_> {
             Err(end) => {
                 if end == "backend.body" {
                     self.failed(&member, UpstreamError::BodyCut);
+                    let is_call = self.request.is_grpc && self.client.is_http2;
+                    if is_call && self.tells(&mut download, &mut lease).await {
+                        return Err(Stop::Gone(end));
+                    }
                 }
                 // A cut answer must not look whole: the client sees a reset, or no last chunk.
                 self.client.stream.reset_on_close();
                 Err(Stop::Gone(end))
             }
         }
+    }
+
+    /// Ends an answer that its backend broke off with a status, which whoever makes calls reads behind it. False if it
+    /// could not be written.
+    async fn tells(&mut self, download: &mut Pump, lease: &mut Lease) -> bool {
+        if !download.cut(grpc::BROKEN_OFF) {
+            return false;
+        }
+        let client = &mut *self.client;
+        client.deadline.set(client.door.listener.timeouts.write);
+        poll_fn(|cx| match download.poll(&mut lease.stream, &mut lease.held, &mut client.stream, cx) {
+            Poll::Ready(written) => Poll::Ready(written.is_ok()),
+            Poll::Pending => client.deadline.poll().map(|()| false),
+        })
+        .await
     }
 
     /// Waits a little for a small answer to be whole: while nothing of it was passed on, a request whose backend breaks
@@ -392,10 +413,11 @@ impl Exchange<'_> {
         .await
     }
 
-    async fn tunnel(&mut self, lease: Lease, answer: Answer) -> Result<Next, Stop> {
+    async fn tunnel(&mut self, lease: Lease, answer: Answer, visit: Option<Visit>) -> Result<Next, Stop> {
         let timeouts = self.request.pool.pool.timeouts;
         let write = self.client.door.listener.timeouts.write;
         write_all(self.client, &answer.out).await.map_err(|()| Stop::Gone("client.response"))?;
+        visit.into_iter().for_each(Visit::answered);
         let member = Rc::clone(&lease.member);
         let (mut stream, mut held) = lease.into_tunnel();
         let client = End { stream: &mut self.client.stream, held: &mut self.client.held, write };

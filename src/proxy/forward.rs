@@ -41,6 +41,8 @@ pub struct Pump {
     pub waits_for: Waits,
     /// Whether bytes of the body were taken that are no longer held.
     pub has_taken: bool,
+    /// Whether a short body in the chunked coding is held with its head, so that both can be sent again.
+    pub holds: bool,
 }
 
 /// What a pump waits for.
@@ -122,6 +124,7 @@ impl Pump {
             progress: 0,
             waits_for: Waits::Write,
             has_taken: false,
+            holds: false,
         }
     }
 
@@ -177,6 +180,23 @@ impl Pump {
     pub fn rewind(&mut self) {
         self.written = 0;
         self.progress += 1;
+    }
+
+    /// Lets a body that its sender broke off end with these trailers. False, and nothing is done, where there is no
+    /// place for them.
+    pub fn cut(&mut self, trailers: &[u8]) -> bool {
+        let may = self.sink == Sink::Chunked
+            && self.trailers == Trailers::Pass
+            && !self.in_trailers
+            && matches!(self.source, Source::Chunked(_));
+        if may {
+            // What is pending are whole chunks.
+            for part in [b"0\r\n", trailers, b"\r\n"] {
+                self.pending.extend_from_slice(part);
+            }
+            self.source = Source::Ended;
+        }
+        may
     }
 
     /// Moves what can be moved. Ready when the whole message was written.
@@ -259,7 +279,11 @@ impl Pump {
             if self.written < self.pending.len() {
                 return Ok(());
             }
-            self.clear();
+            // As long as everything is held, a short body can be sent again.
+            let is_held = self.holds && !self.has_taken && self.pending.len() + held.len() <= JOIN;
+            if !is_held {
+                self.clear();
+            }
         }
         let Source::Chunked(decoder) = &mut self.source else { return Ok(()) };
         loop {
@@ -295,12 +319,10 @@ impl Pump {
                     if self.sink == Sink::Chunked {
                         self.pending.extend_from_slice(if self.in_trailers { b"\r\n" } else { b"0\r\n\r\n" });
                     }
-                    self.has_taken = true;
                     self.source = Source::Ended;
                     return Ok(());
                 }
             };
-            self.has_taken = true;
             held.consume(used);
         }
     }

@@ -8,6 +8,10 @@ use crate::message::head::Field;
 /// who speaks that reads the status of HTTP.
 const TYPE: &[u8] = b"application/grpc";
 
+/// The trailers of an answer that its backend broke off: UNAVAILABLE. A reset would be INTERNAL.
+pub(super) const BROKEN_OFF: &[u8] =
+    b"grpc-status: 14\r\ngrpc-message: the backend broke off its answer (backend.body)\r\n";
+
 /// Whether these are the fields of a call. All of them are POST.
 pub(super) fn is_call(fields: &[Field<'_>]) -> bool {
     fields.iter().any(|f| f.name.eq_ignore_ascii_case("content-type") && is_type(f.value))

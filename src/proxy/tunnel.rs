@@ -101,7 +101,14 @@ pub async fn run(
             return Poll::Ready(());
         }
         let moved = down.poll(&mut backend, &mut client, ends.then_some(&GOING_AWAY[..]), cx);
-        if matches!(moved, Poll::Ready(Err(Broken))) || up.is_over() && down.is_over() {
+        if matches!(moved, Poll::Ready(Err(Broken))) {
+            return Poll::Ready(());
+        }
+        if up.is_over() && down.is_over() {
+            // Where a connection is carried by another, a close alone is no end.
+            for stream in [&mut *client.stream, &mut *backend.stream] {
+                let _ = Pin::new(stream).poll_shutdown(cx);
+            }
             return Poll::Ready(());
         }
         if ends {

@@ -49,7 +49,10 @@ fn lost(cause: &str, remedy: &str) -> Lost {
             let mut first = client_at(&ill, "a");
             let came = a.requests().len();
             a.does(Does::Hold);
-            holder = Some(std::thread::spawn(move || first.get("/")));
+            // Its last request may not have left its place yet.
+            let held =
+                move || std::iter::repeat_with(|| first.get("/")).find(|reply| reply.status == 200).unwrap();
+            holder = Some(std::thread::spawn(held));
             until(|| a.requests().len() == came + 1);
         }
         _ => {}

@@ -170,6 +170,31 @@ fn a_stream_that_is_refused_goes_again_whatever_its_method() {
     }
 }
 
+/// Of calls of gRPC no length is known, and all of them are POST.
+#[test]
+fn a_body_without_a_length_goes_again_as_long_as_it_is_short() {
+    let a = Http2Backend::new("a");
+    let homing = to(&[a.address], "");
+    let mut client = Http2::connect(homing.address);
+    let mut ask = |pieces: &[usize]| {
+        let mut asked = client.ask(client.request("POST", "/"), false).unwrap();
+        for n in pieces {
+            asked.body.send_data(Bytes::from(vec![b'x'; *n]), false).unwrap();
+        }
+        asked.body.send_data(Bytes::new(), true).unwrap();
+        let answered = client.read(asked).unwrap();
+        (answered.head.status().as_u16(), String::from_utf8(answered.body).unwrap())
+    };
+    assert_eq!(ask(&[]), (200, "a POST / 0".to_owned()));
+    for pieces in [&[][..], &[1], &[5, 10], &[1000, 2000, 3000], &[14_000]] {
+        a.refuses(1);
+        assert_eq!(ask(pieces), (200, format!("a POST / {}", pieces.iter().sum::<usize>())));
+        assert_eq!(a.last_body().0, vec![b'x'; pieces.iter().sum()]);
+    }
+    a.refuses(0);
+    assert_eq!(ask(&[10, 40_000, 10]), (200, "a POST / 40020".to_owned()));
+}
+
 #[test]
 fn a_backend_that_refuses_everything_is_not_asked_without_end() {
     let a = Http2Backend::new("a");
@@ -315,6 +340,14 @@ fn a_backend_that_speaks_something_else_is_refused_in_time() {
     let pool = "max_fails = 0\n[pool.timeouts]\nconnect = \"200ms\"";
     let homing = to(&[silent.local_addr().unwrap()], pool);
     assert_eq!(post(&homing, "/", b"x").status, 504);
+}
+
+#[test]
+fn the_log_says_what_a_backend_does_not_speak() {
+    let a = backend("a");
+    let homing = homing(&[]).pool(&format!("backends = [\"{}\"]\nprotocol = \"h2c\"\n", a.address)).spawn();
+    assert_eq!(get(homing.address, "/").status, 502);
+    homing.until_said("no HTTP/2 connection: ");
 }
 
 #[test]

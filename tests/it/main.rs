@@ -6,10 +6,12 @@
 mod harness;
 
 mod admin_api;
+mod application;
 mod attacks;
 mod bench;
 mod browser;
 mod caps;
+mod clients;
 mod commands;
 mod cookie_affinity;
 mod difference;
@@ -20,6 +22,7 @@ mod faults;
 mod framing;
 mod gep_1619;
 mod going_away;
+mod grpc;
 mod h2_abuse;
 mod h2_conformance;
 mod http2;
@@ -39,6 +42,7 @@ mod routes;
 mod shutdown;
 mod skew;
 mod streaming;
+mod tls;
 mod tls_upstream;
 mod tunnel;
 mod who_asked;

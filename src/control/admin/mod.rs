@@ -9,7 +9,7 @@ mod auth;
 mod events;
 mod peers;
 mod reply;
-mod route;
+pub(super) mod route;
 mod sessions;
 mod wishes;
 

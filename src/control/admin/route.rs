@@ -101,7 +101,7 @@ impl Route {
 }
 
 /// Text that stands percent-encoded (RFC 3986 section 2.1); `None` if it does not.
-pub(super) fn decode(text: &str) -> Option<String> {
+pub(in crate::control) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

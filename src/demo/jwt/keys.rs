@@ -29,7 +29,7 @@ const SECRET: usize = 32;
 pub struct Keys(Kind);
 
 enum Kind {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Rsa(Box<RsaKeyPair>, ParsedPublicKey),
     Ec(Box<EcdsaKeyPair>, ParsedPublicKey),
     Ed(Box<Ed25519KeyPair>, ParsedPublicKey),
@@ -120,7 +120,7 @@ impl Keys {
         if algorithm == Algorithm::Hs256 {
             let secret = hex(text.trim()).filter(|secret| secret.len() >= SECRET);
             let secret = secret.ok_or(KeyError::NotASecret)?;
-            return Ok(Self(Kind::Secret(hmac::Key::new(hmac::HMAC_SHA256, &secret))));
+            return Ok(Self(Kind::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &secret)))));
         }
         let no_key = || KeyError::NotAKey(algorithm.name());
         let der = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).map_err(|_| no_key())?;

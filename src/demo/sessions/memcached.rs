@@ -29,9 +29,9 @@ pub(super) struct Memcached {
 
 impl Memcached {
     pub(super) fn new(link: Link, times: Times) -> Self {
-        let seconds =
-            |time: std::time::Duration| time.as_millis().div_ceil(1000).try_into().unwrap_or(LONGEST);
-        let [idle, lifetime] = [times.idle, times.lifetime].map(|time| seconds(time).clamp(1, LONGEST));
+        // Its clock ticks once a second: with one more nothing ends early.
+        let seconds = |time: std::time::Duration| time.as_secs().saturating_add(2);
+        let [idle, lifetime] = [times.idle, times.lifetime].map(|time| seconds(time).min(LONGEST));
         Self { link, times, idle, lifetime }
     }
 

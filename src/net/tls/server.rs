@@ -354,7 +354,7 @@ fn signers(ca: Option<&[CertificateDer<'static>]>) -> [u8; 32] {
 /// What may be spoken over it, best first.
 fn alpn(http2: bool) -> Vec<Vec<u8>> {
     let h2 = http2.then(|| b"h2".to_vec());
-    h2.into_iter().chain([b"http/1.1".to_vec()]).collect()
+    h2.into_iter().chain([b"http/1.1".to_vec(), b"http/1.0".to_vec()]).collect()
 }
 
 fn stamp(path: &Path) -> Seen {

@@ -126,6 +126,18 @@ impl Inward {
         Poll::Ready(Ok(()))
     }
 
+    /// Ready when the rest of it has come, or never will. None of it is given back to the window, so that its sender
+    /// soon waits, and reads what it is told.
+    pub fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.state != Reading::Ended {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => self.state = Reading::Ended,
+            }
+        }
+        Poll::Ready(())
+    }
+
     fn begin(&mut self, data: Bytes) {
         if self.form == Form::Chunked {
             self.restart(format!("{:x}\r\n", data.len()).as_bytes());

@@ -5,22 +5,25 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Poll, Waker, ready};
 
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::Request;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::stream::{Incoming, Room};
 use super::{Shared, request};
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
 use crate::proxy::aging::Aging;
-use crate::proxy::connection::Client;
+use crate::proxy::connection::{Client, LINGER};
+use crate::proxy::exchange::{self, Next};
+use crate::proxy::respond;
 use crate::proxy::worker::Worker;
-use crate::proxy::{exchange, respond};
 
 /// Tasks that wait for a request, per worker at most; more end when they have served theirs.
 const MOST: usize = 256;
@@ -117,11 +120,15 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
             memory: shared.0.memory.borrow_mut().take(),
             aging: Aging::default(),
         };
-        match read.refused.or((!fits).then_some(respond::HEAD_TOO_LONG)) {
-            Some(own) => exchange::refuse(&worker, &mut client, own, len).await,
-            None => {
-                exchange::serve(&worker, &mut client, len).await;
+        let next = match read.refused.or((!fits).then_some(respond::HEAD_TOO_LONG)) {
+            Some(own) => {
+                exchange::refuse(&worker, &mut client, own, len).await;
+                Next::Close
             }
+            None => exchange::serve(&worker, &mut client, len).await,
+        };
+        if matches!(next, Next::Close) {
+            linger(&mut client).await;
         }
         let Client { deadline: mine, memory, .. } = client;
         deadline = mine;
@@ -134,4 +141,21 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
         }
         idle.push(Rc::clone(&servant));
     }
+}
+
+/// Waits for the end of a request that was answered ahead of it. A stream with a part of a request to come is reset when
+/// it is dropped, and there are clients that lose an answer that a reset follows at once (curl 7).
+async fn linger(client: &mut Client) {
+    client.deadline.set(LINGER);
+    client.held.release();
+    poll_fn(|cx| {
+        if ready!(Pin::new(&mut client.stream).poll_shutdown(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        match Pin::new(&mut client.stream).poll_read(cx, &mut ReadBuf::new(&mut [0])) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => client.deadline.poll(),
+        }
+    })
+    .await;
 }

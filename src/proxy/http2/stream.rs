@@ -33,6 +33,8 @@ pub(super) struct Incoming {
     /// Whether the client asked for a WebSocket: a 101 is a 200 for it. (RFC 8441 section 5)
     is_tunnel: bool,
     to_head: bool,
+    /// Whether all was said: what still comes of the request is waited for, and thrown away.
+    is_shut: bool,
     room: Room,
 }
 
@@ -72,6 +74,7 @@ impl Incoming {
             answer: Going::Head,
             is_tunnel: form == Form::Open,
             to_head,
+            is_shut: false,
             room,
         }
     }
@@ -127,6 +130,9 @@ impl Incoming {
 impl AsyncRead for Incoming {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
+        if stream.is_shut && !stream.is_tunnel {
+            return stream.body.poll_rest(cx).map(Ok);
+        }
         if ready!(stream.body.poll_ready(cx))? || stream.is_tunnel {
             return stream.body.poll_read(cx, out);
         }
@@ -188,9 +194,11 @@ impl AsyncWrite for Incoming {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Going::Body(body) = &mut self.get_mut().answer {
+        let stream = self.get_mut();
+        if let Going::Body(body) = &mut stream.answer {
             body.end();
         }
+        stream.is_shut = true;
         Poll::Ready(Ok(()))
     }
 }

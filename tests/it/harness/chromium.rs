@@ -24,6 +24,19 @@ pub(crate) struct Chromium {
 impl Chromium {
     /// Starts it on an empty page, without a network but loopback: every name but `localhost` is this machine.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, and servers of this public key (SubjectPublicKeyInfo in DER) are believed whoever signed it.
+    pub(crate) fn start_believing(key: &[u8]) -> Self {
+        use sha2::Digest as _;
+        let mut digest = Vec::new();
+        homing::affinity::base64url::encode(&sha2::Sha256::digest(key), &mut digest);
+        let digest = String::from_utf8(digest).unwrap().replace('-', "+").replace('_', "/");
+        Self::start_with(&[format!("--ignore-certificate-errors-spki-list={digest}=")])
+    }
+
+    fn start_with(more: &[String]) -> Self {
         let files = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromium");
         command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]);
@@ -33,7 +46,7 @@ impl Chromium {
             "--host-resolver-rules=MAP * 127.0.0.1",
             "--remote-debugging-port=0",
         ]);
-        command.arg(format!("--user-data-dir={}", files.path().display())).arg("about:blank");
+        command.args(more).arg(format!("--user-data-dir={}", files.path().display())).arg("about:blank");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|e| {
             panic!("start chromium: {e}; `make setup` installs it (Debian, Ubuntu: apt-get install chromium)")

@@ -4,10 +4,12 @@ mod backend;
 pub(crate) mod chromium;
 mod client;
 pub(crate) mod fronts;
+pub(crate) mod grpc;
 pub(crate) mod h2;
 pub(crate) mod http2;
 pub(crate) mod http2_backend;
 mod process;
+pub(crate) mod program;
 mod serve;
 pub(crate) mod websocket;
 
@@ -139,6 +141,12 @@ impl Homing {
     /// A client with a cookie jar and a connection per request.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.address)
+    }
+
+    /// The address of another listener than the first.
+    pub(crate) fn other(&self, name: &str) -> SocketAddr {
+        let mut listeners = self.running.as_ref().unwrap().listeners.iter();
+        listeners.find_map(|(n, _, address)| address.filter(|_| **n == *name)).unwrap()
     }
 
     /// Sends bytes on a new connection and reads one reply.

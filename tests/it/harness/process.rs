@@ -214,7 +214,7 @@ fn start(folder: &Path, descriptors: u32, said: &Said) -> (Child, SocketAddr, So
     let (mut address, mut admin) = (None, None);
     loop {
         let Some(line) = lines.next() else { panic!("it did not start: {:#?}", said.lock()) };
-        if let Some((what, at)) = line.split_once(": http://") {
+        if let Some((what, at)) = line.split_once(": http://").or_else(|| line.split_once(": https://")) {
             let slot = if what == "admin" { &mut admin } else { &mut address };
             *slot = Some(at.parse().unwrap());
         } else if line == "ready" {

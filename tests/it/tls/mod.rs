@@ -8,7 +8,6 @@ mod who;
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair};
@@ -16,6 +15,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
+use crate::harness::program::{Input, Ran, run, run_with};
 use crate::harness::{Homing, LIMIT, Reply, read_reply};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -135,24 +135,8 @@ fn ask_on(stream: &mut Stream, request: &str) -> Reply {
     read_reply(stream, &mut Vec::new(), true)
 }
 
-/// Runs a program; what it said.
-fn run(program: &str, arguments: &[&str], stdin: &str) -> Output {
-    use std::io::Write as _;
-    use std::process::Stdio;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|e| panic!("{program}: {e}; make setup installs it"));
-    // Who has read enough may be gone.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+fn said(ran: &Ran) -> String {
+    ran.out_text() + &ran.err
 }
 
 fn text(path: &Path) -> &str {

@@ -11,18 +11,8 @@ fn openssl(homing: &Homing, files: &Files, version: &str, more: &[&str]) -> Vec<
     arguments.extend_from_slice(more);
     // The answer comes behind the tickets: who has read it has them.
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let mut child = Command::new("openssl")
-        .args(&arguments)
-        .args(["-ign_eof"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, request.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    drop(stdin);
+    arguments.push("-ign_eof");
+    let output = run_with("openssl", &arguments, request, Input::StaysOpen);
     let is = |l: &&str| l.starts_with("New, ") || l.starts_with("Reused, ");
     said(&output).lines().filter(is).map(|l| l.split(',').next().unwrap().to_owned()).collect()
 }

@@ -1,0 +1,6 @@
+//! gRPC through homing, with tonic as client and server.
+
+mod affinity;
+mod calls;
+mod leaving;
+mod many;
