@@ -102,7 +102,7 @@ fn nobody_in_a_token_loses_a_login_and_the_exit_code_says_so() {
 #[test]
 fn what_is_missing_or_wrong_is_said_before_anything_is_done() {
     let missing = bench(&["--peer", "nginx:ip_hash", "--session", "memory"])
-        .env("PATH", "/nonexistent")
+        .env("PATH", "/nonexistent/bin")
         .output()
         .unwrap();
     let said = text(&missing);
