@@ -30,8 +30,9 @@ pub(super) struct Target {
     pub(super) host: String,
     /// The backends' names: their places are the numbers in records.
     pub(super) backends: Vec<String>,
-    /// How the application's cookies are called.
     pub(super) is_https: bool,
+    /// Sessions are tokens that are renewed.
+    pub(super) has_tokens: bool,
 }
 
 /// What is done to clients.

@@ -146,11 +146,20 @@ impl Combination<'_> {
             let Some(event) = events.first() else { continue };
             let losses: Vec<f64> =
                 events.iter().flat_map(|e| e.losses.iter().map(|n| f64::from(*n))).collect();
-            let Some(of) = estimate(&losses) else { continue };
+            let there = usize::try_from(events.iter().map(|e| e.live).sum::<u64>()).unwrap_or(0);
+            if there == 0 {
+                continue;
+            }
+            live = live.max(there);
+            stale += events.iter().map(|e| e.counts.stale).sum::<u64>() as f64 / there as f64;
+            // Where most come and go meanwhile, what was lost counts against those that were there.
+            let stays = losses.len() * 2 > there;
+            let of = estimate(&losses).filter(|_| stays).unwrap_or_else(|| {
+                let (count, n) = (events.iter().map(|e| e.counts.lost).sum::<u64>() as f64, there as f64);
+                Estimate { mean: count / n, low: 0.0, high: 0.0, error: count.sqrt() / n }
+            });
             lost += of.mean;
             variance += of.error * of.error;
-            live = live.max(losses.len());
-            stale += events.iter().map(|e| e.counts.stale).sum::<u64>() as f64 / losses.len() as f64;
             // What comes first finds sessions spread evenly.
             let shares = if place == 0 { equal(n) } else { event.shares.clone() };
             let target = event.target.map(usize::from);
@@ -158,23 +167,25 @@ impl Combination<'_> {
             // What lies elsewhere is not lost by anything that is done to backends and balancers.
             let is_safe = !keeps && !matches!(event.kind.as_str(), "store_restart" | "jar_clear" | "exec");
             if is_safe && expected.is_none() {
-                checks.push(self.check(
-                    &event.kind,
-                    "lost",
-                    Expected { lost: 0.0, moves: 0.0, check: "B1" },
-                    0.0,
-                    &losses,
-                ));
+                let none = Expected { lost: 0.0, moves: 0.0, check: "B1" };
+                checks.push(self.check(&event.kind, "lost", none, (0.0, of), there));
                 continue;
             }
             theory = theory.zip(expected).map(|(sum, expected)| sum + expected.lost);
-            let covered = !keeps || events.iter().all(|e| e.coverage.unwrap_or(1.0) >= COVERED);
+            let covered = events.iter().all(|e| stays && e.coverage.unwrap_or(1.0) >= COVERED);
+            let covered = covered || !keeps || event.kind == "roll_drain";
             if let Some(expected) = expected.filter(|_| covered) {
+                checks.push(self.check(&event.kind, "lost", expected, (expected.lost, of), there));
                 let moves: Vec<f64> =
                     events.iter().flat_map(|e| e.moves.iter().map(|n| f64::from(*n))).collect();
-                checks.push(self.check(&event.kind, "lost", expected, expected.lost, &losses));
-                if keeps {
-                    checks.push(self.check(&event.kind, "moved", expected, expected.moves, &moves));
+                if let Some(of) = estimate(&moves).filter(|_| keeps && stays) {
+                    checks.push(self.check(
+                        &event.kind,
+                        "moved",
+                        expected,
+                        (expected.moves, of),
+                        moves.len(),
+                    ));
                 }
             } else {
                 theory = None;
@@ -204,16 +215,22 @@ impl Combination<'_> {
         metrics.put("stale_per_live", "per session", live, of);
     }
 
-    fn check(&self, event: &str, what: &str, expected: Expected, value: f64, seen: &[f64]) -> Value {
-        let of = estimate(seen).unwrap_or(Estimate { mean: 0.0, low: 0.0, high: 0.0, error: 0.0 });
-        let z = z(of.mean, value, of.error, seen.len());
+    fn check(
+        &self,
+        event: &str,
+        what: &str,
+        of: Expected,
+        (value, seen): (f64, Estimate),
+        n: usize,
+    ) -> Value {
+        let z = z(seen.mean, value, seen.error, n);
         json!({
-            "id": expected.check,
+            "id": of.check,
             "what": format!("{}: {what} per live session, {event}", self.id()),
             "expected": tidy(value),
-            "measured": tidy(of.mean),
-            "sigma": tidy(of.error),
-            "n": seen.len(),
+            "measured": tidy(seen.mean),
+            "sigma": tidy(seen.error),
+            "n": n,
             "z": tidy(z),
             "tolerance": "4σ",
             "pass": z.abs() < SIGMAS,

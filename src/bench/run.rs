@@ -271,7 +271,13 @@ impl Scene<'_> {
     fn target(&self, addresses: Vec<std::net::SocketAddr>, application: &Application) -> Target {
         let first = addresses.first().map(ToString::to_string).unwrap_or_default();
         let host = self.settings.url.as_ref().map_or(first, |foreign| foreign.host.clone());
-        Target { addresses, host, backends: application.names(), is_https: false }
+        Target {
+            addresses,
+            host,
+            backends: application.names(),
+            is_https: false,
+            has_tokens: self.sessions.starts_with("jwt"),
+        }
     }
 
     /// The same users come in every combination of a repetition.

@@ -43,6 +43,7 @@ pub(super) fn expected(
         ("roll", Placement::Modulo) => (2.0 * (n - 1.0), 2.0 * (n - 1.0), "B5"),
         ("ip_change", Placement::Sticky) => (0.0, 0.0, "B12"),
         ("ip_change", Placement::Consistent | Placement::Modulo) => ((n - 1.0) / n, (n - 1.0) / n, "B12"),
+        ("roll_drain", Placement::Sticky | Placement::Consistent) => (0.0, 0.0, "drain"),
         ("lb_reload" | "list_reorder" | "lb_restart", Placement::Sticky) => (0.0, 0.0, "keeps"),
         _ => return None,
     };

@@ -106,11 +106,11 @@ impl User {
         let kind = if self.dice.happens(self.load.workload.writes) { Kind::Write } else { Kind::Read };
         let (outcome, done) = self.ask(kind, due).await;
         match outcome {
-            Outcome::Expired => {
+            Outcome::Expired if self.load.target.borrow().has_tokens => {
                 let (outcome, done) = self.ask(Kind::Refresh, done).await;
                 if outcome == Outcome::Hit { done } else { self.log_in(done).await }
             }
-            Outcome::Unknown | Outcome::None | Outcome::Revoked => self.log_in(done).await,
+            Outcome::Unknown | Outcome::None | Outcome::Revoked | Outcome::Expired => self.log_in(done).await,
             Outcome::Hit | Outcome::Failed(_) => done,
         }
     }

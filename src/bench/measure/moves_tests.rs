@@ -27,8 +27,9 @@ fn seen(records: &[Record]) -> Seen {
 
 #[test]
 fn moves_have_their_cause() {
+    let s = 1_000_000;
     let ways = [10, 20, 30, 40, 50, 60]
-        .map(|at| record(1, at, [0, 1, 1, 0, 2, 0][at as usize / 10 - 1], Outcome::Hit));
+        .map(|at| record(1, at * s, [0, 1, 1, 0, 2, 0][at as usize / 10 - 1], Outcome::Hit));
     let mut seen = seen(&ways);
     seen.world.set(15 * s, 0, Standing::Dead);
     seen.world.set(35 * s, 0, Standing::Up);
