@@ -225,6 +225,22 @@ fn tokens_are_good_at_every_backend_and_forged_ones_at_none() {
     }
 }
 
+/// Browsers keep 4096 bytes of a cookie's name and value.
+#[test]
+fn the_largest_cart_fits_into_a_cookie() {
+    let (algorithm, long) = (Algorithm::Rs256, "\u{1f375}".repeat(40));
+    let keys = Some(Keys::generate(algorithm).unwrap().into());
+    let (_demo, a, _) = two(&Options { sessions: Place::Jwt(algorithm), keys, ..options() });
+    let mut cookie = log_in(a, &long, "").cookie();
+    for version in 1..=15 {
+        let answer = post(a, "/api/cart", &cookie, &json!({ "item": long }).to_string());
+        assert_eq!(answer.json()["version"], version);
+        cookie = answer.cookie();
+        assert!(cookie.len() < 4096, "{}", cookie.len());
+    }
+    assert_eq!(get(a, "/api/me", &cookie).json()["cart"].as_array().unwrap().len(), 10);
+}
+
 #[test]
 fn a_cookie_can_be_kept_to_tls() {
     let (_demo, a, _) = two(&Options { secure: true, ..options() });

@@ -12,15 +12,15 @@ pub fn introduction(proxy_url: &str, admin_url: &str, affinity_on: bool, session
     let (proxy, admin) = (proxy_url.trim_end_matches('/'), admin_url.trim_end_matches('/'));
     let (browser, shell) = match (sessions, affinity_on) {
         (Place::Memory, true) => (
-            "Log in under any name: the same backend answers from then on. Kill it, and see what is lost.".to_owned(),
+            "Log in under any name, with the password demo: the same backend answers from then on. Kill it, and see what is lost.".to_owned(),
             "the version stays, and so does the backend",
         ),
         (Place::Memory, false) => (
-            "Affinity is off. Log in under any name and look again: you are moved, and the page says what you lost.".to_owned(),
+            "Affinity is off. Log in under any name, with the password demo, and look again: you are moved, and the page says what you lost.".to_owned(),
             "the backend changes, and only one of them knows the session",
         ),
         (place, _) => (
-            format!("Sessions are in {place}. Log in under any name, kill the backend that answers: nothing is lost."),
+            format!("Sessions are in {place}. Log in under any name, with the password demo, and kill the backend that answers: nothing is lost."),
             "whichever backend answers knows the session",
         ),
     };

@@ -12,6 +12,9 @@ use super::options::{Endpoint, Place};
 /// Where programs are: Debian keeps servers where not everybody's path leads.
 const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
+/// The user and group that own nothing, on Linux.
+const NOBODY: &str = "65534";
+
 /// For a server to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 const ASK: Duration = Duration::from_millis(500);
@@ -61,10 +64,16 @@ impl Software {
 
     /// The program and its words for this port.
     fn command(self, program: &Path, port: u16) -> Command {
-        // Where there is setpriv, the server ends with us however we end.
-        let mut command = match find("setpriv") {
+        let is_root = rustix::process::geteuid().is_root();
+        // Where there is setpriv, the server ends with us however we end, and root's is nobody's.
+        let setpriv = find("setpriv");
+        let is_nobody = is_root && setpriv.is_some();
+        let mut command = match setpriv {
             Some(setpriv) => {
                 let mut command = Command::new(setpriv);
+                if is_root {
+                    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
+                }
                 command.args(["--pdeathsig", "TERM", "--"]).arg(program);
                 command
             }
@@ -90,7 +99,7 @@ impl Software {
             ]),
             Self::Memcached => {
                 command.args(["-l", "127.0.0.1", "-p", &port, "-U", "0"]);
-                if rustix::process::geteuid().is_root() {
+                if is_root && !is_nobody {
                     command.args(["-u", "nobody"]);
                 }
                 &mut command
@@ -110,7 +119,8 @@ impl Software {
 }
 
 impl Server {
-    /// Starts one, and waits until it answers.
+    /// Starts one, and waits until it answers. The thread that calls this should live as long as the server: the
+    /// kernel ends it with that thread.
     ///
     /// # Errors
     ///

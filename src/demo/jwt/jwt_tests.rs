@@ -98,3 +98,12 @@ fn a_key_file_is_made_once_and_is_its_owners() {
     std::fs::write(&short, "00ff".repeat(4)).unwrap();
     assert!(matches!(Keys::of_file(Algorithm::Hs256, &short), Err(KeyError::NotASecret)));
 }
+
+proptest::proptest! {
+    #[test]
+    fn what_we_did_not_sign_is_no_token(text in "[A-Za-z0-9_.-]{0,200}", header in proptest::bool::ANY) {
+        let keys = Keys::parse(Algorithm::Hs256, &"5a".repeat(32)).unwrap();
+        let text = if header { format!("{}.{text}", super::header(&keys)) } else { text };
+        proptest::prop_assert_eq!(verify(&keys, &text), None);
+    }
+}

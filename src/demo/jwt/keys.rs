@@ -116,7 +116,7 @@ impl Keys {
         }
     }
 
-    fn parse(algorithm: Algorithm, text: &str) -> Result<Self, KeyError> {
+    pub(super) fn parse(algorithm: Algorithm, text: &str) -> Result<Self, KeyError> {
         if algorithm == Algorithm::Hs256 {
             let secret = hex(text.trim()).filter(|secret| secret.len() >= SECRET);
             let secret = secret.ok_or(KeyError::NotASecret)?;

@@ -92,3 +92,56 @@ fn value(bytes: &[u8], len: usize) -> Result<Option<Vec<u8>>, ()> {
     let Some(whole) = bytes.get(..len + 2) else { return Ok(None) };
     whole.strip_suffix(b"\r\n").map(|value| Some(value.to_vec())).ok_or(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes as stores send them, more or less.
+    fn said() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            prop::sample::select(vec![
+                "$",
+                "*",
+                "+",
+                "-",
+                ":",
+                "-1",
+                "0",
+                "1",
+                "2",
+                "5",
+                "\r\n",
+                "\r",
+                "\n",
+                "VA ",
+                "HD",
+                "EN",
+                " c7",
+                "ERROR",
+                "a",
+                "999999999999999999999",
+            ])
+            .prop_map(|text| text.as_bytes().to_vec()),
+            prop::collection::vec(any::<u8>(), 0..3),
+        ];
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_reply_is_whole_at_one_length_and_no_bytes_are_too_strange(bytes in said()) {
+            for parse in [resp::parse, meta::parse] {
+                if let Parsed::Whole(reply, taken) = parse(&bytes) {
+                    prop_assert!((1..=bytes.len()).contains(&taken));
+                    prop_assert_eq!(parse(&bytes[..taken]), Parsed::Whole(reply, taken));
+                    for cut in 0..taken {
+                        prop_assert_eq!(parse(&bytes[..cut]), Parsed::Part);
+                    }
+                }
+            }
+        }
+    }
+}
