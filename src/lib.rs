@@ -33,6 +33,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod proxy;
+pub mod simulate;
 
 // 7: wiring
 pub mod app;

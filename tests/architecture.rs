@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 8] = [
     &["pool"],
     &["snapshot", "store"],
     &["config"],
-    &["control", "demo", "proxy"],
+    &["control", "demo", "proxy", "simulate"],
     &["app", "bench", "cli", "explain"],
 ];
 

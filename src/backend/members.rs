@@ -222,6 +222,13 @@ impl<'a> Candidates<'a> {
         self.open.contains(ix) && !self.tried.contains(ix) && has_room()
     }
 
+    /// Of the first 128 members those that are open and were not tried, have they room or not, as bits by their places:
+    /// for strategies that look at every member.
+    #[must_use]
+    pub fn first_open(&self) -> [u64; 2] {
+        std::array::from_fn(|word| self.open.first[word] & !self.tried.first[word])
+    }
+
     /// Whether `ix` was tried for this request already.
     #[must_use]
     pub fn was_tried(&self, ix: BackendIx) -> bool {

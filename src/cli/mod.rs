@@ -11,6 +11,7 @@ mod drain;
 mod progress;
 mod reload;
 mod sessions;
+mod simulate;
 mod status;
 mod table;
 
@@ -103,6 +104,8 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     /// List the strategies
     Strategies,
+    /// Tell what each way of keeping sessions does to them when backends crash, are deployed to, come and go. Offline
+    Simulate(simulate::SimulateArgs),
     /// Try it: a proxy and three backends of a small shop that people log in to
     Demo(demo::DemoArgs),
     /// Serve one backend of the demo's shop: something to put behind a balancer, and to measure
@@ -204,6 +207,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         (Some(Command::Weight(args)), _) => drain::weight(&args),
         (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
         (Some(Command::Bench(args)), _) => bench::bench(&args),
+        (Some(Command::Simulate(args)), _) => simulate::simulate(&args),
         (Some(Command::Demo(args)), _) => demo::demo(&args),
         (Some(Command::Backend(args)), _) => backend::backend(args),
         (None, Some(args)) => one_line(args),
@@ -468,6 +472,13 @@ mod tests {
             ("sessions app --to b", false),
             ("sessions app --end s1 --find x", false),
             ("sessions app --end s1", true),
+            (
+                "simulate --users 1000 -n 5 --strategy round_robin,maglev --affinity cookie,none --theory",
+                true,
+            ),
+            ("simulate --self-check --long", true),
+            ("simulate --long", false),
+            ("simulate --self-check --sweep n=2..5", false),
             ("demo --sessions redis", true),
             ("demo --sessions jwt:es256", true),
             ("demo --sessions files", false),

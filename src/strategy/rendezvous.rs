@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::{Kind, Needs, Picker, RequestFacts, Strategy};
-use crate::backend::members::{Candidates, Group};
+use crate::backend::members::{Candidates, Group, Room};
 use crate::backend::{Backend, BackendId, BackendIx};
 use crate::base::hash::{combine, hash64};
 use crate::base::options::Options;
@@ -23,8 +23,16 @@ pub const KIND: Kind = Kind {
     build,
 };
 
+/// Of two 52-bit numbers that differ by more, the larger has the lesser logarithm, whatever rounding does: that is below
+/// 1e-14 of the result.
+const MARGIN: u64 = 256;
+
 fn build(_: &mut Options, group: Group<'_>) -> Arc<dyn Strategy> {
-    Arc::new(Rendezvous { members: group.iter().map(|(ix, b)| (ix, id_hash(&b.id))).collect() })
+    let first = group.iter().next().map(|(_, b)| b.table_weight());
+    Arc::new(Rendezvous {
+        members: group.iter().map(|(ix, b)| (ix, id_hash(&b.id))).collect(),
+        is_even: group.iter().all(|(_, b)| Some(b.table_weight()) == first),
+    })
 }
 
 /// Where a session goes whose backend was lost: the same candidate on every node, whatever the order of its file.
@@ -41,6 +49,8 @@ pub fn second_choice(session: u64, lost: u64, among: &Candidates<'_>) -> Option<
 struct Rendezvous {
     /// Each member and the hash of its id.
     members: Vec<(BackendIx, u64)>,
+    /// Whether all weights are equal.
+    is_even: bool,
 }
 
 #[derive(Debug)]
@@ -56,6 +66,13 @@ impl Strategy for Rendezvous {
 
 impl Picker for RendezvousPicker {
     fn pick(&mut self, request: &RequestFacts<'_>, among: &Candidates<'_>) -> Option<BackendIx> {
+        if self.table.is_even {
+            // Who has room is asked of the best alone: if it has, it is also the best of those that have.
+            let best = clear(request.hash, &self.table.members, among);
+            if let Some(ix) = best.filter(|ix| among.contains(*ix)) {
+                return Some(ix);
+            }
+        }
         let candidates = self.table.members.iter().filter(|(ix, _)| among.contains(*ix));
         best(request.hash, candidates.map(|(ix, id)| (*ix, among.get(*ix).as_ref(), *id)))
     }
@@ -63,6 +80,29 @@ impl Picker for RendezvousPicker {
 
 fn id_hash(id: &BackendId) -> u64 {
     hash64(id.as_str().as_bytes())
+}
+
+/// The one that [`best`] finds among members of equal weight that are open, have they room or not, by the numbers that the
+/// logarithms would be taken of; `None` if the two largest are so near to each other that rounding may decide, or if nobody
+/// is open.
+fn clear(key: u64, members: &[(BackendIx, u64)], among: &Candidates<'_>) -> Option<BackendIx> {
+    let (open, any) = (among.first_open(), among.with(Room::Whatever));
+    let (mut first, mut second, mut best) = (0, 0, None);
+    for &(ix, id) in members {
+        let is_open = match open.get(ix.index() / 64) {
+            Some(word) => word >> (ix.index() % 64) & 1 == 1,
+            None => any.contains(ix),
+        };
+        if !is_open {
+            continue;
+        }
+        // Without branches: which of them is the largest cannot be foreseen.
+        let number = combine(key, id) >> 12;
+        second = second.max(first.min(number));
+        best = if number > first { Some(ix) } else { best };
+        first = first.max(number);
+    }
+    best.filter(|_| first - second > MARGIN)
 }
 
 /// The candidate with the earliest arrival for `key`; should two arrive at once, the one with the lesser id.

@@ -37,6 +37,24 @@ fn placements_never_change() {
 }
 
 #[test]
+fn equal_weights_are_placed_as_by_their_logarithms() {
+    for n in [1, 2, 3, 10, 70, 140] {
+        let pool = Pool::sized(0, n).without(&[1, 69, 135]).after(&[2]);
+        let ids: Vec<_> = pool.members.iter().map(|(ix, b)| (ix, id_hash(&b.id))).collect();
+        for key in (0..500_u64).map(|k| combine(n as u64, k)) {
+            let open = ids.iter().filter(|(ix, _)| pool.candidates().contains(*ix));
+            let by_logarithm = best(key, open.map(|(ix, id)| (*ix, pool.members.get(*ix).as_ref(), *id)));
+            assert_eq!(clear(key, &ids, &pool.candidates()), by_logarithm);
+            assert_eq!(pick(&pool, key), by_logarithm.map(BackendIx::index));
+        }
+    }
+    let alike = [(BackendIx(0), 3), (BackendIx(1), 3)];
+    assert_eq!(clear(7, &alike, &Pool::sized(0, 2).candidates()), None, "too near to each other");
+    let full = Pool::limited(&[1, 1, 1]).with_in_flight(&[1, 0, 1]);
+    assert!((0..100).all(|key| pick(&full, combine(key, 1)) == Some(1)), "the best with room");
+}
+
+#[test]
 fn the_logarithm_is_one() {
     for hash in [0, 1 << 12, 1 << 40, u64::MAX / 3, u64::MAX / 2, u64::MAX / 2 + 1, 3 << 62, u64::MAX - 4096] {
         let u = (hash >> 12 << 1 | 1) as f64 / 2_f64.powi(53);

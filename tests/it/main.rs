@@ -40,6 +40,7 @@ mod reload;
 mod rolling_deploy;
 mod routes;
 mod shutdown;
+mod simulate;
 mod skew;
 mod streaming;
 mod tls;

@@ -1,0 +1,618 @@
+//! `homing simulate`: arguments, tables and files; what is simulated is in [`crate::simulate`].
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::Value;
+
+use super::table::{Cell, Hue, Side, Table};
+use super::{paint, print, say};
+use crate::base::units::Span;
+use crate::simulate::{
+    self, Check, Checks, Dimension, Key, Outcome, PROFILES, Problem, Replay, Script, Setup, Store, Timing,
+    Way, Workload,
+};
+
+/// What happens if nobody says what.
+const EVENTS: &str = "crash b@60s+15s, roll@180s";
+/// Largest log that is read, bytes.
+const LARGEST_LOG: u64 = 4 << 30;
+/// Before this nobody needs to see how far it is.
+const QUIET: Duration = Duration::from_millis(700);
+/// Cells of the bar.
+const CELLS: usize = 20;
+/// Most lines of a sweep on a terminal.
+const MOST_ROWS: usize = 2000;
+
+#[derive(Args, Debug)]
+pub(super) struct SimulateArgs {
+    /// Sessions that are live at any time (default 10000, or the visits of `--replay`)
+    #[arg(long, value_name = "N")]
+    users: Option<u32>,
+    /// Backends at the start: a, b, c, ..
+    #[arg(short, long, value_name = "N", default_value_t = 3)]
+    n: usize,
+    /// Strategies, separated by commas; `consistent` is `hash` with `consistent = true`
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    strategy: Vec<String>,
+    /// `cookie`, `none` or both; default what suits each strategy
+    #[arg(long, value_name = "MODES", value_delimiter = ',')]
+    affinity: Vec<String>,
+    /// Where sessions are kept: memory, redis, memcached, jwt
+    #[arg(long, value_name = "STORES", value_delimiter = ',', default_value = "memory")]
+    sessions: Vec<String>,
+    /// What happens: `crash b@60s+15s, roll@120s drain=20s, add@300s, ip_change 30%@400s`
+    #[arg(long, value_name = "EVENTS", conflicts_with = "script")]
+    events: Option<String>,
+    /// The same from a file of [[at]] tables
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// All random numbers are made of it
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Threads; they make no difference to what comes out (default: one per core)
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Who the users are: web, residential, cgnat, corporate, cdn, mobile or bank
+    #[arg(long, default_value = "web", value_name = "NAME")]
+    profile: String,
+    /// How unequal clients' networks are: Zipf's exponent
+    #[arg(long, value_name = "EXPONENT")]
+    zipf: Option<f64>,
+    /// Share of clients that keep no cookie
+    #[arg(long, value_name = "SHARE")]
+    cookieless: Option<f64>,
+    /// What hash strategies place by: client_ip, or user (an id that clients bring)
+    #[arg(long, default_value = "client_ip", value_name = "KEY")]
+    key: String,
+    /// What becomes of a session that a backend does not know: strict (log in again) or adopting (go on with its id)
+    #[arg(long, default_value = "strict", value_name = "KIND")]
+    application: String,
+    /// Time between a session's requests; without it every session asks between any two events
+    #[arg(long, value_name = "TIME")]
+    think: Option<Span>,
+    /// How long to go on; default a minute after the last event
+    #[arg(long, value_name = "TIME")]
+    duration: Option<Span>,
+    /// Go through a range of n, users, zipf, behind_one, cookieless, mobile or stay: `n=2..50`; may be repeated
+    #[arg(long, value_name = "RANGE")]
+    sweep: Vec<String>,
+    /// Closed forms beside what came out, and how many standard deviations lie between
+    #[arg(long)]
+    theory: bool,
+    /// Take the clients' addresses from an access log: combined or JSON lines
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// Write the result as JSON (`-` is standard output, in the place of the table)
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the events as CSV
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write the events as a Markdown table
+    #[arg(long, value_name = "FILE")]
+    md: Option<PathBuf>,
+    /// Run what is known to be right, and print each expected and measured value; exit 1 if one fails
+    #[arg(long, conflicts_with_all = ["events", "script", "sweep", "replay"])]
+    self_check: bool,
+    /// With `--self-check`: larger samples, for minutes
+    #[arg(long, requires = "self_check")]
+    long: bool,
+}
+
+pub(super) fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
+    match simulated(args) {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            let Some(problem) = error.downcast_ref::<Problem>().filter(|p| !p.help.is_empty()) else {
+                return Err(error);
+            };
+            say(&format!("homing: {problem}\n  help: {}\n", problem.help));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn simulated(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
+    let mut bar = Bar::new();
+    if args.self_check {
+        let checks = simulate::self_check(args.long, args.seed.unwrap_or(7), &mut |share| bar.show(share));
+        bar.clear();
+        print(&checked(&checks))?;
+        if let Some(file) = &args.json {
+            write(file, &pretty(&checks.to_json())?)?;
+        }
+        return Ok(if checks.all_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let setup = setup(args)?;
+    let dimensions = args.sweep.iter().map(|text| Dimension::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let (json, timing) = if dimensions.is_empty() {
+        let outcome = simulate::run(&setup, &mut |share| bar.show(share))?;
+        (Outcome::to_json(&outcome).clone(), Some(outcome.timing))
+    } else {
+        (simulate::sweep(&setup, &dimensions, &mut |share| bar.show(share))?.json, None)
+    };
+    bar.clear();
+    let is_piped = args.json.as_deref().is_some_and(|file| file.as_os_str() == "-");
+    if !is_piped {
+        print(&told(&json, args.theory))?;
+    }
+    if let Some(timing) = timing {
+        say(&took(&timing));
+    }
+    for (file, text) in
+        [(&args.json, pretty(&json)?), (&args.csv, separated(&json)), (&args.md, markdown(&json))]
+    {
+        if let Some(file) = file {
+            write(file, &text)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn setup(args: &SimulateArgs) -> anyhow::Result<Setup> {
+    let replay = args.replay.as_deref().map(replayed).transpose()?;
+    let users = args.users.or_else(|| replay.as_ref().map(Replay::visits)).unwrap_or(10_000);
+    let mut workload = Workload::named(&args.profile, users).ok_or_else(|| {
+        let names: Vec<_> = PROFILES.iter().map(|(name, what)| format!("{name} ({what})")).collect();
+        Problem::new(format!("unknown profile {:?}", args.profile), format!("one of {}", names.join(", ")))
+    })?;
+    workload.think = args.think.map(|span| span.0.as_secs_f64()).filter(|think| *think > 0.0);
+    if let Some(zipf) = args.zipf {
+        workload.zipf = within("--zipf", zipf, 5.0)?;
+    }
+    if let Some(share) = args.cookieless {
+        workload.cookieless = within("--cookieless", share, 1.0)?;
+    }
+    let script = match (&args.script, &args.events) {
+        (Some(file), _) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+            Script::parse_toml(&text, &file.display().to_string())?
+        }
+        (None, events) => Script::parse(events.as_deref().unwrap_or(EVENTS))?,
+    };
+    let choose = |what: &str, given: &str, names: [&str; 2]| {
+        names
+            .iter()
+            .position(|name| *name == given)
+            .ok_or_else(|| Problem::new(format!("{what} {given:?}"), format!("{} or {}", names[0], names[1])))
+    };
+    let key = if choose("--key", &args.key, ["client_ip", "user"])? == 0 { Key::ClientIp } else { Key::User };
+    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
+    Ok(Setup {
+        workload,
+        backends: args.n,
+        ways: ways(args)?,
+        stores: args.sessions.iter().map(|name| Store::parse(name)).collect::<Result<_, _>>()?,
+        key,
+        adopts_ids: choose("--application", &args.application, ["strict", "adopting"])? == 1,
+        seed: args.seed.or(script.seed).unwrap_or(7),
+        script,
+        duration: args.duration.map_or(0.0, |span| span.0.as_secs_f64()),
+        threads: threads.unwrap_or(1).clamp(1, 256),
+        replay,
+        theory: args.theory,
+        command: command(),
+    })
+}
+
+fn within(what: &str, x: f64, most: f64) -> Result<f64, Problem> {
+    let must = || Problem::new(format!("{what} {x}"), format!("a number from 0 to {most}"));
+    if (0.0..=most).contains(&x) { Ok(x) } else { Err(must()) }
+}
+
+fn ways(args: &SimulateArgs) -> Result<Vec<Way>, Problem> {
+    if args.strategy.is_empty() && args.affinity.is_empty() {
+        return Ok(Way::usual());
+    }
+    let usual = ["round_robin", "least_sessions", "rendezvous", "consistent", "maglev", "hash", "ip_hash"];
+    let strategies: Vec<&str> = if args.strategy.is_empty() {
+        usual.to_vec()
+    } else {
+        args.strategy.iter().map(String::as_str).collect()
+    };
+    let mut ways = Vec::new();
+    for strategy in strategies {
+        if args.affinity.is_empty() {
+            ways.push(Way::parse(strategy, None)?);
+        }
+        for affinity in &args.affinity {
+            ways.push(Way::parse(strategy, Some(affinity))?);
+        }
+    }
+    Ok(ways)
+}
+
+/// The command without what makes no difference to what comes out.
+fn command() -> String {
+    let mut words = vec!["homing".to_owned()];
+    let mut given = std::env::args().skip(1);
+    while let Some(word) = given.next() {
+        let name = word.split('=').next().unwrap_or_default();
+        if matches!(name, "--threads" | "--json" | "--csv" | "--md") {
+            if !word.contains('=') {
+                given.next();
+            }
+            continue;
+        }
+        words.push(if word.contains([' ', '*']) { format!("'{word}'") } else { word });
+    }
+    words.join(" ")
+}
+
+fn replayed(file: &Path) -> anyhow::Result<Replay> {
+    let size = std::fs::metadata(file).with_context(|| format!("read {}", file.display()))?.len();
+    if size > LARGEST_LOG {
+        let help = "at most 4 GiB; a part of the log says as much".to_owned();
+        return Err(Problem::new(format!("{}: {size} bytes", file.display()), help).into());
+    }
+    let bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+    Ok(Replay::parse(&String::from_utf8_lossy(&bytes), &file.display().to_string())?)
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    if file.as_os_str() == "-" {
+        return print(text);
+    }
+    std::fs::write(file, text).with_context(|| format!("write {}", file.display()))
+}
+
+fn pretty(json: &Value) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(json)? + "\n")
+}
+
+fn list<'a>(json: &'a Value, name: &str) -> &'a [Value] {
+    json[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn word<'a>(json: &'a Value, name: &str) -> &'a str {
+    json[name].as_str().unwrap_or_default()
+}
+
+fn count(json: &Value, name: &str) -> u64 {
+    json[name].as_u64().unwrap_or(0)
+}
+
+/// Three decimals, or nothing.
+fn figure(json: &Value) -> String {
+    json.as_f64()
+        .map_or_else(String::new, |x| if x >= 1000.0 { format!("{x:.0}") } else { format!("{x:.3}") })
+}
+
+/// A count for each live session.
+fn rate(event: &Value, name: &str) -> f64 {
+    count(event, name) as f64 / count(event, "live").max(1) as f64
+}
+
+/// The head, the table, and what is to be doubted.
+fn told(json: &Value, theory: bool) -> String {
+    let w = &json["workload"];
+    let mut out = format!(
+        "{} users on {} backends, profile {}, application {}, seed {}\n\
+         networks worth {} equal ones (predicted CV of a hash by /24: {}), addresses {} ({})\n\n",
+        count(w, "users"),
+        count(w, "n"),
+        word(w, "profile"),
+        word(w, "application"),
+        count(json, "seed"),
+        figure(&w["n_eff"]),
+        figure(&w["predicted_cv"]),
+        figure(&w["n_eff_addresses"]),
+        figure(&w["predicted_cv_addresses"]),
+    );
+    if json["sweep"].is_array() {
+        out.push_str(&swept(json));
+    } else {
+        out.push_str(&events_table(list(json, "combinations"), theory).render("", paint()));
+        out.push_str(
+            "\nlost, stale and moves are per session that was live from an event's beginning to its end\n",
+        );
+    }
+    let doubts =
+        list(json, "doubts").iter().chain(list(json, "combinations").iter().flat_map(|c| list(c, "doubts")));
+    let mut said = Vec::new();
+    for doubt in doubts.filter_map(Value::as_str) {
+        if !said.contains(&doubt) {
+            said.push(doubt);
+            let _ = writeln!(out, "note: {doubt}");
+        }
+    }
+    out
+}
+
+fn events_table(combinations: &[Value], theory: bool) -> Table {
+    use Side::{Left, Right};
+    let mut columns = vec![
+        ("WAY", Left),
+        ("EVENT", Left),
+        ("LOST", Right),
+        ("STALE", Right),
+        ("FORCED", Right),
+        ("POLICY", Right),
+        ("FAILBACK", Right),
+        ("UNFORCED", Right),
+        ("D", Right),
+        ("PEAK", Right),
+        ("CV", Right),
+        ("GINI", Right),
+    ];
+    if theory {
+        columns.extend([("THEORY LOST", Right), ("STALE", Right), ("MOVES", Right), ("Z", Right)]);
+    }
+    let mut table = Table::new(&columns);
+    for c in combinations {
+        let way = word(c, "id").trim_start_matches("homing/");
+        if list(c, "events").is_empty() {
+            let m = &c["metrics"];
+            let mut row = vec![Cell::from(way.to_owned()), "none".to_owned().into()];
+            row.extend((0..7).map(|_| Cell::from(String::new())));
+            row.extend(["peak_to_average", "cv", "gini"].map(|name| Cell::from(figure(&m[name]["value"]))));
+            table.row(row);
+        }
+        for e in list(c, "events") {
+            let cell = |name: &str, hue: Hue| {
+                let rate = rate(e, name);
+                Cell(format!("{rate:.4}"), if rate > 0.0 { hue } else { Hue::Faint })
+            };
+            let mut row = vec![
+                Cell::from(way.to_owned()),
+                word(e, "label").to_owned().into(),
+                cell("lost", Hue::Caution),
+                cell("stale", Hue::Bad),
+                cell("forced", Hue::None),
+                cell("policy", Hue::None),
+                cell("failback", Hue::None),
+                cell("unforced", Hue::Caution),
+                figure(&e["disruption"]).into(),
+            ];
+            row.extend(["peak_to_average", "cv", "gini"].map(|name| Cell::from(figure(&e["after"][name]))));
+            if theory {
+                let t = &e["theory"];
+                let names = ["lost_per_live", "stale_per_live", "moves_per_live"];
+                row.extend(names.map(|name| Cell(figure(&t[name]["theory"]), Hue::Faint)));
+                let zs = names.iter().filter_map(|name| t[name]["z"].as_f64());
+                let worst = zs.max_by(|a, b| a.abs().total_cmp(&b.abs()));
+                row.push(worst.map_or_else(Cell::default, |z| {
+                    Cell(format!("{z:.1}"), if z.abs() < 4.0 { Hue::Good } else { Hue::Bad })
+                }));
+            }
+            table.row(row);
+        }
+    }
+    table
+}
+
+/// A line for each value and way: the sum over the events.
+fn swept(json: &Value) -> String {
+    use Side::{Left, Right};
+    let columns = [
+        ("SET", Left),
+        ("WAY", Left),
+        ("LOST", Right),
+        ("THEORY", Right),
+        ("Z", Right),
+        ("STALE", Right),
+        ("UNFORCED", Right),
+        ("PEAK", Right),
+        ("CV", Right),
+        ("PREDICTED CV", Right),
+    ];
+    let mut table = Table::new(&columns);
+    let mut rows = 0;
+    for row in list(json, "sweep") {
+        let set: Vec<String> = row["set"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        for c in list(row, "combinations") {
+            rows += 1;
+            if rows > MOST_ROWS {
+                continue;
+            }
+            let m = &c["metrics"];
+            let is_network = word(c, "strategy") == "ip_hash" && word(c, "affinity") == "none";
+            let predicted = match (word(c, "affinity"), is_network) {
+                (_, true) => figure(&row["workload"]["predicted_cv"]),
+                ("none", false) if !word(c, "strategy").contains('_') => {
+                    figure(&row["workload"]["predicted_cv_addresses"])
+                }
+                _ => String::new(),
+            };
+            let lost = &m["lost_per_live"];
+            table.row(vec![
+                set.join(" ").into(),
+                word(c, "id").trim_start_matches("homing/").to_owned().into(),
+                figure(&lost["value"]).into(),
+                Cell(figure(&lost["theory"]), Hue::Faint),
+                lost["z"].as_f64().map_or_else(String::new, |z| format!("{z:.1}")).into(),
+                figure(&m["stale_per_live"]["value"]).into(),
+                count(&m["unforced_moves"], "n").to_string().into(),
+                figure(&m["peak_to_average"]["value"]).into(),
+                figure(&m["cv"]["value"]).into(),
+                Cell(predicted, Hue::Faint),
+            ]);
+        }
+    }
+    let mut out = table.render("", paint());
+    if rows > MOST_ROWS {
+        let _ = writeln!(out, "{} more in --json and --csv", rows - MOST_ROWS);
+    }
+    out
+}
+
+/// The columns of CSV and Markdown.
+const COLUMNS: [&str; 17] = [
+    "set",
+    "strategy",
+    "affinity",
+    "sessions",
+    "event",
+    "t",
+    "live",
+    "lost",
+    "stale",
+    "forced",
+    "policy",
+    "failback",
+    "unforced",
+    "disruption",
+    "peak_to_average",
+    "cv",
+    "gini",
+];
+
+fn lines(json: &Value) -> Vec<[String; 17]> {
+    let mut lines = Vec::new();
+    let mut of = |set: &str, combinations: &[Value]| {
+        for c in combinations {
+            for e in list(c, "events") {
+                let number = |name: &str| e[name].as_f64().map_or_else(String::new, |x| x.to_string());
+                let after =
+                    |name: &str| e["after"][name].as_f64().map_or_else(String::new, |x| x.to_string());
+                let text = |of: &Value, name: &str| word(of, name).to_owned();
+                lines.push([
+                    set.to_owned(),
+                    text(c, "strategy"),
+                    text(c, "affinity"),
+                    text(c, "sessions"),
+                    text(e, "label"),
+                    number("t"),
+                    number("live"),
+                    number("lost"),
+                    number("stale"),
+                    number("forced"),
+                    number("policy"),
+                    number("failback"),
+                    number("unforced"),
+                    number("disruption"),
+                    after("peak_to_average"),
+                    after("cv"),
+                    after("gini"),
+                ]);
+            }
+        }
+    };
+    if json["sweep"].is_array() {
+        for row in list(json, "sweep") {
+            let set: Vec<String> = row["set"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            of(&set.join(" "), list(row, "combinations"));
+        }
+    } else {
+        of("", list(json, "combinations"));
+    }
+    lines
+}
+
+fn separated(json: &Value) -> String {
+    let mut out = COLUMNS.join(",") + "\n";
+    for line in lines(json) {
+        out.push_str(&(line.join(",") + "\n"));
+    }
+    out
+}
+
+fn markdown(json: &Value) -> String {
+    let mut out = format!("| {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
+    for line in lines(json) {
+        let _ = writeln!(out, "| {} |", line.join(" | "));
+    }
+    out
+}
+
+fn took(timing: &Timing) -> String {
+    let passes = timing.passes.max(1);
+    let each = timing.time.as_secs_f64() / passes as f64;
+    format!(
+        "{} passes over {:.0} sessions on average, {:.2} ms each; {} bytes per session\n",
+        timing.passes,
+        timing.sessions as f64 / passes as f64,
+        each * 1e3,
+        timing.bytes
+    )
+}
+
+fn checked(checks: &Checks) -> String {
+    use Side::{Left, Right};
+    let columns = [
+        ("", Left),
+        ("ID", Left),
+        ("WHAT", Left),
+        ("EXPECTED", Right),
+        ("MEASURED", Right),
+        ("Z", Right),
+        ("WITHIN", Left),
+    ];
+    let mut table = Table::new(&columns);
+    for Check { id, what, expected, measured, sigma, tolerance, .. } in &checks.done {
+        let passed = checks.done.iter().any(|c| c.id == *id && c.what == *what && c.passes());
+        let z = sigma
+            .filter(|s| *s > 0.0)
+            .map_or_else(String::new, |s| format!("{:.2}", (measured - expected) / s));
+        table.row(vec![
+            if passed { Cell("ok".to_owned(), Hue::Good) } else { Cell("FAIL".to_owned(), Hue::Bad) },
+            id.to_string().into(),
+            what.clone().into(),
+            precise(*expected).into(),
+            precise(*measured).into(),
+            z.into(),
+            tolerance.to_string().into(),
+        ]);
+    }
+    let mut out = table.render("", paint());
+    for (id, why) in &checks.left_out {
+        let _ = writeln!(out, "left out: {id}: {why}");
+    }
+    let failed = checks.done.iter().filter(|c| !c.passes()).count();
+    let _ =
+        writeln!(out, "{} checks, {failed} failed, {} left out", checks.done.len(), checks.left_out.len());
+    out
+}
+
+fn precise(x: f64) -> String {
+    if x.fract() == 0.0 && x.abs() < 1e9 { format!("{x:.0}") } else { format!("{x:.5}") }
+}
+
+/// How far it is, on a terminal that waits for long.
+struct Bar {
+    begun: Instant,
+    shown: Option<Instant>,
+    is_seen: bool,
+}
+
+impl Bar {
+    fn new() -> Self {
+        Self { begun: Instant::now(), shown: None, is_seen: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, share: f64) {
+        let now = Instant::now();
+        let passed = now - self.begun;
+        let is_due = self.shown.is_none_or(|last| now - last > Duration::from_millis(100));
+        if !self.is_seen || passed < QUIET || !is_due {
+            return;
+        }
+        self.shown = Some(now);
+        let full = ((share * CELLS as f64) as usize).min(CELLS);
+        let left = passed.as_secs_f64() * (1.0 - share) / share.max(1e-3);
+        let cells = "#".repeat(full) + &"-".repeat(CELLS - full);
+        say(&format!("\r[{cells}] {:3.0} %, {left:.0} s left \x1b[K", share * 100.0));
+    }
+
+    fn clear(&mut self) {
+        if self.shown.take().is_some() {
+            say("\r\x1b[K");
+        }
+    }
+}
