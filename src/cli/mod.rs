@@ -1,12 +1,13 @@
 //! The subcommands. This file holds those that run or read a configuration, and the one-line form; the folder those
 //! that talk to a running homing: `reload` and `status`, `drain` (and ready, maint, weight) with `progress`, `sessions`;
-//! what they share is in `admin`, `client` and `table`. Only this room prints.
+//! what they share is in `admin`, `client` and `table`. `report` shows what was measured. Only this room prints.
 
 mod admin;
 mod client;
 mod drain;
 mod progress;
 mod reload;
+mod report;
 mod sessions;
 mod status;
 mod table;
@@ -98,6 +99,8 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     /// List the strategies
     Strategies,
+    /// Tell a result of `bench` or `simulate` again: a page, a document, a table, what changed, whether it will do
+    Report(report::ReportArgs),
     /// Try it: a proxy and three small backends that people log in to
     Demo(DemoArgs),
 }
@@ -212,6 +215,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         (Some(Command::Maint(args)), _) => drain::maint(&args),
         (Some(Command::Weight(args)), _) => drain::weight(&args),
         (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
+        (Some(Command::Report(args)), _) => report::report(&args),
         (Some(Command::Demo(args)), _) => run_demo(&args),
         (None, Some(args)) => one_line(args),
         (None, None) => Ok(ExitCode::from(2)),
@@ -504,6 +508,11 @@ mod tests {
             ("sessions app --to b", false),
             ("sessions app --end s1 --find x", false),
             ("sessions app --end s1", true),
+            (
+                "report r.json --html - --md r.md --csv r.csv --compare old.json --fail-if a>0 --fail-if b>1",
+                true,
+            ),
+            ("report --html r.html", false),
         ] {
             let words = std::iter::once("homing").chain(line.split(' '));
             let read = Cli::try_parse_from(words).map(drop);
