@@ -69,11 +69,16 @@ pub(crate) fn hostile() -> Value {
     let mut result = result();
     spoil(&mut result);
     result["source"] = json!("bench");
+    result["schema"] = json!("homing.bench/1");
     result["doubts"] = json!([format!("too late {ODD}")]);
     result["versions"][ODD] = json!(ODD);
     result["combinations"][0]["metrics"][ODD] = json!({ "value": 1, "theory": 1, "z": 0, "unit": ODD });
     result["combinations"][0]["latency"][ODD] = json!({ "n": 1, "p50": 1, "p99": 2 });
     result
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
 }
 
 fn metrics(sessions: &str, (lost, theory): (f64, f64), stale: f64, unforced: u32, p99: f64) -> Value {
@@ -82,7 +87,7 @@ fn metrics(sessions: &str, (lost, theory): (f64, f64), stale: f64, unforced: u32
         "jwt" => (0.0, 0.0, 44.0, 402.0, 148.0),
         _ => (0.0, 0.0, 38.0, 96.0, 0.003),
     };
-    let around = |value: f64, half: f64, n: u32, unit: &str| json!({ "value": value, "low": (value - half).max(0.0), "high": value + half, "n": n, "unit": unit });
+    let around = |value: f64, half: f64, n: u32, unit: &str| json!({ "value": value, "low": rounded((value - half).max(0.0)), "high": rounded(value + half), "n": n, "unit": unit });
     let mut metrics = json!({
         "lost": { "value": (lost * 600.0).round(), "n": 600, "unit": "count" },
         "stale_per_live": { "value": stale, "n": 600, "unit": "per session" },
