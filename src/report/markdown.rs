@@ -81,7 +81,10 @@ fn combinations(run: &Run, out: &mut String) {
     let heads = names.iter().map(|name| known::find(name).map_or(*name, |k| k.short));
     let heads: Vec<&str> = ["combination"].into_iter().chain(heads).chain([""]).collect();
     let rows = run.combinations.iter().map(|c| {
-        let said = verdict::of_one(c).map(|(_, words)| words.en.into_owned()).unwrap_or_default();
+        let mut said = verdict::of_one(c).map(|(_, words)| words.en.into_owned()).unwrap_or_default();
+        if !c.is_ranked {
+            said.push_str(", not ranked");
+        }
         let cells = names.iter().map(|name| c.metric(name).map(cell).unwrap_or_default());
         std::iter::once(text(&c.id)).chain(cells).chain([said]).collect()
     });

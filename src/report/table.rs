@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::number::{of, short};
 use super::read::{Combination, Run};
 use super::verdict::{self, Tone};
+use super::words;
 use super::{known, verdict::cpu};
 
 /// Whether colours are written.
@@ -28,6 +29,7 @@ struct Cell {
     text: String,
     faint: String,
     code: &'static str,
+    is_left: bool,
 }
 
 /// One screen: `width` columns of letters.
@@ -107,10 +109,11 @@ fn blocks(run: &Run, width: usize, ink: Ink, out: &mut String) {
             let mut line = format!("{name:<first$}");
             for column in block {
                 let cell = column.get(i).cloned().unwrap_or_default();
-                let gap = " ".repeat(wide(column).saturating_sub(cell.len()) + 2);
-                line.push_str(&gap);
-                line.push_str(&painted(&cell.text, cell.code, ink));
-                line.push_str(&painted(&cell.faint, "2", ink));
+                let gap = " ".repeat(wide(column).saturating_sub(cell.len()));
+                let is_left = column.iter().any(|cell| cell.is_left);
+                let (before, after) = if is_left { ("", gap.as_str()) } else { (gap.as_str(), "") };
+                let (text, faint) = (painted(&cell.text, cell.code, ink), painted(&cell.faint, "2", ink));
+                let _ = write!(line, "  {before}{text}{faint}{after}");
             }
             let _ = writeln!(out, "{}", line.trim_end());
         }
@@ -132,6 +135,16 @@ fn columns(run: &Run) -> Vec<Vec<Cell>> {
             );
         }
     };
+    put("in short", &|c| {
+        let (tone, words) = verdict::of_one(c)?;
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Caution => "33",
+            Tone::Bad => "31",
+        };
+        let faint = if c.is_ranked { String::new() } else { format!(", {}", words::UNRANKED.en) };
+        Some(Cell { code, faint, is_left: true, ..Cell::of(&words.en) })
+    });
     for name in known::COLUMNS.iter().flat_map(|(_, names)| *names).filter(|name| !name.starts_with("cpu_us"))
     {
         let short_name = known::find(name).map_or(*name, |k| k.short);
@@ -152,15 +165,6 @@ fn columns(run: &Run) -> Vec<Vec<Cell>> {
             });
         }
     }
-    put("in short", &|c| {
-        let (tone, words) = verdict::of_one(c)?;
-        let code = match tone {
-            Tone::Good => "32",
-            Tone::Caution => "33",
-            Tone::Bad => "31",
-        };
-        Some(Cell { code, ..Cell::of(&words.en) })
-    });
     columns
 }
 

@@ -29,22 +29,25 @@ pub(crate) fn sentences(run: &Run) -> Vec<Words> {
     said
 }
 
-/// A combination in a few words, or nothing where losses were not looked at.
+/// A combination in a few words, or nothing where losses were not looked at. Facts: they are true of what is not to be
+/// ranked too.
 pub(crate) fn of_one(combination: &Combination) -> Option<(Tone, Words)> {
-    if !combination.is_ranked {
-        return Some((Tone::Caution, words::UNRANKED));
-    }
     let lost = lost(combination)?.value;
     let stale = combination.value("stale_per_live").or_else(|| combination.value("stale"));
     Some(if stale.is_some_and(|s| s > 0.0) {
         (Tone::Bad, words::OLD_STATE)
     } else if lost > 0.0 {
         (Tone::Bad, words::LOSES)
-    } else if combination.value("unforced_moves").is_some_and(|moves| moves > 0.0) {
+    } else if is_at_home(combination) && combination.value("unforced_moves").is_some_and(|n| n > 0.0) {
         (Tone::Caution, words::MOVES)
     } else {
         (Tone::Good, words::KEEPS)
     })
+}
+
+/// Whether a session is in one backend alone: elsewhere nobody minds a move.
+fn is_at_home(combination: &Combination) -> bool {
+    !["redis", "memcached", "jwt"].iter().any(|store| combination.sessions.starts_with(store))
 }
 
 /// What is lost, per session if that is known.
@@ -79,76 +82,95 @@ fn probe(run: &Run) -> Option<Words> {
 }
 
 fn what_happened(run: &Run) -> Words {
-    let mut kinds: Vec<&str> =
-        run.combinations.iter().flat_map(|c| &c.events).map(|e| e.kind.as_str()).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    words::event(if let [only] = kinds.as_slice() { only } else { "" })
+    let mut kinds: Vec<&str> = Vec::new();
+    for event in run.combinations.iter().flat_map(|c| &c.events) {
+        if !kinds.contains(&event.kind.as_str()) {
+            kinds.push(&event.kind);
+        }
+    }
+    let names: Vec<Words> = kinds.iter().map(|kind| words::event(kind)).collect();
+    match names.as_slice() {
+        [only] => only.clone(),
+        [first @ .., last] if first.len() < NAMED => {
+            let small = |words: &Words| words.en.replacen("A ", "a ", 1);
+            let en = first.iter().map(small).collect::<Vec<_>>().join(", ");
+            let ko = names.iter().map(|words| words.ko.as_ref()).collect::<Vec<_>>().join(", ");
+            Words::said(format!("Together, {en} and {}", small(last)), format!("{ko} 모두"))
+        }
+        _ => words::event(""),
+    }
 }
 
 fn loss(run: &Run) -> Option<Words> {
+    // Losses per session where they are known; sessions alone are another figure.
+    let per = run.combinations.iter().any(|c| c.metric("lost_per_live").is_some());
+    let name = if per { "lost_per_live" } else { "lost" };
     let mut all: Vec<(&Combination, &Metric)> =
-        run.combinations.iter().filter_map(|c| Some((c, lost(c)?))).collect();
+        run.combinations.iter().filter_map(|c| Some((c, c.metric(name)?))).collect();
     all.sort_by(|a, b| b.1.value.total_cmp(&a.1.value));
     let (worst, most) = all.first()?;
-    let (losing, keeping) = (
-        all.iter().filter(|(_, m)| m.value > 0.0).count(),
-        all.iter().filter(|(_, m)| m.value <= 0.0).count(),
-    );
+    let losing: Vec<_> = all.iter().filter(|(_, m)| m.value > 0.0).collect();
+    let keeping = all.len() - losing.len();
     let event = what_happened(run);
-    if losing == 0 {
-        let most = all.iter().filter_map(|(_, m)| m.at_most()).reduce(f64::max);
+    if losing.is_empty() {
+        let most = all.iter().filter_map(|(_, m)| m.at_most()).reduce(f64::max).filter(|_| per);
         let unseen = |before: &str, after: &str| {
-            most.map(|m| format!(" ({before}{}{after})", short(m))).unwrap_or_default()
+            most.map(|m| format!(" ({before}{} %{after})", short(m * 100.0))).unwrap_or_default()
         };
         return Some(Words::said(
             format!(
                 "{} lost no session with any of {}{}.",
                 event.en,
                 count(all.len()),
-                unseen("at most ", " per session may have gone unseen")
+                unseen("at most ", " of them can have gone unseen")
             ),
             format!(
                 "{}: {}개 조합 모두 세션을 하나도 잃지 않았습니다{}.",
                 event.ko,
                 all.len(),
-                unseen("보지 못한 손실은 세션당 많아야 ", "")
+                unseen("보지 못한 손실은 많아야 ", "")
             ),
         ));
     }
-    let (per_en, per_ko) = if worst.metric("lost_per_live").is_some() {
-        (" per session", "세션당 ")
-    } else {
-        ("", "모두 ")
-    };
-    let theory = |word: &str| most.theory.map(|t| format!(" ({word} {})", short(t))).unwrap_or_default();
-    let least = all.iter().rev().find(|(_, m)| m.value > 0.0).filter(|(c, _)| c.id != worst.id);
-    let (rest_en, rest_ko) = match (keeping, least) {
-        (0, Some((c, m))) => (
-            format!(", and {} at the least, with {}", short(m.value), c.id),
-            format!(", 가장 적은 {} 조합에서도 {}번 잃었습니다", c.id, short(m.value)),
-        ),
+    let how_often = |m: &Metric| if per { often(m.value) } else { sessions(m.value) };
+    let theory = |word: &str| most.theory.map(|t| format!(" ({word} {})", bare(t, per && most.value < 1.0)));
+    let theory = |word| theory(word).unwrap_or_default();
+    let much = how_often(most);
+    let (rest_en, rest_ko) = match (keeping, losing.last().filter(|_| losing.len() > 1)) {
+        (0, Some((c, m))) => {
+            let little = how_often(m);
+            (
+                format!(", and {} with {}, which lost least", little.en, c.id),
+                format!(" 잃었고, 가장 적게 잃은 {} 조합은 {} 잃었습니다", c.id, little.ko),
+            )
+        }
         (0, None) => (String::new(), " 잃었습니다".to_owned()),
         (n, _) => {
             (format!("; {} lost none", count(n)), format!(" 잃었고, {n}개 조합은 하나도 잃지 않았습니다"))
         }
     };
     Some(Words::said(
-        format!(
-            "{} lost {} sessions{per_en} with {}{}{rest_en}.",
-            event.en,
-            short(most.value),
-            worst.id,
-            theory("theory")
-        ),
-        format!(
-            "{}: {} 조합은 {per_ko}{}번{}{rest_ko}.",
-            event.ko,
-            worst.id,
-            short(most.value),
-            theory("이론값")
-        ),
+        format!("{} lost {} with {}{}{rest_en}.", event.en, much.en, worst.id, theory("theory")),
+        format!("{}: {} 조합은 {}{}{rest_ko}.", event.ko, worst.id, much.ko, theory("이론값")),
     ))
+}
+
+/// Losses per session, as people say it: a share of the sessions, or how many times each.
+fn often(per_session: f64) -> Words {
+    let value = bare(per_session, per_session < 1.0);
+    if per_session < 1.0 {
+        Words::said(format!("{value} of the sessions"), format!("세션의 {value}를"))
+    } else {
+        Words::said(format!("each session {value} times on average"), format!("세션마다 평균 {value}번씩"))
+    }
+}
+
+fn sessions(n: f64) -> Words {
+    Words::said(format!("{} sessions", short(n)), format!("세션 {}개를", short(n)))
+}
+
+fn bare(value: f64, is_share: bool) -> String {
+    if is_share { format!("{} %", short((value * 1000.0).round() / 10.0)) } else { short(value) }
 }
 
 fn count(n: usize) -> String {
@@ -157,16 +179,19 @@ fn count(n: usize) -> String {
 
 /// Old states and needless moves.
 fn worse(run: &Run) -> Option<Words> {
+    // Where nobody minds a move, none is to be told; among equals the first is.
+    let all_are_shared = !run.combinations.iter().any(is_at_home);
     let most = |name: &str| {
-        let all = run.combinations.iter().filter_map(|c| Some((c, c.value(name)?)));
-        all.max_by(|a, b| a.1.total_cmp(&b.1))
+        let all = run.combinations.iter().filter(|c| all_are_shared || is_at_home(c));
+        all.filter_map(|c| Some((c, c.value(name)?))).rev().max_by(|a, b| a.1.total_cmp(&b.1))
     };
     let stale = most("stale_per_live").map(|s| (s, true)).or_else(|| most("stale").map(|s| (s, false)));
     let unforced = most("unforced_moves");
     let (stale_en, stale_ko) = match &stale {
         None => (None, None),
         Some(((c, value), per)) if *value > 0.0 => {
-            let (en, ko) = if *per { (" times per session", "세션당 ") } else { (" times", "모두 ") };
+            let (en, ko) =
+                if *per { (" times per session", "세션마다 평균 ") } else { (" times", "모두 ") };
             (
                 Some(format!(
                     "{} showed users an older state {}{en}, which is worse than a loss",
@@ -186,10 +211,15 @@ fn worse(run: &Run) -> Option<Words> {
     };
     let (moves_en, moves_ko) = match &unforced {
         None => (None, None),
-        Some((c, value)) if *value > 0.0 => (
-            Some(format!("{} moved {} sessions without need", c.id, short(*value))),
-            Some(format!("{} 조합은 세션 {}개를 불필요하게 옮겼습니다", c.id, short(*value))),
-        ),
+        Some((c, value)) if *value > 0.0 => {
+            let is_same = stale.as_ref().is_some_and(|((s, value), _)| *value > 0.0 && s.id == c.id);
+            let (en, ko) = if is_same { ("it", "이 조합은") } else { (c.id.as_str(), "") };
+            let ko = if is_same { ko.to_owned() } else { format!("{} 조합은", c.id) };
+            (
+                Some(format!("{en} moved sessions {} times without need", short(*value))),
+                Some(format!("{ko} 세션을 {}번 불필요하게 옮겼습니다", short(*value))),
+            )
+        }
         Some(_) => (
             Some("no session was moved without need".to_owned()),
             Some("불필요하게 옮겨진 세션도 없었습니다".to_owned()),
@@ -212,19 +242,14 @@ fn begins_with_id(run: &Run, sentence: &str) -> bool {
 }
 
 fn choice(run: &Run) -> Words {
-    let ranked: Vec<&Combination> = run.combinations.iter().filter(|c| c.is_ranked).collect();
-    if ranked.is_empty() {
-        let why = run.doubts.first().or_else(|| run.combinations.iter().find_map(|c| c.doubts.first()));
-        let why = why.map(|why| format!(": {}", why.trim_end_matches('.'))).unwrap_or_default();
-        return Words::said(
-            format!("{}{why}.", words::NOT_RANKED.en),
-            format!("{}{why}.", words::NOT_RANKED.ko),
-        );
-    }
     let harmless = |c: &&Combination| {
         lost(c).is_some_and(|m| m.value <= 0.0)
             && ["stale_per_live", "stale"].iter().all(|name| c.value(name).is_none_or(|v| v <= 0.0))
     };
+    let ranked: Vec<&Combination> = run.combinations.iter().filter(|c| c.is_ranked).collect();
+    if ranked.is_empty() {
+        return not_ranked(run, &run.combinations.iter().filter(harmless).collect::<Vec<_>>());
+    }
     let kept: Vec<&Combination> = ranked.iter().copied().filter(harmless).collect();
     let group = if kept.is_empty() { &ranked } else { &kept };
     let Some((name, cheapest, next)) = cheapest(group) else {
@@ -253,6 +278,25 @@ fn choice(run: &Run) -> Words {
     )
 }
 
+/// What is true all the same, and why costs are not held against each other.
+fn not_ranked(run: &Run, kept: &[&Combination]) -> Words {
+    let why = run.doubts.first().or_else(|| run.combinations.iter().find_map(|c| c.doubts.first()));
+    let why = why.map(|why| format!(": {}", why.trim_end_matches('.'))).unwrap_or_default();
+    let (facts_en, facts_ko) = if kept.is_empty() {
+        (String::new(), String::new())
+    } else {
+        let ids = ids(kept);
+        (
+            format!("Every session was kept by {}. ", ids.en),
+            format!("모든 세션을 지킨 조합은 {}입니다. ", ids.ko),
+        )
+    };
+    Words::said(
+        format!("{facts_en}{}{why}.", words::NOT_RANKED.en),
+        format!("{facts_ko}{}{why}.", words::NOT_RANKED.ko),
+    )
+}
+
 type Costly<'a> = (&'a Combination, Metric);
 
 /// By the first cost that all have: the name of it, those that cost least, and the dearest if it is dearer.
@@ -264,7 +308,7 @@ fn cheapest<'a>(
             |c: &&'a Combination| Some((*c, if name == "cpu" { cpu(c)? } else { c.metric(name)?.clone() }));
         group.iter().map(cost).collect()
     };
-    let costs = ["cpu", "p99_ms", "p50_ms", "trips_per_request", "peak_to_average"];
+    let costs = ["cpu", "p99_ms", "p50_ms", "trips_per_request"];
     let (name, mut all) =
         costs.into_iter().find_map(|name| Some((name, by(name).filter(|all| !all.is_empty())?)))?;
     all.sort_by(|a, b| a.1.value.total_cmp(&b.1.value));

@@ -33,8 +33,10 @@ impl Words {
 pub(crate) const TITLE: Words = Words::of("Session routing, measured", "세션 라우팅 측정 결과");
 pub(crate) const SIMULATED: Words = Words::of("Session routing, simulated", "세션 라우팅 시뮬레이션 결과");
 pub(crate) const VERDICT: Words = Words::of("The verdict", "결론");
-pub(crate) const NOT_RANKED: Words =
-    Words::of("This run is not to be ranked", "이 실행 결과로는 순위를 매길 수 없습니다");
+pub(crate) const NOT_RANKED: Words = Words::of(
+    "The costs and times of this run are not to be ranked",
+    "이번 실행의 비용과 시간으로는 순위를 매길 수 없습니다",
+);
 pub(crate) const DOUBTS: Words = Words::of("What to keep in mind", "유의할 점");
 pub(crate) const COMBINATIONS: Words = Words::of("All combinations", "모든 조합");
 pub(crate) const COMBINATION: Words = Words::of("combination", "조합");
@@ -284,7 +286,7 @@ pub(crate) const KEEPS: Words = Words::of("keeps every session", "모든 세션�
 pub(crate) const LOSES: Words = Words::of("loses sessions", "세션을 잃음");
 pub(crate) const OLD_STATE: Words = Words::of("old states seen", "옛 상태 노출");
 pub(crate) const MOVES: Words = Words::of("moves without need", "불필요하게 옮김");
-pub(crate) const UNRANKED: Words = Words::of("not to be ranked", "순위 불가");
+pub(crate) const UNRANKED: Words = Words::of("not ranked", "순위 제외");
 
 pub(crate) const BALANCER: Words = Words::of("balancer", "로드밸런서");
 pub(crate) const APPLICATION: Words = Words::of("application", "애플리케이션");
@@ -341,6 +343,6 @@ pub(crate) fn event(kind: &str) -> Words {
         "store_restart" => Words::of("A restart of the store", "저장소 재시작"),
         "ip_change" => Words::of("A change of the client's address", "클라이언트 주소 변경"),
         "cookie_strip" | "jar_clear" | "cookie_lost" => Words::of("A lost cookie", "쿠키 유실"),
-        _ => Words::of("What happened in this run", "이번 실행의 사건"),
+        _ => Words::of("What was done in this run", "이번 실행에서 일어난 일"),
     }
 }

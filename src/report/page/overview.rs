@@ -33,7 +33,7 @@ pub(crate) fn overview(run: &Run) -> String {
         rows.push_str(&format!(
             "<tr><th scope=\"row\">{}</th><td class=\"short\">{}</td>{cells}</tr>",
             title(number, combination),
-            in_short(verdict::of_one(combination))
+            in_short(verdict::of_one(combination)) + &unranked(combination.is_ranked)
         ));
     }
     let table = format!(
@@ -58,6 +58,10 @@ fn in_short(said: Option<(Tone, words::Words)>) -> String {
         Tone::Bad => ("bad", "✗"),
     };
     format!("<span class=\"{class}\">{sign} {}</span>", both(&words))
+}
+
+fn unranked(is_ranked: bool) -> String {
+    if is_ranked { String::new() } else { format!("<small>! {}</small>", both(&words::UNRANKED)) }
 }
 
 fn cell(metric: Option<&Metric>) -> String {

@@ -32,9 +32,10 @@ pub(crate) fn section(id: &str, section: &Section, note: Option<&Words>, mut fig
             rest.concat()
         )
     };
+    let class = if figures.len() == 1 { "figures one" } else { "figures" };
     let note = note.map(|note| format!("<p class=\"note\">{}</p>", both(note))).unwrap_or_default();
     format!(
-        "<section id=\"{id}\"><h2>{}</h2><p>{}</p>{note}<div class=\"figures\">{}</div>{more}</section>",
+        "<section id=\"{id}\"><h2>{}</h2><p>{}</p>{note}<div class=\"{class}\">{}</div>{more}</section>",
         both(&section.title),
         both(&section.how),
         figures.concat()

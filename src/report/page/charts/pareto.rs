@@ -102,7 +102,7 @@ fn marks(plot: &mut Plot, dots: &[Dot<'_>]) {
         let shown: Vec<String> = numbers.iter().take(6).cloned().collect();
         let more = if numbers.len() > 6 { "…" } else { "" };
         let (anchor, x) = if x > 280.0 { (Anchor::End, x + 6.0) } else { (Anchor::Start, x - 4.0) };
-        plot.svg.text((x, y - 11.0), anchor, "label", &format!("{}{more}", shown.join(" ")));
+        plot.svg.text((x, y - 12.5), anchor, "label", &format!("{}{more}", shown.join(" ")));
     }
 }
 

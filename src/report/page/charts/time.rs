@@ -133,7 +133,8 @@ fn lanes(number: usize, combination: &Combination, series: &Series) -> Option<St
     let frame = Frame { top: 14.0, bottom: 36.0, ..Frame::of(14.0 + LANE * count + 36.0) };
     let x = Scale::linear((begin, end), frame.across());
     let mut plot = Plot::new(frame, x, Scale::linear((0.0, 1.0), frame.up()));
-    let width = ((frame.across().1 - frame.across().0) / t.len() as f64).max(1.2);
+    let flags = flags(&mut plot.svg, combination, x, per, (frame.top, frame.up().0));
+    let width = ((frame.across().1 - frame.across().0) / t.len() as f64 + 0.4).max(1.2);
     for (lane, (name, values)) in series.trouble.iter().enumerate() {
         let bottom = frame.top + LANE * (lane as f64 + 1.0);
         let values = thinned(values, POINTS, Join::Sum);
@@ -154,7 +155,6 @@ fn lanes(number: usize, combination: &Combination, series: &Series) -> Option<St
         }
     }
     plot.foot(&unit);
-    let flags = flags(&mut plot.svg, combination, x, per, (frame.top, frame.up().0));
     let all: Vec<(String, Vec<f64>)> =
         series.trouble.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect();
     let name = named(&words::TROUBLE.title, combination);
