@@ -54,10 +54,13 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// One way to tell a result.
+type Form = fn(&Value) -> String;
+
 /// Shows a result and writes it where that is wanted: 0 if all is well, 1 if a condition is met, 2 if one, or the older
 /// result, cannot be used. What can be written is written all the same.
 pub(super) fn deliver(result: &Value, output: &OutputArgs) -> anyhow::Result<ExitCode> {
-    let forms: [(&Option<PathBuf>, fn(&Value) -> String); 3] =
+    let forms: [(&Option<PathBuf>, Form); 3] =
         [(&output.html, report::html), (&output.md, report::markdown), (&output.csv, report::csv)];
     let to_standard_output = forms.iter().any(|(file, _)| file.as_deref() == Some(Path::new("-")));
     if !to_standard_output {

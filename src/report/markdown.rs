@@ -73,11 +73,7 @@ fn combinations(run: &Run, out: &mut String) {
         return;
     }
     out.push_str("\n## Combinations\n\nIn parentheses what theory says.\n\n");
-    let names: Vec<&str> = known::COLUMNS
-        .iter()
-        .flat_map(|(_, names)| names.iter().copied())
-        .filter(|name| run.combinations.iter().any(|c| c.metric(name).is_some()))
-        .collect();
+    let names: Vec<&str> = run.columns().into_iter().flat_map(|(_, names)| names).collect();
     let heads = names.iter().map(|name| known::find(name).map_or(*name, |k| k.short));
     let heads: Vec<&str> = ["combination"].into_iter().chain(heads).chain([""]).collect();
     let rows = run.combinations.iter().map(|c| {

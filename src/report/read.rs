@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::known;
+use super::words::Words;
 
 /// A whole result.
 #[derive(Clone, Debug, Default)]
@@ -151,6 +152,20 @@ impl Run {
             doubts,
             is_ranked,
         }
+    }
+
+    /// The columns of the table of combinations, in groups: those that anybody has.
+    pub(crate) fn columns(&self) -> Vec<(&'static Words, Vec<&'static str>)> {
+        // What a simulation needs per session is its own memory, and no cost of anybody's.
+        let is_there = |name: &&str| {
+            let is_its_own = *name == "bytes_per_session" && self.source == "simulate";
+            !is_its_own && self.combinations.iter().any(|c| c.metric(name).is_some())
+        };
+        known::COLUMNS
+            .iter()
+            .map(|(words, names)| (words, names.iter().copied().filter(is_there).collect::<Vec<_>>()))
+            .filter(|(_, names)| !names.is_empty())
+            .collect()
     }
 
     /// The value of the workload's key.

@@ -145,15 +145,15 @@ fn columns(run: &Run) -> Vec<Vec<Cell>> {
         let faint = if c.is_ranked { String::new() } else { format!(", {}", words::UNRANKED.en) };
         Some(Cell { code, faint, is_left: true, ..Cell::of(&words.en) })
     });
-    for name in known::COLUMNS.iter().flat_map(|(_, names)| *names).filter(|name| !name.starts_with("cpu_us"))
-    {
-        let short_name = known::find(name).map_or(*name, |k| k.short);
+    let names = run.columns().into_iter().flat_map(|(_, names)| names);
+    for name in names.filter(|name| !name.starts_with("cpu_us")) {
+        let short_name = known::find(name).map_or(name, |k| k.short);
         put(short_name, &|c| {
             let metric = c.metric(name)?;
             let faint = metric.theory.map(|theory| format!(" ({})", short(theory))).unwrap_or_default();
             Some(Cell { faint, ..Cell::of(&of(metric)) })
         });
-        if *name == "trips_per_request" {
+        if name == "trips_per_request" {
             put("CPU µs (lb|app|store)", &|c| {
                 let all = ["balancer", "application", "store"].map(|who| c.value(&format!("cpu_us_{who}")));
                 all.iter().any(Option::is_some).then(|| {

@@ -135,7 +135,7 @@ fn event(i: u32, lost: f64, stale: f64, unforced: u32) -> Value {
 
 fn series(lost: f64, stale: f64) -> Value {
     let t: Vec<f64> = (0..90).map(f64::from).collect();
-    let near = |t: f64, at: f64| (t - at >= 0.0 && t - at < 4.0).then_some(1.0).unwrap_or(0.0);
+    let near = |t: f64, at: f64| if (0.0..4.0).contains(&(t - at)) { 1.0 } else { 0.0 };
     let burst = |per: f64| -> Vec<f64> {
         t.iter()
             .map(|t| [20.0, 40.0, 60.0].iter().map(|at| near(*t, *at) * (per * 50.0).round()).sum())

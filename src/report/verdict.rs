@@ -95,7 +95,7 @@ fn what_happened(run: &Run) -> Words {
             let small = |words: &Words| words.en.replacen("A ", "a ", 1);
             let en = first.iter().map(small).collect::<Vec<_>>().join(", ");
             let ko = names.iter().map(|words| words.ko.as_ref()).collect::<Vec<_>>().join(", ");
-            Words::said(format!("Together, {en} and {}", small(last)), format!("{ko} 모두"))
+            Words::said(format!("Together, {en} and {}", small(last)), format!("{ko}까지 모두 합치면"))
         }
         _ => words::event(""),
     }
@@ -161,7 +161,7 @@ fn often(per_session: f64) -> Words {
     if per_session < 1.0 {
         Words::said(format!("{value} of the sessions"), format!("세션의 {value}를"))
     } else {
-        Words::said(format!("each session {value} times on average"), format!("세션마다 평균 {value}번씩"))
+        Words::said(format!("each session {value} times on average"), format!("세션 하나를 평균 {value}번"))
     }
 }
 

@@ -346,3 +346,32 @@ pub(crate) fn event(kind: &str) -> Words {
         _ => Words::of("What was done in this run", "이번 실행에서 일어난 일"),
     }
 }
+
+/// What a key of the workload or the host is called.
+pub(crate) fn condition(name: &str) -> Words {
+    match name {
+        "users" => Words::of("users", "사용자"),
+        "n" => Words::of("backends", "백엔드 수"),
+        "profile" => Words::of("kind of users", "사용자 유형"),
+        "think_s" => Words::of("time between clicks, s", "클릭 간격, 초"),
+        "stay_s" => Words::of("length of a session, s", "세션 길이, 초"),
+        "duration_s" => Words::of("duration, s", "실행 시간, 초"),
+        "time_scale" => Words::of("clock runs so many times faster", "시간 가속 배수"),
+        "n_eff" => {
+            Words::of("as unequal as so many equal networks (N_eff)", "균등한 네트워크로 환산한 수 (N_eff)")
+        }
+        "n_eff_addresses" => Words::of("the same of addresses", "균등한 주소로 환산한 수"),
+        "predicted_cv" => {
+            Words::of("unevenness to expect of a hash by network (CV)", "네트워크 해시의 예상 불균형 (CV)")
+        }
+        "predicted_cv_addresses" => Words::of("the same by address", "주소 해시의 예상 불균형 (CV)"),
+        "zipf" => Words::of("how unequal networks are (Zipf)", "네트워크 편중 (Zipf)"),
+        "cookieless" => Words::of("share without cookies", "쿠키 없는 비율"),
+        "behind_one" => Words::of("share behind one address", "한 주소 뒤의 비율"),
+        "mobile" => Words::of("share on the move", "이동 중인 비율"),
+        "cpu" => Words::of("processor", "프로세서"),
+        "cores" => Words::of("cores", "코어"),
+        "kernel" => Words::of("kernel", "커널"),
+        other => Words::same(other),
+    }
+}

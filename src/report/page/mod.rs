@@ -112,7 +112,9 @@ fn conditions(run: &Run) -> String {
         .workload
         .iter()
         .chain(&run.host)
-        .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value)))
+        .map(|(name, value)| {
+            format!("<div><dt>{}</dt><dd>{}</dd></div>", both(&words::condition(name)), escape(value))
+        })
         .collect();
     if pairs.is_empty() {
         return String::new();

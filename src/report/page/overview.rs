@@ -12,12 +12,7 @@ pub(crate) fn overview(run: &Run) -> String {
     if run.combinations.is_empty() {
         return String::new();
     }
-    let is_there = |name: &str| run.combinations.iter().any(|c| c.metric(name).is_some());
-    let groups: Vec<_> = known::COLUMNS
-        .iter()
-        .map(|(words, names)| (words, names.iter().copied().filter(|n| is_there(n)).collect::<Vec<_>>()))
-        .filter(|(_, names)| !names.is_empty())
-        .collect();
+    let groups = run.columns();
     let over: String = groups
         .iter()
         .map(|(words, names)| {

@@ -39,7 +39,7 @@ fn elements(page: &str) -> BTreeMap<String, usize> {
         }
         let name = tag.split([' ', '/']).next().unwrap().to_owned();
         assert!(tag.matches('"').count().is_multiple_of(2), "{tag}");
-        let is_alone = tag.ends_with('/') || matches!(name.as_str(), "input" | "link" | "meta");
+        let is_alone = tag.ends_with('/') || matches!(name.as_str(), "input" | "link" | "meta" | "wbr");
         *seen.entry(name.clone()).or_default() += 1;
         if !is_alone {
             open.push(name);
@@ -200,7 +200,7 @@ proptest! {
         *slot = json!(text);
         let page = html(&result);
         elements(&page);
-        prop_assert!(text.trim().is_empty() || at == 5 || page.contains(&escape(text.trim())) || text.len() > 9);
+        prop_assert!(text.trim().is_empty() || at == 5 || page.replace("<wbr>", "").contains(&escape(text.trim())) || text.len() > 9);
     }
 
     #[test]

@@ -141,15 +141,15 @@ impl Bars<'_> {
         let frame = Frame { left: 8.0, right: 56.0, top: 16.0, ..Frame::of(height) };
         let x = Scale::linear((0.0, longest), frame.across());
         let mut plot = Plot::new(frame, x, Scale::linear((0.0, 1.0), frame.up()));
-        for (i, row) in rows.iter().enumerate() {
-            row.draw(&mut plot, frame.top + ROW * i as f64);
-        }
         if let Some((at, words)) = &self.mark {
             let at = x.at(*at);
             plot.svg.line((at, frame.top - 3.0), (at, frame.up().0), "flag");
             let (anchor, at) =
                 if at > 260.0 { (Anchor::End, WIDTH - 4.0) } else { (Anchor::Start, at - 4.0) };
             plot.svg.words((at, frame.top - 6.0), anchor, "axis", words);
+        }
+        for (i, row) in rows.iter().enumerate() {
+            row.draw(&mut plot, frame.top + ROW * i as f64);
         }
         plot.foot(&self.axis);
         let mut kinds: Vec<(String, String)> = Vec::new();

@@ -1,13 +1,13 @@
 //! Theory against measurement: how many standard deviations lie between them, a row per check; and all of it as a table.
 
+use super::super::super::known;
 use super::super::super::number::{short, z};
-use super::super::super::read::{Check, Run};
+use super::super::super::read::{Check, Metric, Run};
 use super::super::super::words::{self, Words};
 use super::super::markup::{Table, both, escape, figure, legend};
 use super::super::plot::{Frame, Plot, Scale};
 use super::super::svg::Anchor;
 use super::{numbered, section};
-use crate::report::known;
 
 const ROW: f64 = 17.0;
 const ROWS: usize = 24;
@@ -22,20 +22,25 @@ pub(crate) fn checks(run: &Run) -> String {
     section("checks", &words::CHECKS, None, figures)
 }
 
-/// Every metric that has a z-score is a check too.
+/// Every figure that has a z-score is a check too: of a combination, and of its events.
 fn of_metrics(run: &Run) -> impl Iterator<Item = Check> {
-    let metrics =
-        numbered(run).flat_map(|(number, c)| c.metrics.iter().map(move |(name, m)| (number, c, name, m)));
-    metrics.filter_map(|(number, combination, name, metric)| {
-        Some(Check {
-            id: number.to_string(),
-            what: format!("{}: {}", known::words(name).en, combination.id),
-            expected: Some(metric.theory?),
-            measured: Some(metric.value),
-            z: Some(metric.z?),
-            tolerance: "4σ".to_owned(),
-            pass: Some(metric.z?.abs() < BAND),
-        })
+    numbered(run).flat_map(|(number, combination)| {
+        let of_all = combination.metrics.iter().map(|(name, metric)| (String::new(), name, metric));
+        let of_events = combination.events.iter().flat_map(|event| {
+            event.theory.iter().map(move |(name, metric)| (format!(", {}", event.label), name, metric))
+        });
+        let check = move |(event, name, metric): (String, &String, &Metric)| {
+            Some(Check {
+                id: number.to_string(),
+                what: format!("{}: {}{event}", known::words(name).en, combination.id),
+                expected: Some(metric.theory?),
+                measured: Some(metric.value),
+                z: Some(metric.z?),
+                tolerance: "4σ".to_owned(),
+                pass: Some(metric.z?.abs() < BAND),
+            })
+        };
+        of_all.chain(of_events).filter_map(check).collect::<Vec<_>>()
     })
 }
 

@@ -44,7 +44,8 @@ pub(crate) fn section(id: &str, section: &Section, note: Option<&Words>, mut fig
 
 /// A combination with its number in the table.
 pub(crate) fn title(number: usize, combination: &Combination) -> String {
-    format!("<b class=\"no\">{number}</b> {}", escape(&combination.id))
+    // A long name may be broken between its parts.
+    format!("<b class=\"no\">{number}</b> {}", escape(&combination.id).replace('/', "/<wbr>"))
 }
 
 /// Every combination with its number.

@@ -12,6 +12,9 @@ use super::{numbered, section, title};
 /// The stores, in the order of their shapes and colours.
 const STORES: [(&str, &str); 4] = [("memory", "c5"), ("redis", "c0"), ("memcached", "c2"), ("jwt", "c3")];
 
+/// What something costs a combination.
+type Cost = fn(&Combination) -> Option<Metric>;
+
 struct Dot<'a> {
     number: usize,
     combination: &'a Combination,
@@ -20,17 +23,17 @@ struct Dot<'a> {
 }
 
 pub(crate) fn pareto(run: &Run) -> String {
-    let costs: [(Words, &dyn Fn(&Combination) -> Option<Metric>); 3] = [
-        (words::CPU_IN_ALL, &verdict::cpu),
-        (known::words("p99_ms"), &|c| c.metric("p99_ms").cloned()),
-        (known::words("peak_to_average"), &|c| c.metric("peak_to_average").cloned()),
+    let costs: [(Words, Cost); 3] = [
+        (words::CPU_IN_ALL, verdict::cpu),
+        (known::words("p99_ms"), |c| c.metric("p99_ms").cloned()),
+        (known::words("peak_to_average"), |c| c.metric("peak_to_average").cloned()),
     ];
-    let figures: Vec<String> = costs.iter().filter_map(|(name, cost)| scatter(run, name, cost)).collect();
+    let figures: Vec<String> = costs.iter().filter_map(|(name, cost)| scatter(run, name, *cost)).collect();
     let note = run.combinations.iter().any(|c| !c.is_ranked).then_some(words::PARETO_UNRANKED);
     section("pareto", &words::PARETO, note.as_ref(), figures)
 }
 
-fn scatter(run: &Run, name: &Words, cost: &dyn Fn(&Combination) -> Option<Metric>) -> Option<String> {
+fn scatter(run: &Run, name: &Words, cost: Cost) -> Option<String> {
     // Losses per session and losses alone are not the same axis: the first, where anybody has it.
     let per = run.combinations.iter().any(|c| c.metric("lost_per_live").is_some());
     let loss = if per { "lost_per_live" } else { "lost" };
@@ -99,8 +102,9 @@ fn marks(plot: &mut Plot, dots: &[Dot<'_>]) {
         }
     }
     for ((x, y), numbers) in labels {
-        let shown: Vec<String> = numbers.iter().take(6).cloned().collect();
-        let more = if numbers.len() > 6 { "…" } else { "" };
+        // Three at most: what stands beside it has numbers too.
+        let shown: Vec<String> = numbers.iter().take(3).cloned().collect();
+        let more = numbers.len().checked_sub(4).map(|more| format!(" +{}", more + 1)).unwrap_or_default();
         let (anchor, x) = if x > 280.0 { (Anchor::End, x + 6.0) } else { (Anchor::Start, x - 4.0) };
         plot.svg.text((x, y - 12.5), anchor, "label", &format!("{}{more}", shown.join(" ")));
     }

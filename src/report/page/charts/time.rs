@@ -94,7 +94,7 @@ fn bands(number: usize, combination: &Combination, series: &Series) -> Option<St
     let flags = flags(&mut plot.svg, combination, x, per, (frame.top - 4.0, frame.up().0));
     let names = live.iter().enumerate().map(|(i, (name, _))| (colour(i), escape(name)));
     let legend = legend(&names.collect::<Vec<_>>()) + &flags;
-    let name = words::SESSIONS.title.clone();
+    let name = words::SESSIONS.title;
     Some(figure(
         &title(number, combination),
         &plot.svg.finish(&named(&name, combination)),
