@@ -39,7 +39,8 @@ pub(super) struct OutputArgs {
     /// Tell what changed since an older result
     #[arg(long, value_name = "OLD")]
     compare: Option<PathBuf>,
-    /// Exit with 1 if a combination meets this: a metric, one of > >= < <= == !=, a number or 'k*theory'; may be repeated
+    /// Exit with 1 if a combination meets this: 'unforced_moves>0', 'lost_per_live>1.05*theory', 'cookie/memory:lost>0'; may be
+    /// repeated
     #[arg(long, value_name = "EXPR")]
     fail_if: Vec<String>,
 }

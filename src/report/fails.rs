@@ -1,4 +1,4 @@
-//! Conditions for `--fail-if`: `unforced_moves>0`, `lost_per_live>1.05*theory`.
+//! Conditions for `--fail-if`: `unforced_moves>0`, `lost_per_live>1.05*theory`, `cookie/memory:lost>0`.
 
 use std::fmt;
 
@@ -39,6 +39,8 @@ enum Bound {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Condition {
+    /// Only of combinations whose name ends with this.
+    of: String,
     metric: String,
     operator: Operator,
     bound: Bound,
@@ -52,8 +54,17 @@ struct Condition {
 /// The condition cannot be read; or no combination has the metric, or the theory: then nothing would ever be found.
 pub fn fails(result: &Value, expression: &str) -> Result<Vec<String>, String> {
     let condition = Condition::parse(expression)?;
-    let run = Run::read(result);
+    let mut run = Run::read(result);
     let name = &condition.metric;
+    if !run.combinations.iter().any(|c| c.id.ends_with(&condition.of)) {
+        let ids: Vec<&str> = run.combinations.iter().map(|c| c.id.as_str()).collect();
+        return Err(format!(
+            "{expression}: no combination {:?}; there are: {}",
+            condition.of,
+            ids.join(", ")
+        ));
+    }
+    run.combinations.retain(|c| c.id.ends_with(&condition.of));
     if !run.combinations.iter().any(|c| c.metric(name).is_some()) {
         let mut names: Vec<&str> =
             run.combinations.iter().flat_map(|c| &c.metrics).map(|(n, _)| n.as_str()).collect();
@@ -97,7 +108,7 @@ impl Condition {
     fn parse(expression: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
             format!(
-                "{expression:?}: {why}; a condition is a metric, one of > >= < <= == != and a number or k*theory"
+                "{expression:?}: {why}; a condition is a metric (or combination:metric), one of > >= < <= == != and a number or k*theory"
             )
         };
         let found =
@@ -106,6 +117,8 @@ impl Condition {
             .min_by_key(|(at, sign, _)| (*at, usize::MAX - sign.len()))
             .ok_or_else(|| wrong("no comparison"))?;
         let (metric, bound) = (expression[..at].trim(), expression[at + sign.len()..].trim());
+        let (of, metric) =
+            metric.rsplit_once(':').map_or(("", metric), |(of, metric)| (of.trim(), metric.trim()));
         if metric.is_empty() || !metric.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(wrong("no metric before the comparison"));
         }
@@ -119,7 +132,7 @@ impl Condition {
             Some((theory, times)) if theory.trim() == "theory" => Bound::Theory(number(times)?),
             _ => Bound::Number(number(bound)?),
         };
-        Ok(Self { metric: metric.to_owned(), operator, bound })
+        Ok(Self { of: of.to_owned(), metric: metric.to_owned(), operator, bound })
     }
 }
 
@@ -163,6 +176,9 @@ mod tests {
             ("lost_per_live<=theory", 2),
             ("lost_per_live<1e-3", 2),
             ("stale_per_live>-1", 4),
+            ("ip_hash/memory:stale_per_live>0", 1),
+            ("memory: lost_per_live > 0", 2),
+            ("homing/cookie/redis:lost>0", 0),
         ] {
             let found = fails(&run, expression).unwrap();
             assert_eq!(found.len(), met, "{expression}: {found:?}");
@@ -181,6 +197,7 @@ mod tests {
             ("unforced_moves", "no comparison"),
             (">0", "no metric before"),
             ("a b>0", "no metric before"),
+            ("mamory:lost>0", "no combination \"mamory\"; there are: homing/cookie/memory, "),
             ("lost>", "\"\" is no number"),
             ("lost>1O", "\"1O\" is no number"),
             ("lost>nan", "is no number"),

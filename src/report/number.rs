@@ -20,7 +20,11 @@ pub(crate) fn short(value: f64) -> String {
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     let (whole, rest) = text.split_once('.').map_or((text, None), |(w, r)| (w, Some(r)));
     let grouped = in_thousands(whole);
-    rest.map_or_else(|| grouped.clone(), |rest| format!("{grouped}.{rest}"))
+    match rest {
+        Some(rest) => format!("{grouped}.{rest}"),
+        None if grouped == "-0" => "0".to_owned(),
+        None => grouped,
+    }
 }
 
 fn in_thousands(whole: &str) -> String {
@@ -32,7 +36,7 @@ fn in_thousands(whole: &str) -> String {
         }
         out.push(digit);
     }
-    if out == "-0" { "0".to_owned() } else { out }
+    out
 }
 
 /// Nothing seen is told as how much there may still be: `0 (≤ 0.005)`.
