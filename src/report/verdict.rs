@@ -88,6 +88,10 @@ fn what_happened(run: &Run) -> Words {
             kinds.push(&event.kind);
         }
     }
+    // Told once, and not its two halves besides.
+    if kinds.contains(&"crash_return") {
+        kinds.retain(|kind| !matches!(*kind, "crash" | "restart"));
+    }
     let names: Vec<Words> = kinds.iter().map(|kind| words::event(kind)).collect();
     match names.as_slice() {
         [only] => only.clone(),

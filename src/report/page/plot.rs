@@ -135,7 +135,9 @@ impl Plot {
             let half = text.len() as f64 * 3.2;
             if x - half > free {
                 self.svg.line((x, y), (x, y + 4.0), "base");
-                self.svg.text((x, y + 15.0), Anchor::Middle, "tick", &text);
+                // The last one does not stick out.
+                let middle = x.min(WIDTH - half - 1.0);
+                self.svg.text((middle, y + 15.0), Anchor::Middle, "tick", &text);
                 free = x + half + 4.0;
             }
         }
