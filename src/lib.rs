@@ -7,10 +7,11 @@
 // 0: what everything stands on
 pub mod base;
 
-// 1: who is there, messages and sockets, counters
+// 1: who is there, messages and sockets, counters, what was measured
 pub mod backend;
 pub mod message;
 pub mod net;
+pub mod report;
 pub mod telemetry;
 
 // 2: decisions

@@ -1,6 +1,7 @@
 //! The subcommands. This file holds those that run or read a configuration, and the one-line form; the folder those
 //! that talk to a running homing: `reload` and `status`, `drain` (and ready, maint, weight) with `progress`, `sessions`;
-//! what they share is in `admin`, `client` and `table`; and `demo` and `backend`, the shop. Only this room prints.
+//! what they share is in `admin`, `client` and `table`; and `demo` and `backend`, the shop. `report` shows
+//! what was measured. Only this room prints.
 
 mod admin;
 mod backend;
@@ -10,6 +11,7 @@ mod demo;
 mod drain;
 mod progress;
 mod reload;
+mod report;
 mod sessions;
 mod simulate;
 mod status;
@@ -106,6 +108,8 @@ enum Command {
     Strategies,
     /// Tell what each way of keeping sessions does to them when backends crash, are deployed to, come and go. Offline
     Simulate(simulate::SimulateArgs),
+    /// Tell a result of `bench` or `simulate` again: a page, a document, a table, what changed, whether it will do
+    Report(report::ReportArgs),
     /// Try it: a proxy and three backends of a small shop that people log in to
     Demo(demo::DemoArgs),
     /// Serve one backend of the demo's shop: something to put behind a balancer, and to measure
@@ -208,6 +212,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
         (Some(Command::Bench(args)), _) => bench::bench(&args),
         (Some(Command::Simulate(args)), _) => simulate::simulate(&args),
+        (Some(Command::Report(args)), _) => report::report(&args),
         (Some(Command::Demo(args)), _) => demo::demo(&args),
         (Some(Command::Backend(args)), _) => backend::backend(args),
         (None, Some(args)) => one_line(args),
@@ -479,6 +484,11 @@ mod tests {
             ("simulate --self-check --long", true),
             ("simulate --long", false),
             ("simulate --self-check --sweep n=2..5", false),
+            (
+                "report r.json --html - --md r.md --csv r.csv --compare old.json --fail-if a>0 --fail-if b>1",
+                true,
+            ),
+            ("report --html r.html", false),
             ("demo --sessions redis", true),
             ("demo --sessions jwt:es256", true),
             ("demo --sessions files", false),

@@ -37,6 +37,7 @@ mod policy;
 mod proxy_protocol;
 mod queue;
 mod reload;
+mod report;
 mod rolling_deploy;
 mod routes;
 mod shutdown;
