@@ -36,5 +36,6 @@ pub mod proxy;
 
 // 7: wiring
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod explain;

@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 8] = [
     &["snapshot", "store"],
     &["config"],
     &["control", "demo", "proxy"],
-    &["app", "cli", "explain"],
+    &["app", "bench", "cli", "explain"],
 ];
 
 fn floor(room: &str) -> Option<usize> {

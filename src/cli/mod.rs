@@ -5,6 +5,7 @@
 mod admin;
 mod client;
 mod drain;
+mod probe;
 mod progress;
 mod reload;
 mod sessions;
@@ -96,6 +97,9 @@ enum Command {
     Weight(drain::WeightArgs),
     /// List, find, move or end the sessions that a pool keeps in its table
     Sessions(sessions::SessionsArgs),
+    /// Measure balancers: what kind of affinity one has
+    #[command(subcommand)]
+    Bench(probe::BenchCommand),
     /// List the strategies
     Strategies,
     /// Try it: a proxy and three small backends that people log in to
@@ -212,6 +216,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         (Some(Command::Maint(args)), _) => drain::maint(&args),
         (Some(Command::Weight(args)), _) => drain::weight(&args),
         (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
+        (Some(Command::Bench(command)), _) => probe::bench(&command),
         (Some(Command::Demo(args)), _) => run_demo(&args),
         (None, Some(args)) => one_line(args),
         (None, None) => Ok(ExitCode::from(2)),
@@ -504,6 +509,12 @@ mod tests {
             ("sessions app --to b", false),
             ("sessions app --end s1 --find x", false),
             ("sessions app --end s1", true),
+            ("bench probe http://127.0.0.1:8080/ --identify header:X-Served-By --within 60s", true),
+            ("bench probe http://a --ca x.pem --insecure", false),
+            ("bench probe http://a --identify regex:x", false),
+            ("bench probe http://a --backends a=10.0.0.7:80,b=10.0.0.8:80", true),
+            ("bench probe http://a --backends 10.0.0.7", false),
+            ("bench probe", false),
         ] {
             let words = std::iter::once("homing").chain(line.split(' '));
             let read = Cli::try_parse_from(words).map(drop);

@@ -1,0 +1,3 @@
+//! The bench: what routing costs sessions, measured on running balancers.
+
+pub mod probe;
