@@ -10,7 +10,7 @@ use super::classify::{placing, tiny};
 use super::findings::Mark;
 use super::identify::Identify;
 use super::names;
-use super::observed::{Carrier, Held, Node, Trial, modulo};
+use super::observed::{Carrier, Field, Held, Node, Trial, modulo};
 use super::prober::{Client, Connection, Cookies, From, Path, Prober, Visit};
 use super::statistics::{above, below, chi_square, shares};
 use super::target::Wrong;
@@ -218,6 +218,10 @@ async fn connection(prober: &mut Prober<'_>) {
     let asked = "one kept connection without cookies, others in between";
     let place = prober.place();
     let mut client = Client { connection: Connection::Kept(None, 0), ..Client::bare(place) };
+    for _ in 0..ORDER {
+        let node = prober.visit(&mut client).await.node;
+        prober.seen.one_line.seen.push(node);
+    }
     let row = prober.row(&mut client).await;
     let Connection::Kept(_, opened) = client.connection else { return };
     if opened > 1 + row.seen.len() / 4 {
@@ -374,7 +378,7 @@ async fn made_up(prober: &mut Prober<'_>) {
         let value = invented(&mut prober.random, &like);
         let row = prober.row(&mut Client::with_text(From::Any, format!("{name}={value}"))).await;
         prober.seen.carriers[at].made_up = Some(row);
-        try_formula(prober, at).await;
+        carriers_keys(prober, at).await;
     }
     let is_kept = prober.seen.carriers.iter().any(|c| {
         prober.seen.held(c.alone.as_ref()).is_always() || prober.seen.held(c.made_up.as_ref()).is_always()
@@ -395,17 +399,18 @@ async fn made_up(prober: &mut Prober<'_>) {
         let row = prober.row(&mut with(&[&name], &[], &value)).await;
         let carrier = Carrier { name, made_up: Some(row), ..Carrier::default() };
         prober.seen.carriers.push(carrier);
-        try_formula(prober, prober.seen.carriers.len() - 1).await;
+        carriers_keys(prober, prober.seen.carriers.len() - 1).await;
     }
     for name in fields {
         let row = prober.row(&mut with(&[], &[&name], &value)).await;
-        prober.seen.headers.push((name, row));
+        let (new_keys, modulo) = new_keys(prober, None, Some(&name)).await;
+        prober.seen.headers.push(Field { name, made_up: row, new_keys, modulo });
     }
     let held: Vec<String> =
         prober.seen.carriers.iter().filter(|c| !c.is_set).map(|c| format!("cookie {}", c.name)).collect();
     let held = held
         .into_iter()
-        .chain(prober.seen.headers.iter().map(|(n, _)| format!("field {n}")))
+        .chain(prober.seen.headers.iter().map(|f| format!("field {}", f.name)))
         .collect::<Vec<_>>();
     let verdict = if held.is_empty() {
         "none of them keeps a client".to_owned()
@@ -475,20 +480,35 @@ pub(super) fn invented(random: &mut fastrand::Rng, like: &str) -> String {
     if value.len() < 8 { format!("probe{:08x}", random.u32(..)) } else { value }
 }
 
-/// Whether made-up values go where nginx's `hash $cookie_..` would send them.
-async fn try_formula(prober: &mut Prober<'_>, at: usize) {
-    if !prober.seen.held(prober.seen.carriers[at].made_up.as_ref()).is_always() {
-        return;
-    }
-    let name = prober.seen.carriers[at].name.clone();
-    let mut placed = Vec::new();
+/// Where values lead that are new each time, and whether nginx's `hash` would send them there.
+async fn new_keys(
+    prober: &mut Prober<'_>,
+    cookie: Option<&str>,
+    field: Option<&str>,
+) -> (Trial, Option<f64>) {
+    let (mut placed, mut row) = (Vec::new(), Trial::default());
+    let place = prober.place();
+    let mut client = Client { connection: Connection::Kept(None, 0), ..Client::bare(place) };
     for _ in 0..KEYS {
         let value = format!("{:012x}", prober.random.u64(..1 << 48));
-        let visit = prober.visit(&mut Client::with_text(From::Any, format!("{name}={value}"))).await;
+        client.cookies = cookie.map_or(Cookies::None, |name| Cookies::Text(format!("{name}={value}")));
+        client.fields = field.map(|name| (name.to_owned(), value.clone())).into_iter().collect();
+        let visit = prober.visit(&mut client).await;
+        row.seen.push(visit.node);
         placed.extend(visit.node.map(|node| (value.into_bytes(), node)));
     }
     let hash = |key: &[u8]| crc32fast::hash(key) >> 16 & 0x7fff;
-    prober.seen.carriers[at].modulo = modulo(&placed, prober.seen.nodes.len(), hash).filter(|p| *p < 1e-6);
+    let found = modulo(&placed, prober.seen.nodes.len(), hash).filter(|p| *p < 1e-6);
+    (row, found)
+}
+
+/// The same for the carrier at this place, if its made-up values keep a client.
+async fn carriers_keys(prober: &mut Prober<'_>, at: usize) {
+    if prober.seen.held(prober.seen.carriers[at].made_up.as_ref()).is_always() {
+        let name = prober.seen.carriers[at].name.clone();
+        let (row, found) = new_keys(prober, Some(&name), None).await;
+        (prober.seen.carriers[at].new_keys, prober.seen.carriers[at].modulo) = (row, found);
+    }
 }
 
 /// One address and another URL each time, where the address or the URL keeps a client.

@@ -1,7 +1,7 @@
 //! What was seen, made into a verdict: a pure function, so that every row of the table can be tried without a balancer.
 
 use super::names::{Owner, Reading, owner};
-use super::observed::{Carrier, Held, Observed, Trial};
+use super::observed::{Carrier, Field, Held, Observed, Trial};
 use super::statistics::{above, below, chi_square, same_by_chance};
 
 /// What keeps a client with its backend.
@@ -25,6 +25,8 @@ pub enum Kind {
     AppCookieHash,
     /// A header field, which it hashes.
     HeaderHash,
+    /// A header field, whose values it has in a table.
+    HeaderTable,
     /// The URL, which it hashes.
     UrlHash,
     /// Several of these.
@@ -47,6 +49,11 @@ pub struct Verdict {
     /// What speaks against it, or could not be told.
     pub doubts: Vec<String>,
 }
+
+/// What chance may have done at most, where nothing hangs on it but a detail.
+const RARE: f64 = 1e-4;
+/// Said of a table.
+const LEARNT: &str = "a value is learnt from the first request that has it, and placed in turn: no hash";
 
 /// One thing that keeps clients.
 struct Part {
@@ -71,6 +78,7 @@ impl Kind {
             Self::AppCookieTable => "app_cookie_table",
             Self::AppCookieHash => "app_cookie_hash",
             Self::HeaderHash => "header_hash",
+            Self::HeaderTable => "header_table",
             Self::UrlHash => "url_hash",
             Self::Mixed => "mixed",
             Self::Unknown => "unknown",
@@ -104,14 +112,7 @@ pub fn classify(seen: &Observed, readings: &[Reading]) -> Verdict {
         for (at, carrier) in seen.carriers.iter().enumerate() {
             parts.extend(cookie(seen, carrier, readings.get(at).unwrap_or(&Reading::default())));
         }
-        let held = seen.headers.iter().filter_map(|(name, t)| Some((name, seen.held(Some(t)).chance()?)));
-        parts.extend(held.map(|(name, chance)| Part {
-            kind: Kind::HeaderHash,
-            words: format!("the value of the field {name}"),
-            chance,
-            details: vec![consistency(seen, None)],
-            doubt: None,
-        }));
+        parts.extend(seen.headers.iter().filter_map(|field| header(seen, field)));
     }
     let is_by_address = seen.varies && stays && seen.spread.counts().iter().filter(|c| **c > 0).count() > 1;
     if is_by_address {
@@ -152,18 +153,19 @@ fn cookie(seen: &Observed, carrier: &Carrier, reading: &Reading) -> Option<Part>
     let whose = owner(carrier, reading);
     let part = |kind, words, chance, details, doubt| Some(Part { kind, words, chance, details, doubt });
     match (made_up, alone) {
+        (Some(chance), _) if is_learnt(seen, &carrier.new_keys) => {
+            let words = format!("a table of the cookie {name}");
+            part(Kind::AppCookieTable, words, chance, vec![LEARNT.to_owned()], None)
+        }
+        (Some(chance), _) if knows_birth && carrier.is_set => {
+            let words = format!("a table of the application's cookie {name}");
+            let details = vec!["values that nobody made are placed by their hash, or learnt".to_owned()];
+            part(Kind::AppCookieTable, words, chance, details, None)
+        }
         (Some(chance), _) if !carrier.is_set => {
             let details = vec![consistency(seen, carrier.modulo)];
-            let doubt = carrier
-                .modulo
-                .is_none()
-                .then(|| format!("a table that learns {name} from requests would look alike"));
+            let doubt = carrier.modulo.is_none().then(|| looks_alike(name));
             part(Kind::AppCookieHash, format!("the hash of the cookie {name}"), chance, details, doubt)
-        }
-        (Some(chance), _) if knows_birth => {
-            let words = format!("a table of the application's cookie {name}");
-            let details = vec!["values that nobody made are placed by their hash".to_owned()];
-            part(Kind::AppCookieTable, words, chance, details, None)
         }
         (Some(chance), _) => {
             let mut details = vec![consistency(seen, carrier.modulo)];
@@ -200,6 +202,27 @@ fn cookie(seen: &Observed, carrier: &Carrier, reading: &Reading) -> Option<Part>
     }
 }
 
+fn header(seen: &Observed, field: &Field) -> Option<Part> {
+    let chance = seen.held(Some(&field.made_up)).chance()?;
+    let words = format!("the value of the field {}", field.name);
+    Some(if is_learnt(seen, &field.new_keys) {
+        Part { kind: Kind::HeaderTable, words, chance, details: vec![LEARNT.to_owned()], doubt: None }
+    } else {
+        let doubt = field.modulo.is_none().then(|| looks_alike(&field.name));
+        let details = vec![consistency(seen, field.modulo)];
+        Part { kind: Kind::HeaderHash, words, chance, details, doubt }
+    })
+}
+
+/// Whether new keys are placed in turn, which no hash does.
+fn is_learnt(seen: &Observed, new_keys: &Trial) -> bool {
+    in_turn(new_keys, seen.nodes.len()).is_some_and(|p| p <= RARE)
+}
+
+fn looks_alike(name: &str) -> String {
+    format!("a table that learns {name} from requests and places at random would look alike")
+}
+
 fn address(seen: &Observed) -> Part {
     let chance = seen.held(seen.same_address.as_ref()).chance().unwrap_or(1.0);
     let of_24 = seen.held(seen.same_24.as_ref());
@@ -215,6 +238,9 @@ fn address(seen: &Observed) -> Part {
         vec!["who shares an address, as behind one NAT, shares a backend; who changes it moves".to_owned()];
     details.push(match seen.ip_hash {
         Some(p) => format!("placed as nginx's ip_hash does, by its formula (error probability {})", tiny(p)),
+        None if is_learnt(seen, &seen.spread) => {
+            "kept in a table: addresses are placed in turn as they come, which no hash does".to_owned()
+        }
         None => consistency(seen, None),
     });
     Part { kind, words: words.to_owned(), chance: chance + more, details, doubt: None }
@@ -294,17 +320,17 @@ fn nothing(seen: &Observed, mut doubts: Vec<String>) -> Verdict {
     if !seen.varies {
         doubts.push("clients could come from one address only".to_owned());
     }
-    Verdict { kind: Kind::None, certainty: 1.0 - chance, sentence, details: vec![how.to_owned()], doubts }
+    Verdict { kind: Kind::None, certainty: 1.0 - chance, sentence, details: Vec::new(), doubts }
 }
 
 /// How requests that nothing keeps are placed, and the probability that chance looks so.
 #[must_use]
 pub fn placing(seen: &Observed) -> (&'static str, f64) {
-    /// What chance may have done at most.
-    const RARE: f64 = 1e-4;
     let n = seen.nodes.len();
-    if let Some(p) = in_turn(&seen.order, n).filter(|p| *p <= RARE) {
-        return ("in turn (round robin, or least connections while there are few)", p);
+    for row in [&seen.order, &seen.one_line] {
+        if let Some(p) = in_turn(row, n).filter(|p| *p <= RARE) {
+            return ("in turn (round robin, or least connections while there are few)", p);
+        }
     }
     let mut counts = seen.order.counts();
     counts.resize(n.max(counts.len()), 0);

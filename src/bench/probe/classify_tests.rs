@@ -131,11 +131,23 @@ fn a_cookie_over_an_address_is_both() {
 }
 
 #[test]
-fn fields_and_urls_keep_too() {
+fn a_table_that_learns_is_told_from_a_hash_by_turns() {
+    let turns = trial(&(0..40).map(|i| i % 3).collect::<Vec<_>>());
+    let tried = Carrier { is_set: false, made_up: Some(one()), new_keys: turns.clone(), ..carrier("sid") };
+    assert_eq!(kind(&Observed { carriers: vec![tried], ..seen() }), Kind::AppCookieTable);
     assert_eq!(
-        kind(&Observed { headers: vec![("X-User-Id".to_owned(), one())], ..seen() }),
-        Kind::HeaderHash
+        kind(&Observed { headers: vec![Field { new_keys: turns, ..field() }], ..seen() }),
+        Kind::HeaderTable
     );
+}
+
+fn field() -> Field {
+    Field { name: "X-User-Id".to_owned(), made_up: one(), ..Field::default() }
+}
+
+#[test]
+fn fields_and_urls_keep_too() {
+    assert_eq!(kind(&Observed { headers: vec![field()], ..seen() }), Kind::HeaderHash);
     let url = Observed {
         spread: one(),
         order: one(),

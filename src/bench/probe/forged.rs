@@ -104,7 +104,13 @@ async fn lost(prober: &mut Prober<'_>, name: &str, one: &Born) {
 
 async fn altered(prober: &mut Prober<'_>, name: &str, one: &Born) {
     let value = one.jar.0[name].clone();
-    let flips: Vec<String> = (0..TRIES).map(|_| flipped(&mut prober.random, &value)).collect();
+    // A value that another client has is no forgery but theft, which comes next.
+    let known: Vec<String> = carrier(prober, name).values.iter().map(|(_, v)| v.clone()).collect();
+    let mut flips = Vec::new();
+    while flips.len() < TRIES {
+        let flip = flipped(&mut prober.random, &value);
+        flips.push(if known.contains(&flip) { format!("{flip}x") } else { flip });
+    }
     let outcome = send(prober, name, one, &flips).await;
     let asked = format!("{name} with one letter changed");
     let seen = outcome.text(&prober.seen.nodes);
@@ -231,7 +237,7 @@ fn attributes(prober: &mut Prober<'_>, at: usize, born: &[Born]) {
     };
     let much = if distinct == 1 { "one value".to_owned() } else { format!("{distinct} different values") };
     let seen = format!(
-        "{}; {length} letters, {much} in {} clients, {} ; form: {form}",
+        "{}; {length} letters, {much} in {} clients, {}; form: {form}",
         if rest.is_empty() { "no attributes" } else { &rest },
         values.len(),
         if bits > 0.0 {

@@ -90,8 +90,8 @@ async fn hook(command: &str, backend: &str) -> Result<(), String> {
 async fn clients(prober: &mut Prober<'_>) -> Vec<Followed> {
     let hashed = prober.seen.carriers.iter().find(|c| prober.seen.held(c.made_up.as_ref()).is_always());
     let cookie = hashed.map(|c| c.name.clone());
-    let field = prober.seen.headers.iter().find(|(_, t)| prober.seen.held(Some(t)).is_always());
-    let field = field.map(|(name, _)| name.clone());
+    let field = prober.seen.headers.iter().find(|f| prober.seen.held(Some(&f.made_up)).is_always());
+    let field = field.map(|f| f.name.clone());
     let mut all = Vec::new();
     for at in 0..CLIENTS {
         let from = prober.place();
@@ -137,7 +137,7 @@ fn is_keeping(prober: &Prober<'_>) -> bool {
     let carried = seen.carriers.iter().any(|c| seen.held(c.made_up.as_ref()).is_always());
     carried
         || rows.iter().any(|r| seen.held(*r).is_always())
-        || seen.headers.iter().any(|(_, t)| seen.held(Some(t)).is_always())
+        || seen.headers.iter().any(|f| seen.held(Some(&f.made_up)).is_always())
 }
 
 async fn reloaded(prober: &mut Prober<'_>, command: &str, asked: &str) {
@@ -259,7 +259,7 @@ async fn until_back(prober: &mut Prober<'_>, node: Node) -> bool {
                 .seen
                 .headers
                 .iter()
-                .map(|(name, _)| (name.clone(), format!("{:x}", prober.random.u64(..))))
+                .map(|f| (f.name.clone(), format!("{:x}", prober.random.u64(..))))
                 .collect();
             if prober.visit(&mut client).await.node == Some(node) {
                 return true;

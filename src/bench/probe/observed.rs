@@ -46,7 +46,22 @@ pub struct Carrier {
     pub is_the_applications: Option<bool>,
     /// Whether an answer to a path that nobody serves sets it.
     pub is_set_anywhere: Option<bool>,
+    /// Where made-up values led that were new each time, one behind the other over one connection.
+    pub new_keys: Trial,
     /// Made-up values and where they led: nginx's modulo hash was recognised, with this error probability.
+    pub modulo: Option<f64>,
+}
+
+/// A field with a made-up value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Always the same value.
+    pub made_up: Trial,
+    /// As for a [`Carrier`].
+    pub new_keys: Trial,
+    /// As for a [`Carrier`].
     pub modulo: Option<f64>,
 }
 
@@ -63,7 +78,10 @@ pub struct Observed {
     pub spread: Trial,
     /// New clients one behind the other from one address, nothing in between.
     pub order: Trial,
-    /// The same with others' requests in between.
+    /// New clients one behind the other over one connection, which one of the balancer's threads serves: that has a
+    /// counter of its own where several take turns.
+    pub one_line: Trial,
+    /// From one address with others' requests in between.
     pub same_address: Option<Trial>,
     /// From addresses of one /24, and of one /16.
     pub same_24: Option<Trial>,
@@ -78,7 +96,7 @@ pub struct Observed {
     /// Cookies that keep a client, or might.
     pub carriers: Vec<Carrier>,
     /// Fields with a made-up value that is always the same.
-    pub headers: Vec<(String, Trial)>,
+    pub headers: Vec<Field>,
     /// One address, another path and query each time.
     pub other_paths: Option<Trial>,
     /// nginx's `ip_hash` was recognised by its formula, with this error probability.
