@@ -13,6 +13,9 @@ use super::prober::{Client, Cookies, From, Prober};
 const CLIENTS: usize = 36;
 /// Longest that a hook may take, and that something is waited for.
 const HOOK: Duration = Duration::from_secs(15);
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// What makes a client: a cookie, a field, an address.
 struct Followed {
     client: Client,
@@ -200,7 +203,9 @@ async fn killed(prober: &mut Prober<'_>, kill: &str, revive: Option<&str>, asked
     let mut fate = ask(prober, &mut all, |home| home == node).await;
     let began = Instant::now();
     let lost = fate.failed;
-    while fate.failed > 0 && began.elapsed() < HOOK && !prober.left().is_zero() {
+    // What ends politely serves for a while.
+    while fate.failed + fate.stayed > 0 && began.elapsed() < HOOK && !prober.left().is_zero() {
+        tokio::time::sleep(PAUSE).await;
         fate = ask(prober, &mut all, |home| home == node).await;
     }
     let others = ask(prober, &mut all, |home| home != node).await;
@@ -265,7 +270,7 @@ async fn until_back(prober: &mut Prober<'_>, node: Node) -> bool {
                 return true;
             }
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(PAUSE).await;
     }
     false
 }
