@@ -52,6 +52,20 @@ pub(super) struct Answer {
 /// A connection that is kept.
 pub(super) struct Line(SendRequest<Full<Bytes>>);
 
+impl Ask {
+    /// Without anything.
+    pub(super) const fn get(path: String, source: Option<Ipv4Addr>) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            fields: Vec::new(),
+            cookies: String::new(),
+            source,
+            body: String::new(),
+        }
+    }
+}
+
 impl Asker {
     /// Asks over a new connection, which ends with the answer.
     ///

@@ -16,6 +16,30 @@ use super::statistics::{above, below, chi_square, shares};
 use super::target::Wrong;
 use super::{forged, hooks, login};
 
+/// What is asked, in the order of its weight.
+#[derive(Clone, Copy)]
+enum Step {
+    Addresses,
+    Connection,
+    Cookies,
+    MadeUp,
+    Forged,
+    Rest,
+    Hooks,
+    Login,
+}
+
+/// See [`Step`].
+const STEPS: [Step; 8] = [
+    Step::Addresses,
+    Step::Connection,
+    Step::Cookies,
+    Step::MadeUp,
+    Step::Forged,
+    Step::Rest,
+    Step::Hooks,
+    Step::Login,
+];
 /// New clients that are looked at first.
 const FIRST: usize = 40;
 /// New clients of one address, one behind the other.
@@ -27,28 +51,50 @@ const PARALLEL: usize = 8;
 /// Keys that a formula is tried on.
 const KEYS: usize = 40;
 
-/// Asks everything.
+/// Asks everything, as long as there is time.
 pub(super) async fn run(prober: &mut Prober<'_>) -> Result<(), Wrong> {
     prober.say("new clients: who is there, and what tells them apart");
     let first = discover(prober).await?;
-    addresses(prober, &first).await;
     if prober.seen.nodes.is_empty() {
         return Ok(());
     }
-    prober.say("one connection, many clients");
-    connection(prober).await;
-    prober.say("one client with its cookies");
-    let born = births(prober).await;
-    jars(prober, &born).await;
-    made_up(prober).await;
-    other_paths(prober).await;
-    prober.read_carriers();
-    prober.say("cookies lost, altered, exchanged");
-    forged::run(prober, &born).await;
-    parallel(prober).await;
-    upgrades(prober).await;
-    hooks::run(prober).await;
-    login::run(prober).await;
+    let mut born = Vec::new();
+    for step in STEPS {
+        let before = prober.findings.len();
+        match step {
+            Step::Addresses => addresses(prober, &first).await,
+            Step::Connection => connection(prober).await,
+            Step::Cookies => {
+                prober.say("one client with its cookies");
+                born = births(prober).await;
+                jars(prober, &born).await;
+            }
+            Step::MadeUp => {
+                made_up(prober).await;
+                other_paths(prober).await;
+            }
+            Step::Forged => {
+                prober.say("cookies lost, altered, exchanged");
+                forged::run(prober, &born).await;
+            }
+            Step::Rest => {
+                parallel(prober).await;
+                upgrades(prober).await;
+            }
+            Step::Hooks => hooks::run(prober).await,
+            Step::Login => login::run(prober).await,
+        }
+        prober.read_carriers();
+        if prober.left().is_zero() {
+            // What was asked last has no answers, which says nothing.
+            for finding in prober.findings.iter_mut().skip(before) {
+                (finding.mark, finding.error_probability) = (Mark::LeftOut, None);
+                "the time was up".clone_into(&mut finding.verdict);
+            }
+            prober.leave_out("T", "what comes behind that", "the time was up: --within gives more");
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -539,14 +585,7 @@ async fn parallel(prober: &mut Prober<'_>) {
     let mut all = JoinSet::new();
     for _ in 0..PARALLEL {
         let (asker, path) = (Rc::clone(&prober.asker), prober.asker.target.path.clone());
-        let ask = Ask {
-            method: Method::GET,
-            path,
-            fields: Vec::new(),
-            cookies: String::new(),
-            source,
-            body: String::new(),
-        };
+        let ask = Ask::get(path, source);
         prober.requests += 1;
         all.spawn_local(async move { asker.once(&ask).await });
     }

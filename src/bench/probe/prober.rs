@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use rustls::RootCertStore;
+use tokio::task::JoinSet;
 
 use super::Settings;
 use super::ask::{Answer, Ask, Asker, Line};
@@ -27,6 +28,11 @@ const ENOUGH: usize = 4;
 /// Most requests of others between two of a row.
 const FILLERS: usize = 24;
 
+/// Answers of a row while one backend only is known.
+const ALONE: usize = 12;
+/// An answer that takes longer than this comes from afar.
+const FAR: Duration = Duration::from_millis(20);
+
 /// The state of a probe.
 pub(super) struct Prober<'p> {
     pub(super) settings: &'p Settings,
@@ -38,6 +44,8 @@ pub(super) struct Prober<'p> {
     pub(super) readings: Vec<Reading>,
     pub(super) findings: Vec<Finding>,
     pub(super) requests: u64,
+    /// Time spent waiting for answers.
+    waited: Duration,
     progress: &'p mut dyn FnMut(&str),
     began: Instant,
 }
@@ -142,6 +150,7 @@ impl<'p> Prober<'p> {
             readings: Vec::new(),
             findings: Vec::new(),
             requests: 0,
+            waited: Duration::ZERO,
             progress,
             began: Instant::now(),
         })
@@ -250,16 +259,21 @@ impl<'p> Prober<'p> {
             Cookies::Text(text) => text.clone(),
         };
         let ask = Ask { method, path, fields: client.fields.clone(), cookies, source, body };
+        let left = self.left();
+        if left.is_zero() {
+            return Visit::default();
+        }
         self.requests += 1;
-        let asker = Rc::clone(&self.asker);
+        let (asker, asked) = (Rc::clone(&self.asker), Instant::now());
         let answer = match &mut client.connection {
-            Connection::New => asker.once(&ask).await,
+            Connection::New => tokio::time::timeout(left, asker.once(&ask)).await,
             Connection::Kept(line, opened) => {
                 *opened += usize::from(line.is_none());
-                asker.over(line, &ask).await
+                tokio::time::timeout(left, asker.over(line, &ask)).await
             }
         };
-        let Ok(answer) = answer else { return Visit { source, ..Visit::default() } };
+        self.waited += asked.elapsed();
+        let Ok(Ok(answer)) = answer else { return Visit { source, ..Visit::default() } };
         let node = self.whose(&answer, &ask.cookies);
         if let Cookies::Kept(jar) = &mut client.cookies {
             jar.take(&answer, UnixSeconds::now());
@@ -279,19 +293,34 @@ impl<'p> Prober<'p> {
         Some(self.node(&label))
     }
 
-    /// Requests of others: so many, drawn at random, that a turn that goes on by one for each may stand anywhere.
+    /// Requests of others: so many, drawn at random, that a turn that goes on by one for each may stand anywhere. All at
+    /// once where answers take their time.
     pub(super) async fn fill(&mut self) -> usize {
         let most = (self.seen.nodes.len().max(2) * 2).min(FILLERS);
         let count = self.random.usize(..most);
-        for _ in 0..count {
-            self.visit(&mut Client::bare(From::Any)).await;
+        if self.waited < FAR * u32::try_from(self.requests).unwrap_or(u32::MAX) {
+            for _ in 0..count {
+                self.visit(&mut Client::bare(From::Any)).await;
+            }
+            return count;
         }
+        let mut all = JoinSet::new();
+        for _ in 0..count {
+            let source = self.asker.vary.draw(&mut self.random, None);
+            let (asker, left) = (Rc::clone(&self.asker), self.left());
+            self.requests += 1;
+            all.spawn_local(async move {
+                let ask = Ask::get(asker.target.path.clone(), source);
+                tokio::time::timeout(left, asker.once(&ask)).await.is_ok()
+            });
+        }
+        while all.join_next().await.is_some() {}
         count
     }
 
-    /// How many answers a row needs.
+    /// How many answers a row needs; few where there is nothing to tell apart.
     pub(super) fn needed(&self) -> usize {
-        needed(&self.seen.shares, ALPHA)
+        if self.seen.nodes.len() < 2 { ALONE } else { needed(&self.seen.shares, ALPHA) }
     }
 
     /// A row: as many requests of this client as are needed, others' in between, until it is plain that it is not held,

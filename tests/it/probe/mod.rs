@@ -139,10 +139,10 @@ fn haproxys_ways_are_told() {
         "balance roundrobin\ncookie SRV insert indirect nocache",
         "balance source\nhash-type consistent",
         "balance roundrobin\nstick-table type string len 64 size 100k\nstick on req.cook(sid)\nstick store-response res.cook(sid)",
-        "balance roundrobin\ncookie SRV insert indirect nocache dynamic\ndynamic-cookie-key key".trim(),
+        "balance roundrobin\ncookie SRV insert indirect nocache dynamic\ndynamic-cookie-key key",
         "mode tcp\nbalance roundrobin",
     ];
-    let _haproxy = haproxy_without_names(&ports, &backends);
+    let _haproxy = haproxy(&ports, 3, &backends);
     let probe = check(&port(&ports, 3, "/"), &[], "lb_cookie");
     let (mark, verdict) = finding(&probe, "T16", "SRV");
     assert!(
@@ -154,11 +154,6 @@ fn haproxys_ways_are_told() {
     let probe = check(&port(&ports, 6, "/"), &[], "lb_cookie");
     assert!(details(&probe).contains("HAProxy cookie, dynamic"), "{probe:#}");
     check(&port(&ports, 7, "/"), &[], "connection");
-}
-
-/// The waiting for ports needs all of them served.
-fn haproxy_without_names(ports: &Ports, backends: &[&str]) -> programs::Server {
-    haproxy(ports, 3, backends)
 }
 
 #[test]
@@ -173,7 +168,7 @@ fn what_cannot_be_told_is_said_so() {
 
     let (b, c) = (backend("b"), backend("c"));
     let homing = homing(&[&a, &b, &c]).cookie().run();
-    let ran = probe_text(&[&at(homing.address, "/"), "--within", "30s"]);
+    let ran = probe(&[&at(homing.address, "/"), "--within", "30s"]);
     assert!(
         ran.text().starts_with("Clients are kept with one of 3 backends by the balancer's own cookie srv."),
         "{ran:?}"
@@ -184,14 +179,10 @@ fn what_cannot_be_told_is_said_so() {
         (vec!["http://127.0.0.1:1/", "--within", "5s"], 1, "no answer at 127.0.0.1:1"),
         (vec!["http://127.0.0.1/", "--within", "5ms"], 2, "--within"),
     ] {
-        let ran = probe_text(&words);
+        let ran = probe(&words);
         assert_eq!(ran.status.code(), Some(code), "{words:?}: {ran:?}");
         assert!(ran.err.contains(expected), "{words:?}: {ran:?}");
     }
-}
-
-fn probe_text(words: &[&str]) -> Ran {
-    probe(words)
 }
 
 #[test]
@@ -206,7 +197,7 @@ fn tls_is_probed_by_whom_the_person_trusts() {
     let probe = check(&url, &["--ca", ca.to_str().unwrap()], "lb_cookie");
     assert_eq!(finding(&probe, "T16", "srv").0, "good", "the cookie is Secure: {probe:#}");
     check(&url, &["--insecure"], "lb_cookie");
-    let ran = probe_text(&[&url]);
+    let ran = probe(&[&url]);
     assert_ne!(ran.status.code(), Some(0), "nobody's authority issued it");
 }
 

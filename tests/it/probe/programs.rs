@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::TcpStream;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -15,7 +16,7 @@ pub(super) struct Ports(Vec<Socket>);
 /// A program that is killed on drop, with its files.
 pub(super) struct Server {
     child: Child,
-    pub(super) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 /// What the applications are called.
@@ -68,8 +69,8 @@ pub(super) fn nginx(ports: &Ports, more: &str) -> Server {
     let config = folder.path().join("nginx.conf");
     std::fs::write(&config, text).unwrap();
     let child = start(Command::new("/usr/sbin/nginx").arg("-c").arg(config));
-    wait(ports);
-    Server { child, folder }
+    wait(ports, 0..NAMES.len() + more.matches("upstream ").count());
+    Server { child, _folder: folder }
 }
 
 /// nginx's upstream over the three, and a listener that passes on to it.
@@ -103,8 +104,8 @@ pub(super) fn haproxy(ports: &Ports, first: usize, backends: &[&str]) -> Server 
     let config = folder.path().join("haproxy.cfg");
     std::fs::write(&config, text).unwrap();
     let child = start(Command::new("/usr/sbin/haproxy").arg("-db").arg("-f").arg(config));
-    wait(ports);
-    Server { child, folder }
+    wait(ports, first..first + backends.len());
+    Server { child, _folder: folder }
 }
 
 fn start(command: &mut Command) -> Child {
@@ -112,7 +113,7 @@ fn start(command: &mut Command) -> Child {
     command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}; `make setup` installs it"))
 }
 
-/// Until somebody listens at each port.
-fn wait(ports: &Ports) {
-    (0..ports.0.len()).for_each(|at| until(|| TcpStream::connect(("127.0.0.1", ports.get(at))).is_ok()));
+/// Until somebody listens at each of these ports.
+fn wait(ports: &Ports, served: Range<usize>) {
+    served.for_each(|at| until(|| TcpStream::connect(("127.0.0.1", ports.get(at))).is_ok()));
 }
