@@ -63,7 +63,10 @@ pub(super) async fn run(prober: &mut Prober<'_>) -> Result<(), Wrong> {
         let before = prober.findings.len();
         match step {
             Step::Addresses => addresses(prober, &first).await,
-            Step::Connection => connection(prober).await,
+            Step::Connection => {
+                prober.say("one connection, many clients");
+                connection(prober).await;
+            }
             Step::Cookies => {
                 prober.say("one client with its cookies");
                 born = births(prober).await;
@@ -192,7 +195,7 @@ async fn addresses(prober: &mut Prober<'_>, first: &[(Visit, Option<Node>)]) {
     let verdict = match held {
         Held::Always(_) => "the address, or something else that is always the same, is enough".to_owned(),
         Held::Mostly(_) => "mostly the same backend".to_owned(),
-        Held::No => format!("an address is not enough: {}", placing(&prober.seen).0),
+        Held::No => "an address is not enough".to_owned(),
         Held::Unknown => "not enough backends or answers to tell".to_owned(),
     };
     let mark = if held == Held::No { Mark::Note } else { Mark::Good };
@@ -277,10 +280,13 @@ async fn connection(prober: &mut Prober<'_>) {
     let held = row.held(&prober.seen.shares);
     let is_address = prober.seen.held(prober.seen.same_address.as_ref()).is_always();
     let verdict = match (held, is_address) {
-        (Held::Always(_), true) => "nothing new: the address keeps it too",
-        (Held::Always(_), false) => "the connection keeps its clients",
-        (Held::No, _) => "a connection keeps nobody: its requests are placed one by one",
-        _ => "does not show",
+        (Held::Always(_), true) => "nothing new: the address keeps it too".to_owned(),
+        (Held::Always(_), false) => "the connection keeps its clients".to_owned(),
+        (Held::No, _) => format!(
+            "a connection keeps nobody: its requests are placed one by one, {}",
+            placing(&prober.seen).0
+        ),
+        _ => "does not show".to_owned(),
     };
     let text = row.to_text(&prober.seen.nodes);
     prober.find_with("T7", Mark::Note, asked, text, verdict, held.chance());
@@ -289,7 +295,8 @@ async fn connection(prober: &mut Prober<'_>) {
 
 /// A client with the cookies of its first answer.
 pub(super) struct Born {
-    pub(super) node: Node,
+    /// Where its cookies lead.
+    pub(super) home: Node,
     pub(super) jar: super::jar::Jar,
     pub(super) from: From,
     pub(super) answer: Answer,
@@ -298,27 +305,31 @@ pub(super) struct Born {
 /// New clients as browsers, their first answers and their second ones.
 async fn births(prober: &mut Prober<'_>) -> Vec<Born> {
     let mut born = Vec::new();
-    let (mut kept, mut of) = (0, 0);
+    let (mut kept, mut of, mut values) = (0, 0, Vec::new());
     for _ in 0..BIRTHS {
         let from = prober.place();
         let (visit, jar) = prober.birth(from).await;
         let (Some(node), Some(answer)) = (visit.node, visit.answer) else { continue };
         prober.fill().await;
+        let mut home = node;
         if !jar.0.is_empty() {
             let again = if prober.seen.varies { From::Any } else { from };
             let second = prober.visit(&mut Client::with_text(again, jar.text())).await;
             if let Some(second) = second.node {
                 of += 1;
                 kept += usize::from(second == node);
+                home = second;
             }
         }
-        born.push(Born { node, jar, from, answer });
+        values.extend(jar.0.iter().map(|(name, value)| (name.clone(), node, value.clone())));
+        born.push(Born { home, jar, from, answer });
     }
     let mut names: Vec<String> = born.iter().flat_map(|b| b.jar.0.keys().cloned()).collect();
     names.sort_unstable();
     names.dedup();
     for name in names {
-        let values = born.iter().filter_map(|b| Some((b.node, b.jar.0.get(&name)?.clone()))).collect();
+        let of_name = values.iter().filter(|(n, ..)| *n == name);
+        let values = of_name.map(|(_, node, value)| (*node, value.clone())).collect();
         let carrier = Carrier { name, is_set: true, kept_birth: (kept, of), values, ..Carrier::default() };
         prober.seen.carriers.push(carrier);
     }
@@ -395,7 +406,7 @@ async fn set_anywhere(prober: &mut Prober<'_>) -> Option<Vec<String>> {
 }
 
 /// Whether a backend that is asked without the balancer sets this cookie.
-async fn direct_sets(prober: &mut Prober<'_>, name: &str) -> Option<bool> {
+async fn direct_sets(prober: &Prober<'_>, name: &str) -> Option<bool> {
     let target = super::target::Target::parse(prober.settings.direct.as_deref()?).ok()?;
     let path = if target.path == "/" { prober.asker.target.path.clone() } else { target.path.clone() };
     let asker = super::prober::asker(prober.settings, target, super::target::Vary::Never).await.ok()?;

@@ -220,7 +220,9 @@ fn is_learnt(seen: &Observed, new_keys: &Trial) -> bool {
 }
 
 fn looks_alike(name: &str) -> String {
-    format!("a table that learns {name} from requests and places at random would look alike")
+    format!(
+        "a table of {name} that places values it does not know by hash or at random would look alike; a page that sets one tells"
+    )
 }
 
 fn address(seen: &Observed) -> Part {

@@ -82,7 +82,7 @@ impl Outcome {
 async fn lost(prober: &mut Prober<'_>, name: &str, one: &Born) {
     let outcome = send(prober, name, one, &vec![String::new(); TRIES]).await;
     let back = send(prober, name, one, &vec![one.jar.0[name].clone(); 3]).await;
-    let away = TRIES - outcome.home(one.node);
+    let away = TRIES - outcome.home(one.home);
     let asked = format!("{name} left out, as a client that has lost it");
     let seen = format!(
         "{}; with it again {}",
@@ -96,7 +96,7 @@ async fn lost(prober: &mut Prober<'_>, name: &str, one: &Born) {
             format!("a new client: {away} of {TRIES} came elsewhere, and whoever sends it again is home"),
         ),
     };
-    if back.home(one.node) < 3 {
+    if back.home(one.home) < 3 {
         verdict = "a new client, and its old place is gone with it".to_owned();
     }
     prober.find("T9", mark, &asked, seen, verdict);
@@ -114,8 +114,8 @@ async fn altered(prober: &mut Prober<'_>, name: &str, one: &Born) {
     let outcome = send(prober, name, one, &flips).await;
     let asked = format!("{name} with one letter changed");
     let seen = outcome.text(&prober.seen.nodes);
-    let home = outcome.home(one.node);
-    let chance = prober.seen.shares.get(one.node).copied().unwrap_or(1.0).powf(TRIES as f64);
+    let home = outcome.home(one.home);
+    let chance = prober.seen.shares.get(one.home).copied().unwrap_or(1.0).powf(TRIES as f64);
     let (mark, verdict) = if outcome.refused == TRIES {
         (Mark::Note, "refused: the client gets no page")
     } else if home == TRIES {
@@ -147,14 +147,14 @@ fn carrier<'p>(prober: &'p Prober<'_>, name: &str) -> &'p super::observed::Carri
 }
 
 async fn others(prober: &mut Prober<'_>, name: &str, one: &Born, born: &[Born]) {
-    let Some(other) = born.iter().find(|b| b.node != one.node && b.jar.0.contains_key(name)) else {
+    let Some(other) = born.iter().find(|b| b.home != one.home && b.jar.0.contains_key(name)) else {
         prober.leave_out("T10", &format!("{name} of a client elsewhere"), "all clients came to one backend");
         return;
     };
     let (mine, theirs) = (one.jar.0[name].clone(), other.jar.0[name].clone());
     let names = |p: &Prober<'_>, node: usize| p.seen.nodes.get(node).cloned().unwrap_or_default();
     let outcome = send(prober, name, one, &vec![theirs.clone(); TRIES]).await;
-    let goes = outcome.home(other.node) == TRIES;
+    let goes = outcome.home(other.home) == TRIES;
     let verdict = if goes {
         "who has it is taken for its owner: it is bound to no client"
     } else {
@@ -162,15 +162,15 @@ async fn others(prober: &mut Prober<'_>, name: &str, one: &Born, born: &[Born]) 
     };
     let asked = format!(
         "{name} of a client at {} in the hands of one at {}",
-        names(prober, other.node),
-        names(prober, one.node)
+        names(prober, other.home),
+        names(prober, one.home)
     );
     let chance = same_by_chance(&prober.seen.shares, TRIES + 1);
     let seen = outcome.text(&prober.seen.nodes);
     prober.find_with("T10", Mark::Note, &asked, seen, verdict, goes.then_some(chance));
     let both = vec![format!("{mine}\n{theirs}"); TRIES];
     let outcome = send(prober, name, one, &both).await;
-    let (first, last) = (outcome.home(one.node), outcome.home(other.node));
+    let (first, last) = (outcome.home(one.home), outcome.home(other.home));
     let verdict = if first == TRIES {
         "the first counts".to_owned()
     } else if last == TRIES {
@@ -181,7 +181,7 @@ async fn others(prober: &mut Prober<'_>, name: &str, one: &Born, born: &[Born]) 
         format!("neither counts: {first} came by the first, {last} by the last")
     };
     let mark = if first == TRIES || last == TRIES { Mark::Good } else { Mark::Note };
-    let asked = format!("{name} twice: {} and {}", names(prober, one.node), names(prober, other.node));
+    let asked = format!("{name} twice: {} and {}", names(prober, one.home), names(prober, other.home));
     let seen = outcome.text(&prober.seen.nodes);
     prober.find("T10", mark, &asked, seen, verdict);
 }
@@ -189,7 +189,7 @@ async fn others(prober: &mut Prober<'_>, name: &str, one: &Born, born: &[Born]) 
 async fn huge(prober: &mut Prober<'_>, name: &str, one: &Born) {
     let outcome = send(prober, name, one, &vec!["a".repeat(HUGE); 2]).await;
     let after = send(prober, name, one, &vec![one.jar.0[name].clone(); 2]).await;
-    let is_well = after.home(one.node) == 2;
+    let is_well = after.home(one.home) == 2;
     let verdict = match (outcome.refused, is_well) {
         (_, false) => "the client does not find home behind it",
         (0, true) => "ignored",

@@ -154,8 +154,8 @@ impl Identify {
 
 /// The value of this cookie that an answer sets.
 pub(super) fn set_by(answer: &Answer, name: &str) -> Option<String> {
-    let sets = answer.headers.get_all(SET_COOKIE).iter().filter_map(|l| SetCookie::parse(l.as_bytes()));
-    let value = sets.filter(|s| s.name == name.as_bytes()).last()?.value;
+    let mut sets = answer.headers.get_all(SET_COOKIE).iter().filter_map(|l| SetCookie::parse(l.as_bytes()));
+    let value = sets.rfind(|s| s.name == name.as_bytes())?.value;
     Some(String::from_utf8_lossy(value).into_owned())
 }
 

@@ -11,14 +11,14 @@ use crate::harness::program::{Ran, run};
 use crate::harness::{Homing, Setup, backend, homing};
 
 /// Runs the probe with these words.
-fn probe(words: &[&str]) -> Ran {
+fn ask(words: &[&str]) -> Ran {
     let words: Vec<&str> = ["bench", "probe"].iter().chain(words).copied().collect();
     run(env!("CARGO_BIN_EXE_homing"), &words, "")
 }
 
 /// What it says of this URL, as the `probe` of its result.
 fn told(url: &str, words: &[&str]) -> Value {
-    let ran = probe(&[&[url, "--json", "-"], words].concat());
+    let ran = ask(&[&[url, "--json", "-"], words].concat());
     let result: Value = serde_json::from_str(&ran.out_text())
         .unwrap_or_else(|e| panic!("{e}: {} {}", ran.out_text(), ran.err));
     assert_eq!((&result["schema"], &result["source"]), (&"homing.bench/1".into(), &"bench".into()));
@@ -168,7 +168,7 @@ fn what_cannot_be_told_is_said_so() {
 
     let (b, c) = (backend("b"), backend("c"));
     let homing = homing(&[&a, &b, &c]).cookie().run();
-    let ran = probe(&[&at(homing.address, "/"), "--within", "30s"]);
+    let ran = ask(&[&at(homing.address, "/"), "--within", "30s"]);
     assert!(
         ran.text().starts_with("Clients are kept with one of 3 backends by the balancer's own cookie srv."),
         "{ran:?}"
@@ -179,7 +179,7 @@ fn what_cannot_be_told_is_said_so() {
         (vec!["http://127.0.0.1:1/", "--within", "5s"], 1, "no answer at 127.0.0.1:1"),
         (vec!["http://127.0.0.1/", "--within", "5ms"], 2, "--within"),
     ] {
-        let ran = probe(&words);
+        let ran = ask(&words);
         assert_eq!(ran.status.code(), Some(code), "{words:?}: {ran:?}");
         assert!(ran.err.contains(expected), "{words:?}: {ran:?}");
     }
@@ -197,7 +197,7 @@ fn tls_is_probed_by_whom_the_person_trusts() {
     let probe = check(&url, &["--ca", ca.to_str().unwrap()], "lb_cookie");
     assert_eq!(finding(&probe, "T16", "srv").0, "good", "the cookie is Secure: {probe:#}");
     check(&url, &["--insecure"], "lb_cookie");
-    let ran = probe(&[&url]);
+    let ran = ask(&[&url]);
     assert_ne!(ran.status.code(), Some(0), "nobody's authority issued it");
 }
 
