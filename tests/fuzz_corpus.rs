@@ -49,6 +49,16 @@ fn chunked_bodies_do_not_depend_on_their_pieces() {
 }
 
 #[test]
+fn requests_of_http2_become_one_of_http1_each() {
+    replay("translation", common::translation);
+}
+
+#[test]
+fn what_is_thought_of_a_connection_does_not_depend_on_its_pieces() {
+    replay("watch", common::watch);
+}
+
+#[test]
 fn cookies_choose_only_with_a_sealed_pin() {
     replay("cookie", common::cookie);
 }

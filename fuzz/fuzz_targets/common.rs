@@ -12,7 +12,9 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::pin::{Pin as Pinned, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use homing::affinity::attributes::Attributes;
@@ -38,6 +40,10 @@ use homing::pool::Pool;
 use homing::pool::choose::{Choice, Patience, Pickers, Question};
 use homing::pool::policy::Panic;
 use homing::pool::standing::Standing;
+use homing::proxy::http2::body::{Form, Inward};
+use homing::proxy::http2::request::{self, Read};
+use homing::proxy::http2::watch::{Unfinished, Verdict, Watch};
+use homing::proxy::http2::{PREFACE, backward};
 use homing::proxy::request::parse_forwarded;
 use homing::store::form;
 use homing::strategy::{Registry, RequestFacts};
@@ -164,6 +170,177 @@ fn decode(body: &[u8], piece: usize) -> (Vec<u8>, Result<Option<usize>, Malforme
             }
         };
         assert!(at <= come, "more is used than has come");
+    }
+}
+
+/// What a client of HTTP/2 sent, and nothing more for now.
+struct Wire {
+    sent: Vec<u8>,
+    read: usize,
+}
+
+impl tokio::io::AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pinned<&mut Self>,
+        _: &mut Context<'_>,
+        out: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let n = out.remaining().min(self.sent.len() - self.read);
+        if n == 0 {
+            return Poll::Pending;
+        }
+        out.put_slice(&self.sent[self.read..self.read + n]);
+        self.read += n;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl tokio::io::AsyncWrite for Wire {
+    fn poll_write(
+        self: Pinned<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pinned<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pinned<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Requests of HTTP/2: each becomes one head of HTTP/1.1 and one body, which end where they say. The first byte says
+/// whether the first request ends with its head, the second how long that is; its header block follows, and then frames.
+pub fn translation(data: &[u8]) {
+    let data = data.get(..MOST).unwrap_or(data);
+    let Some((&[ends, length], rest)) = data.split_first_chunk::<2>() else { return };
+    let (block, frames) = rest.split_at(rest.len().min(length.into()));
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let head = [0, 0, u8::try_from(block.len()).unwrap(), 1, 4 | ends & 1, 0, 0, 0, 1];
+    let sent = [&PREFACE[..], &settings, &head, block, frames].concat();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut builder = h2::server::Builder::new();
+    builder.max_header_list_size(32 << 10).enable_connect_protocol();
+    let mut handshake = pin!(builder.handshake::<_, bytes::Bytes>(Wire { sent, read: 0 }));
+    let Poll::Ready(Ok(mut connection)) = handshake.as_mut().poll(&mut cx) else { return };
+    let mut streams = Vec::new();
+    while let Poll::Ready(Some(Ok(stream))) = connection.poll_accept(&mut cx) {
+        streams.push(stream);
+    }
+    for (request, _respond) in streams {
+        let ends = request.body().is_end_stream();
+        let mut head = Vec::new();
+        let read = request::write(&request, ends, 7, &mut head);
+        if read.refused.is_none() && is_whole(&request, &read, &head) {
+            body_of(Inward::new(request.into_body(), read.form), read.form, &mut cx);
+        }
+    }
+}
+
+/// Whether a head that was translated is one, and not refused where heads are read.
+fn is_whole<B>(request: &http::Request<B>, read: &Read, head: &[u8]) -> bool {
+    assert_eq!(head::find_end(head, &mut Search::default()), Ok(Some(head.len())), "another end");
+    let mut room = head::room();
+    let Ok(parsed) = head::parse_request(head, &mut room) else { return false };
+    let is_tunnel = read.form == Form::Open;
+    assert_eq!(parsed.method, if is_tunnel { "GET" } else { request.method().as_str() });
+    let Some(framing) = lengths(parsed.fields).map(|l| l.of_request(parsed.version)) else { return false };
+    let expected = match (read.form, framing) {
+        (_, Err(_)) => return false,
+        (Form::None | Form::Open, Ok(framing)) => framing == Framing::None,
+        (Form::Chunked, Ok(framing)) => framing == Framing::Chunked,
+        (Form::Length(_), Ok(framing)) => matches!(framing, Framing::Length(_) | Framing::None),
+    };
+    assert!(expected, "{:?} is read as {framing:?}", read.form);
+    let mut cookies = 0;
+    for field in parsed.fields {
+        let name = Name::of(field.name);
+        cookies += u32::from(name == Name::Cookie);
+        match name {
+            Name::Connection | Name::Upgrade => assert!(is_tunnel, "of the connection: {}", field.name),
+            Name::TransferEncoding => assert_eq!(read.form, Form::Chunked),
+            Name::Host | Name::Cookie => {}
+            _ if is_tunnel && field.name == "Sec-WebSocket-Key" => {}
+            _ => {
+                let mut sent = request.headers().get_all(field.name).iter();
+                assert!(sent.any(|v| v.as_bytes() == field.value), "{} was not sent", field.name);
+            }
+        }
+    }
+    assert!(cookies <= 1, "crumbs");
+    if !is_tunnel && let Some((again, _)) = backward::request(head, http::uri::Scheme::HTTPS) {
+        assert_eq!(again.method(), request.method());
+        let target = |uri: &http::Uri| uri.path_and_query().map(|p| p.as_str().to_owned());
+        assert_eq!(target(again.uri()), target(request.uri()), "another target");
+    }
+    true
+}
+
+/// A body that was translated, as far as it came.
+fn body_of(mut inward: Inward, form: Form, cx: &mut Context<'_>) {
+    let (mut body, mut room, mut over) = (Vec::new(), [0; 1000], false);
+    loop {
+        let mut out = tokio::io::ReadBuf::new(&mut room);
+        match inward.poll_read(cx, &mut out) {
+            Poll::Ready(Ok(())) if !out.filled().is_empty() => body.extend_from_slice(out.filled()),
+            Poll::Ready(Ok(())) => {
+                over = true;
+                break;
+            }
+            Poll::Ready(Err(_)) | Poll::Pending => break,
+        }
+    }
+    let sent = match form {
+        Form::Chunked => {
+            let (data, end) = decode(&body, body.len());
+            let end = end.expect("chunks that cannot be read");
+            assert!(end.is_none_or(|end| end == body.len()), "bytes behind the end");
+            assert!(!over || end.is_some(), "an end that was not sent");
+            data.len()
+        }
+        Form::None => 0,
+        Form::Length(_) | Form::Open => body.len(),
+    };
+    assert!(sent <= MOST, "more than came");
+    assert!(form != Form::None || body.is_empty(), "a body behind its end");
+}
+
+/// A client's side of HTTP/2, and ours: what is thought of it does not depend on how the bytes arrive. In pieces of a
+/// direction, a pause in 100 ms, a length and so many bytes.
+pub fn watch(data: &[u8]) {
+    let data = data.get(..4096).unwrap_or(data);
+    let judge = |piece: usize| {
+        let (mut watch, mut now, mut rest) = (Watch::new(0), 0, data);
+        watch.incoming(&PREFACE[..], now);
+        let mut told: Vec<(Option<Verdict>, Option<Unfinished>)> = Vec::new();
+        while let [direction, pause, length, more @ ..] = rest {
+            let (bytes, behind) = more.split_at(more.len().min((*length).into()));
+            now += u64::from(*pause) * 100;
+            for bytes in bytes.chunks(piece) {
+                if direction & 1 == 0 {
+                    watch.incoming(bytes, now);
+                } else {
+                    watch.outgoing(bytes, now);
+                }
+            }
+            let verdict = watch.verdict();
+            told.push((verdict, if verdict.is_none() { watch.unfinished() } else { None }));
+            watch.turn();
+            rest = behind;
+        }
+        told
+    };
+    let whole = judge(usize::MAX);
+    let verdicts: Vec<_> = whole.iter().filter_map(|(verdict, _)| *verdict).collect();
+    assert!(verdicts.windows(2).all(|w| w[0] == w[1]), "a verdict that changes");
+    for piece in [1, 2, 7] {
+        let pieces = judge(piece);
+        let at = pieces.iter().zip(&whole).position(|(a, b)| a != b);
+        assert_eq!(at.map(|at| (pieces[at], whole[at])), None, "in pieces of {piece}, at {at:?}");
     }
 }
 

@@ -9,6 +9,7 @@ use super::reader::{Table, Title};
 use super::record::Value;
 use super::sources::File;
 use super::{Scope, defaults};
+use crate::base::time::UnixSeconds;
 use crate::net::tls::names::UnknownName;
 use crate::net::tls::pair::{Pair, PairFile, WrongPair, certificates};
 use crate::net::tls::provider;
@@ -116,7 +117,14 @@ fn pair(item: &Item<'_>, scope: &Scope<'_>) -> Option<(PairPaths, Pair)> {
     let ((path, shown), (key_path, secret)) = (shown?, secret?);
     warn_of_readers(&key, &key_path, secret.mode, "pass for this server", scope);
     match Pair::parse(&shown.text, &secret.text, &provider()) {
-        Ok(pair) => Some((PairPaths { certificate: path, key: key_path }, pair)),
+        Ok(pair) => {
+            if pair.not_after <= UnixSeconds::now() {
+                let message =
+                    format!("{} has ended at {}: clients refuse it", path.display(), pair.not_after);
+                scope.report.warning(certificate.span(), message, "a new one is taken up without a reload");
+            }
+            Some((PairPaths { certificate: path, key: key_path }, pair))
+        }
         Err(WrongPair { file, must }) => {
             let (item, path) = match file {
                 PairFile::Certificate => (certificate, path),

@@ -358,7 +358,8 @@ fn what_a_route_does_before_a_pool_is_told_and_no_rate_is_counted() {
             "the route */moved redirects it (308) to https://example.org/moved/x",
         ),
         ("/ok", "10.1.0.1", "respond", "the route */ok answers it without a pool: 204"),
-        ("/api/../x", "10.1.0.1", "target", "homing answers 400 itself"),
+        ("/api/x/../y", "10.1.0.1", "target", "homing answers 400 itself"),
+        ("/%61pi/x", "192.0.2.1", "denied", "the route */api turns it away with 403"),
     ];
     for (path, ip, reason, step) in table {
         let answer = explain(path, ip);

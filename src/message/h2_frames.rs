@@ -182,6 +182,12 @@ impl Reader {
         self.left == 0 && self.seen == 0
     }
 
+    /// Whether the next so many bytes have the first one of a frame.
+    #[must_use]
+    pub const fn begins_within(&self, bytes: usize) -> bool {
+        self.seen == 0 && (self.left as usize) < bytes
+    }
+
     /// Bytes still to come of the payload of the frame that was told last.
     #[must_use]
     pub const fn rest(&self) -> usize {

@@ -30,6 +30,12 @@ impl Aging {
         self.is_spent(served.saturating_add(1))
     }
 
+    /// How long until its age is over, if that is limited and to come.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
     /// Whether there is to be no request after so many: over HTTP/2 that is said by a frame, and not by an answer.
     #[must_use]
     pub fn is_spent(&self, begun: u32) -> bool {

@@ -176,6 +176,11 @@ impl Exchange<'_> {
                 Some(100..=199) if lease.held.data().starts_with(b"HTTP/1.0") => return Ok(Err(bad)),
                 Some(101) if self.request.upgrade => return Ok(Ok(end)),
                 Some(101) => return Ok(Err(bad)),
+                // Over HTTP/2 any success would say that there is a tunnel. (RFC 8441 section 5)
+                Some(200..=299) if self.request.upgrade && self.client.is_http2 => {
+                    self.answered(&lease.member);
+                    return Err(Stop::Answer(respond::NO_WEB_SOCKET));
+                }
                 Some(100..=199) => {
                     informational += 1;
                     if informational > MAX_INFORMATIONAL || !self.inform(lease, end).await? {

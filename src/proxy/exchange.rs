@@ -91,6 +91,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         Err(Stop::Redirect(to)) => exchange.answer(to.0, Some(&to.1), &upload).await,
         Err(Stop::Gone(end)) => {
             exchange.story.end = end;
+            exchange.story.bytes_in = exchange.story.bytes_in.max(upload.moved);
             Next::Over
         }
     };
@@ -235,7 +236,9 @@ impl Exchange<'_> {
         let (is_grpc, retry_after) = (self.request.is_grpc, None);
         let date = date.as_bytes();
         let to = Recipient { version, keep, is_head, is_grpc, id, location, retry_after, date };
-        answer(self.worker, self.client, own, &to).await
+        let (next, sent) = answer(self.worker, self.client, own, &to).await;
+        (self.story.bytes_in, self.story.bytes_out) = (upload.moved, sent);
+        next
     }
 
     /// Whether the client's connection ends after this exchange whatever the client wants.
@@ -267,16 +270,17 @@ impl Exchange<'_> {
     }
 }
 
-/// Writes an answer of our own.
-async fn answer(worker: &Rc<Worker>, client: &mut Client, own: Own, to: &Recipient<'_>) -> Next {
+/// Writes an answer of our own; what becomes of the connection, and how many bytes it was.
+async fn answer(worker: &Rc<Worker>, client: &mut Client, own: Own, to: &Recipient<'_>) -> (Next, u64) {
     let mut out = worker.blocks.output();
     own.write(&mut out, to);
     let written = write_all(client, &out).await;
+    let len = out.len() as u64;
     worker.blocks.recycle(out);
     match (written, to.keep) {
-        (Err(()), _) => Next::Over,
-        (Ok(()), true) => Next::Request,
-        (Ok(()), false) => Next::Close,
+        (Err(()), _) => (Next::Over, 0),
+        (Ok(()), true) => (Next::Request, len),
+        (Ok(()), false) => (Next::Close, len),
     }
 }
 
@@ -293,7 +297,7 @@ pub async fn refuse(worker: &Rc<Worker>, client: &mut Client, own: Own, len: usi
     let (version, date) = (Version::Http11, worker.date());
     let (location, retry_after, date) = (None, None, date.as_bytes());
     let to = Recipient { version, keep: false, is_head, is_grpc, id, location, retry_after, date };
-    let _ = answer(worker, client, own, &to).await;
+    (_, story.bytes_out) = answer(worker, client, own, &to).await;
     worker.finish(&story, None, client);
 }
 

@@ -331,6 +331,8 @@ pub const UNSENDABLE: Own = own(400, "http2", "the request cannot be sent on by 
 pub const CLOSED: Own = own(502, "backend_closed", "the backend closed before it answered");
 /// The backend's answer is not HTTP.
 pub const BAD_ANSWER: Own = own(502, "backend_answer", "the backend's answer is malformed");
+/// The backend took a WebSocket's handshake for any request.
+pub const NO_WEB_SOCKET: Own = own(502, "no_websocket", "the backend does not open a WebSocket here");
 /// The backend did not answer in time.
 pub const NO_ANSWER: Own = own(504, "backend_timeout", "the backend did not answer in time");
 /// The chunked coding of the request's body is broken.

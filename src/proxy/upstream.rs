@@ -10,6 +10,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use super::connection::Client;
 use super::http2;
@@ -32,6 +33,9 @@ use crate::telemetry::shards::PoolShard;
 
 /// Longest response head: what fits into the buffer.
 const MAX_HEAD: usize = BLOCK;
+
+/// From one word in the log about a backend to the next.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// One worker's view of a pool.
 #[derive(Clone, Debug)]
@@ -72,6 +76,8 @@ pub struct Member {
     idle: Rc<IdleList>,
     /// Its connections of HTTP/2, where that is spoken.
     pub http2: Option<Rc<Connections>>,
+    /// When the log was last told what is wrong with it.
+    told: Rc<Cell<Option<Instant>>>,
 }
 
 /// Kept connections; those of a backend that a reload changed are shared by its members of before and after.
@@ -157,7 +163,7 @@ impl Member {
     #[must_use]
     pub fn new(ix: BackendIx, backend: Arc<Backend>, transport: Arc<Transport>) -> Self {
         let http2 = transport.protocol.is_http2().then(Rc::default);
-        Self { ix, backend, transport, idle: Rc::default(), http2 }
+        Self { ix, backend, transport, idle: Rc::default(), http2, told: Rc::default() }
     }
 
     /// The same backend after a reload: its kept connections go over.
@@ -168,7 +174,8 @@ impl Member {
         transport: Arc<Transport>,
         before: &Self,
     ) -> Self {
-        Self { ix, backend, transport, idle: Rc::clone(&before.idle), http2: before.http2.clone() }
+        let (idle, http2, told) = (&before.idle, before.http2.clone(), &before.told);
+        Self { ix, backend, transport, idle: Rc::clone(idle), http2, told: Rc::clone(told) }
     }
 
     /// Its backend is gone: kept connections are closed, and those in use when they are free.
@@ -194,6 +201,15 @@ impl Member {
     pub fn sweep(&self, now: u64, max: u64) {
         self.idle.list.borrow_mut().retain(|idle| now.saturating_sub(idle.since) < max);
         self.http2.iter().for_each(|connections| connections.sweep(now, max));
+    }
+
+    /// Tells the log why a backend that accepts is of no use, now and then: answers and counters have a word for it, and
+    /// who is to mend it needs more.
+    pub fn complain(&self, why: &dyn std::fmt::Display) {
+        if self.told.get().is_none_or(|at| at.elapsed() >= QUIET) {
+            self.told.set(Some(Instant::now()));
+            tracing::warn!(backend = self.backend.id.as_str(), "{why}");
+        }
     }
 
     fn kept(&self, now: u64, max: u64, reuse: Reuse) -> Option<Stream> {
@@ -315,7 +331,10 @@ pub(super) async fn open(member: &Member) -> Result<Stream, NoLease> {
     match member.transport.connector(member.ix) {
         None => Ok(stream),
         Some(connector) => {
-            let tls = connector.handshake(stream).await.map_err(NoLease::Tls)?;
+            let tls = connector.handshake(stream).await.map_err(|error| {
+                member.complain(&format_args!("no TLS session: {error}"));
+                NoLease::Tls(error)
+            })?;
             Ok(Stream::Carried(Box::new(Session::new(tls))))
         }
     }
@@ -361,6 +380,9 @@ impl Lease {
             };
             match ready!(filled) {
                 Err(e) if let Some(why) = NotProcessed::of(&e) => {
+                    if why == NotProcessed::Tls {
+                        self.member.complain(&why);
+                    }
                     return Poll::Ready(Err(NoHead::NotProcessed(why)));
                 }
                 Ok(0) | Err(_) if self.held.is_empty() => return Poll::Ready(Err(NoHead::Closed)),

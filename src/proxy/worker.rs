@@ -208,6 +208,7 @@ impl Worker {
 
     /// Makes the doors agree with a snapshot: places move, settings change, and listeners that are gone are closed.
     fn adjust_doors(&self, snapshot: &Snapshot) {
+        let before = self.entrances.borrow().len();
         self.entrances.borrow_mut().retain(|entrance| {
             let old = Rc::clone(&entrance.door.borrow());
             let ix = snapshot.bound.iter().position(|bound| Arc::ptr_eq(bound, &old.bound));
@@ -222,6 +223,9 @@ impl Worker {
             }
             ix.is_some()
         });
+        if self.entrances.borrow().len() < before {
+            self.clock.wake_all(); // Who came by HTTP/2 is told so, and asks elsewhere.
+        }
     }
 
     fn tick(&self) {

@@ -11,6 +11,8 @@ pub mod path;
 pub mod rate;
 pub mod reply;
 
+use std::borrow::Cow;
+
 use ahash::AHashMap;
 
 use self::path::PathChange;
@@ -96,6 +98,8 @@ pub struct Routes {
     exact: AHashMap<String, Vec<usize>>,
     under: AHashMap<String, Vec<usize>>,
     any: Vec<usize>,
+    /// Their paths as requests' are read; nothing where all routes are for every path.
+    paths: Vec<String>,
 }
 
 impl std::fmt::Display for Route {
@@ -132,6 +136,9 @@ impl Routes {
         let by_path = |list: &mut Vec<usize>| list.sort_by_key(|&i| usize::MAX - routes[i].path.len());
         this.exact.values_mut().chain(this.under.values_mut()).for_each(by_path);
         by_path(&mut this.any);
+        if routes.iter().any(|route| route.path != "/") {
+            this.paths = routes.iter().map(|route| path::as_read(&route.path).into_owned()).collect();
+        }
         this.routes = routes;
         this
     }
@@ -139,10 +146,12 @@ impl Routes {
     /// The route, with its place, for a request on `listener` to `host` (without port, any case) and `path` (without query).
     #[must_use]
     pub fn find(&self, listener: usize, host: &str, path: &str) -> Option<(usize, &Route)> {
+        let path = if self.paths.is_empty() { Cow::Borrowed(path) } else { path::as_read(path) };
+        let suits = |i: usize| self.paths.get(i).is_none_or(|prefix| is_under(&path, prefix));
         let first = |list: &[usize]| {
             list.iter()
                 .map(|&i| (i, &self.routes[i]))
-                .find(|(_, r)| r.listener.is_none_or(|l| l == listener) && is_under(path, &r.path))
+                .find(|(i, r)| r.listener.is_none_or(|l| l == listener) && suits(*i))
         };
         if !self.exact.is_empty() || !self.under.is_empty() {
             let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
@@ -217,6 +226,27 @@ mod tests {
                 Some(pool),
                 "{host}{path}"
             );
+        }
+    }
+
+    #[test]
+    fn a_route_has_every_path_that_is_read_as_its_own() {
+        let paths = ["/", "/admin", "/a%20b", "/x/"];
+        let routes = paths.iter().enumerate().map(|(n, path)| route(HostPattern::Any, path, n));
+        let routes = Routes::new(routes.collect());
+        for (path, pool) in [
+            ("/admin", 1),
+            ("/%61dmin/x", 1),
+            ("//admin", 1),
+            ("/x/../admin", 1),
+            ("/admin/../x/y", 3),
+            ("/admin%2f..", 0),
+            ("/a%20b", 2),
+            ("/%61%20b/", 2),
+            ("/x", 0),
+            ("/x//", 3),
+        ] {
+            assert_eq!(routes.find(0, "a", path).and_then(|(_, r)| r.pool()), Some(pool), "{path}");
         }
     }
 

@@ -4,6 +4,8 @@
 //! another host to whoever makes a redirect of them. A path that climbs (`..`, however it is written) is refused, since
 //! it could leave the prefix that is put before it.
 
+use std::borrow::Cow;
+
 /// What a route changes of a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathChange {
@@ -59,32 +61,59 @@ fn climbs(path: &str) -> bool {
     if !path.contains("..") && !path.contains(['%', '\\']) {
         return false;
     }
-    let plain = unescaped(path.as_bytes());
+    let plain = unescaped(&unescaped(path.as_bytes())); // Some decode again what they were sent.
     let mut segments = plain.split(|b| matches!(b, b'/' | b'\\'));
     segments.any(|segment| segment.split(|b| *b == b';').next() == Some(b".."))
 }
 
-/// The path with its escapes decoded, twice: some decode again what they were sent.
-fn unescaped(path: &[u8]) -> Vec<u8> {
-    let once = |text: &[u8]| {
-        let (mut out, mut at) = (Vec::with_capacity(text.len()), 0);
-        while let Some(&b) = text.get(at) {
-            let digits = text.get(at + 1..at + 3).and_then(|d| std::str::from_utf8(d).ok());
-            let digits = digits.filter(|d| d.bytes().all(|d| d.is_ascii_hexdigit()));
-            match digits.and_then(|d| u8::from_str_radix(d, 16).ok()) {
-                Some(byte) if b == b'%' => {
-                    out.push(byte);
-                    at += 3;
-                }
-                _ => {
-                    out.push(b);
-                    at += 1;
-                }
+/// The path as most read it who serve by it: escapes decoded, slashes that stand together taken for one, dots followed.
+/// Whose route it is goes by this: a rule for `/admin` would not be one for `/%61dmin`, `//admin` or `/x/../admin`.
+#[must_use]
+pub fn as_read(path: &str) -> Cow<'_, str> {
+    let is_plain = |pair: &[u8]| !matches!(pair, [b'%' | b'\\', _] | [_, b'%' | b'\\'] | [b'/', b'/' | b'.']);
+    if path.as_bytes().windows(2).all(is_plain) {
+        return Cow::Borrowed(path);
+    }
+    let plain = unescaped(path.as_bytes());
+    let (mut out, mut ends_open) = (Vec::<&[u8]>::new(), false);
+    for segment in plain.split(|b| matches!(b, b'/' | b'\\')) {
+        let name = segment.split(|b| *b == b';').next().unwrap_or_default();
+        ends_open = segment.is_empty() || matches!(name, b"." | b"..");
+        if name == b".." {
+            out.pop();
+        } else if !ends_open {
+            out.push(segment);
+        }
+    }
+    let mut text = String::with_capacity(plain.len() + 1);
+    for segment in &out {
+        text.push('/');
+        text.push_str(&String::from_utf8_lossy(segment));
+    }
+    if ends_open || out.is_empty() {
+        text.push('/');
+    }
+    Cow::Owned(text)
+}
+
+/// The path with its escapes decoded, once.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let (mut out, mut at) = (Vec::with_capacity(text.len()), 0);
+    while let Some(&b) = text.get(at) {
+        let digits = text.get(at + 1..at + 3).and_then(|d| std::str::from_utf8(d).ok());
+        let digits = digits.filter(|d| d.bytes().all(|d| d.is_ascii_hexdigit()));
+        match digits.and_then(|d| u8::from_str_radix(d, 16).ok()) {
+            Some(byte) if b == b'%' => {
+                out.push(byte);
+                at += 3;
+            }
+            _ => {
+                out.push(b);
+                at += 1;
             }
         }
-        out
-    };
-    once(&once(path))
+    }
+    out
 }
 
 #[cfg(test)]
@@ -146,7 +175,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_path_is_read_as_backends_read_it() {
+        for (path, read) in [
+            ("/", "/"),
+            ("/admin", "/admin"),
+            ("/admin/", "/admin/"),
+            ("/a.b/c;d=1", "/a.b/c;d=1"),
+            ("/%61dmin", "/admin"),
+            ("/%2561dmin", "/%61dmin"),
+            ("//admin", "/admin"),
+            ("/./admin/.", "/admin/"),
+            ("/x/../admin", "/admin"),
+            ("/x/%2e%2E/admin", "/admin"),
+            ("/x/..;y/admin", "/admin"),
+            ("/../../admin", "/admin"),
+            ("/admin/..", "/"),
+            ("/admin%2fx", "/admin/x"),
+            ("/admin\\x", "/admin/x"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/a//", "/a/"),
+            ("/%zz%", "/%zz%"),
+            ("/...", "/..."),
+        ] {
+            assert_eq!(as_read(path), read, "{path}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_read_is_a_path_without_doubt(path in "/[a-c/\\\\;.%25ef]{0,12}") {
+            let read = as_read(&path);
+            prop_assert!(read.starts_with('/') && !read.contains("//") && !read.contains('\\'));
+            prop_assert!(read.split('/').all(|s| !matches!(s.split(';').next(), Some("." | ".."))));
+            prop_assert!(!path.contains(['%', '\\']) || matches!(read, Cow::Owned(_)));
+        }
+
         #[test]
         fn what_comes_out_is_one_path_of_this_host(
             strip in "(/[a-c]{1,2}){0,2}", add in "(/[a-c]{1,2}){0,2}", target in "/[a-c/\\\\;.%25ef]{0,12}(\\?[a-c/?.]{0,6})?",

@@ -279,6 +279,32 @@ fn a_web_socket_is_opened_by_extended_connect() {
 }
 
 #[test]
+fn what_opens_no_web_socket_is_no_success_and_no_failure_of_the_backend() {
+    let a = backend("a");
+    let homing = h2c(&[&a]).run();
+    let mut client = Http2::connect(homing.address);
+    client.get("/");
+    for (answer, status, says) in [
+        (None, 502, "no_websocket"),
+        (Some("403 No"), 403, ""),
+        (Some("204 No Content"), 502, "no_websocket"),
+    ] {
+        if let Some(line) = answer {
+            a.answers(format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n").into_bytes());
+        }
+        let mut request = client.request("CONNECT", "/page");
+        request.extensions_mut().insert(Protocol::from_static("websocket"));
+        let Asked { reply, body: _body } = client.ask(request, false).unwrap();
+        let response = client.wait(reply).unwrap();
+        assert_eq!(response.status(), status, "{answer:?}");
+        let (text, _) = client.wait(read_body(&mut response.into_body())).unwrap();
+        assert!(String::from_utf8(text).unwrap().contains(says), "{answer:?}");
+    }
+    a.does(Does::Answer);
+    assert_eq!(home(&mut client), "a", "it was not taken out for that");
+}
+
+#[test]
 fn a_web_socket_is_closed_with_1001_when_its_backend_is_cut() {
     let a = backend("a");
     a.does(Does::Serve);

@@ -343,6 +343,14 @@ fn a_backend_that_speaks_something_else_is_refused_in_time() {
 }
 
 #[test]
+fn the_log_says_what_a_backend_does_not_speak() {
+    let a = backend("a");
+    let homing = homing(&[]).pool(&format!("backends = [\"{}\"]\nprotocol = \"h2c\"\n", a.address)).spawn();
+    assert_eq!(get(homing.address, "/").status, 502);
+    homing.until_said("no HTTP/2 connection: ");
+}
+
+#[test]
 fn over_tls_a_backend_must_agree_to_http2() {
     let (a, plain, authority) = (Http2Backend::new("a"), backend("plain"), Authority::new());
     let issued = authority.issue(&["127.0.0.1"]);

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::harness::http2::Http2;
 use crate::harness::{
     Backend, Client, Does, Process, Reply, backend, exchange, get, homing, open, read_reply, until,
 };
@@ -78,6 +79,20 @@ fn listeners_come_and_go_and_who_is_inside_is_served() {
     // And there again, at once.
     homing.reload(&two);
     until(|| UnixStream::connect(&path).is_ok());
+}
+
+#[test]
+fn who_came_by_http2_is_told_at_once_that_the_listener_is_gone() {
+    let a = backend("a");
+    let homing = homing(&[&a]).listener("h2c = true\n").spawn();
+    let mut idle = Http2::connect(homing.address);
+    assert_eq!(idle.get("/").field("x-backend"), "a");
+    let (there, elsewhere) =
+        (format!("{:?}", homing.address.to_string()), format!("\"unix:{}\"", homing.file("s").display()));
+    let other = homing.config().replacen(&there, &elsewhere, 1);
+    assert_ne!(other, homing.config());
+    homing.reload(&other);
+    assert!(idle.ended_by_peer().is_ok(), "by a GOAWAY without an error");
 }
 
 #[test]

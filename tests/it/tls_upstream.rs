@@ -133,6 +133,24 @@ fn a_handshake_that_fails_is_tried_elsewhere_whatever_the_method() {
     assert!(a.requests().is_empty());
 }
 
+#[test]
+fn the_log_says_why_there_is_no_session() {
+    let (a, authority) = (backend("a"), Authority::new());
+    let pool = |address: SocketAddr| {
+        let backends = format!("backends = [\"{address}\"]\n{}\n", trusting(&authority));
+        homing(&[]).pool(&backends).spawn()
+    };
+    let expired = front(&authority, &authority.expired(&["127.0.0.1"]), &a);
+    let homing = pool(expired.address);
+    assert_eq!(get(homing.address, "/").status, 502);
+    homing.until_said(&format!("backend=\"{}\"", expired.address));
+    homing.until_said("certificate expired");
+    let asking = Front::new(authority.server(&authority.issue(&["127.0.0.1"]), &[], true), a.address);
+    let homing = pool(asking.address);
+    assert_eq!(get(homing.address, "/").status, 502);
+    homing.until_said("ended the TLS session over who we are");
+}
+
 /// A server that says `word` to each connection, reads a little and closes it.
 fn plain(word: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

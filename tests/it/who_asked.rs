@@ -129,6 +129,29 @@ fn a_request_has_one_name_for_the_backend_the_client_and_the_log() {
 }
 
 #[test]
+fn the_log_tells_how_much_went_both_ways_whoever_answered() {
+    let a = backend("a");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let on = format!("format = \"json\"\npath = {path:?}");
+    let homing = homing(&[&a]).run_edited(|text| text.replace("format = \"off\"", &on));
+    let says = |parts: [&str; 2]| {
+        until(|| {
+            let log = std::fs::read_to_string(&path).unwrap_or_default();
+            log.lines().any(|line| parts.iter().all(|part| line.contains(part)))
+        });
+    };
+    let refused = homing.send("GET /refused HTTP/1.1\r\nHost: a b\r\n\r\n");
+    let sent = refused.head.len() + refused.body.len();
+    says(["\"path\":\"/refused\"", &format!("\"bytes_in\":0,\"bytes_out\":{sent},")]);
+    a.does(Does::Close);
+    let failed =
+        homing.send("POST /failed HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc");
+    let sent = failed.head.len() + failed.body.len();
+    says(["\"path\":\"/failed\"", &format!("\"bytes_in\":3,\"bytes_out\":{sent},")]);
+}
+
+#[test]
 fn a_trusted_proxys_name_is_kept_if_it_can_stand_anywhere() {
     let a = backend("a");
     let homing = homing(&[&a]).listener(TRUSTED).run();

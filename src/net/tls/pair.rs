@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
@@ -106,12 +106,21 @@ impl fmt::Debug for Pair {
 pub fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut list = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
-        list.push(certificate.map_err(|e| format!("is not whole: {e}"))?);
+        list.push(certificate.map_err(|e| of_pem(&e))?);
     }
     if list.is_empty() {
         return Err("has no certificate: must be PEM, with BEGIN CERTIFICATE".to_owned());
     }
     Ok(list)
+}
+
+fn of_pem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "is not whole: its last section has no END line".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => "has a BEGIN line without the dashes at its end".to_owned(),
+        pem::Error::Base64Decode(_) => "has a section that is not base64".to_owned(),
+        other => format!("is not whole: {other}"),
+    }
 }
 
 /// Names and end of a certificate.

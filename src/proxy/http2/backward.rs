@@ -16,7 +16,7 @@ use crate::message::field::{self, Name};
 
 /// Reads a head that is whole, and how the body behind it is framed. `None` if HTTP/2 has no way to say it.
 #[must_use]
-pub(super) fn request(head: &[u8], scheme: Scheme) -> Option<(Request<()>, Form)> {
+pub fn request(head: &[u8], scheme: Scheme) -> Option<(Request<()>, Form)> {
     // Values are parts of this one copy.
     let head = Bytes::copy_from_slice(head);
     let mut lines = Lines::of(&head);

@@ -6,12 +6,12 @@
 //! pools or affinity.
 
 mod answer;
-mod backward;
+pub mod backward;
 pub mod body;
 mod carrier;
 mod lines;
 mod outgoing;
-mod request;
+pub mod request;
 mod servant;
 mod stream;
 pub mod upstream;
@@ -239,7 +239,11 @@ impl Driver<'_> {
             }
             Stage::Serving | Stage::Leaving => {
                 self.since = None;
-                self.deadline.clear();
+                // Streams may be silent for long, and a connection that is old enough takes no more of them.
+                match self.shared.client.aging.left().filter(|_| self.stage == Stage::Serving) {
+                    Some(left) => self.deadline.set(left),
+                    None => self.deadline.clear(),
+                }
                 return false;
             }
         };

@@ -11,17 +11,17 @@ use crate::proxy::respond::{MALFORMED, Own, PROTOCOL};
 
 /// What a request's head became.
 #[derive(Debug)]
-pub(super) struct Read {
+pub struct Read {
     /// How its body is framed.
-    pub(super) form: Form,
+    pub form: Form,
     /// Whether its method is HEAD.
-    pub(super) to_head: bool,
+    pub to_head: bool,
     /// Why it is refused, if it is.
-    pub(super) refused: Option<Own>,
+    pub refused: Option<Own>,
 }
 
 /// Appends the head. `key` is what a WebSocket's handshake has for its key, which HTTP/2 has none of.
-pub(super) fn write<B>(request: &Request<B>, ends: bool, key: u128, out: &mut Vec<u8>) -> Read {
+pub fn write<B>(request: &Request<B>, ends: bool, key: u128, out: &mut Vec<u8>) -> Read {
     let (method, uri, fields) = (request.method(), request.uri(), request.headers());
     let protocol = request.extensions().get::<h2::ext::Protocol>().map(h2::ext::Protocol::as_str);
     let mut refused = None;
@@ -50,7 +50,11 @@ pub(super) fn write<B>(request: &Request<B>, ends: bool, key: u128, out: &mut Ve
         out.extend_from_slice(part.as_bytes());
     }
     let authority = uri.authority().map(|a| a.as_str().as_bytes());
-    let is_served = matches!(uri.scheme_str(), Some("http" | "https")) || is_connect && protocol.is_none();
+    // Without an authority h2 has no place for the scheme that it has judged: then Host alone says for whom it is.
+    let is_served = uri.scheme_str().map_or_else(
+        || authority.is_none() || is_connect && protocol.is_none(),
+        |scheme| matches!(scheme, "http" | "https"),
+    );
     if !is_served || !agrees(authority, fields) {
         refused = refused.or(Some(MALFORMED));
     }

@@ -247,8 +247,12 @@ async fn begin(worker: &Rc<Worker>, member: &Member) -> Result<Option<Rc<Connect
         .max_header_list_size(MAX_HEAD)
         .max_send_buffer_size(SEND_BUFFER)
         .handshake::<_, Bytes>(carrier);
-    let broken = |_| Made::Refused(io::ErrorKind::InvalidData);
-    let (sender, h2) = builder.await.map_err(broken)?;
+    let broken = |error: Option<h2::Error>| {
+        let why = error.map_or_else(|| "nothing came".to_owned(), |error| error.to_string());
+        member.complain(&format_args!("no HTTP/2 connection: {why}"));
+        Made::Refused(io::ErrorKind::InvalidData)
+    };
+    let (sender, h2) = builder.await.map_err(|error| broken(Some(error)))?;
     let connection = Rc::new(Connection {
         sender: RefCell::new(Some(sender)),
         open: Cell::new(0),
@@ -261,7 +265,7 @@ async fn begin(worker: &Rc<Worker>, member: &Member) -> Result<Option<Rc<Connect
     let (settled, settings) = oneshot::channel();
     let unsettled = Unsettled(Rc::clone(&connection));
     tokio::task::spawn_local(drive(Rc::clone(&connection), h2, settled));
-    let is_open = settings.await.map_err(|_| Made::Refused(io::ErrorKind::InvalidData))?;
+    let is_open = settings.await.map_err(|_| broken(None))?.map_err(|error| broken(Some(error)))?;
     drop(unsettled);
     Ok(is_open.then_some(connection))
 }
@@ -281,14 +285,14 @@ impl Drop for Unsettled {
 async fn drive(
     connection: Rc<Connection>,
     mut h2: h2::client::Connection<Carrier<Stream>>,
-    settled: oneshot::Sender<bool>,
+    settled: oneshot::Sender<Result<bool, h2::Error>>,
 ) {
     let mut settled = Some(settled);
     let mut patience = None;
     poll_fn(|cx| {
         if let Poll::Ready(end) = Pin::new(&mut h2).poll(cx) {
-            if let Some(settled) = settled.take().filter(|_| end.is_ok()) {
-                let _ = settled.send(false);
+            if let Some(settled) = settled.take() {
+                let _ = settled.send(end.map(|()| false));
             }
             return Poll::Ready(());
         }
@@ -296,7 +300,7 @@ async fn drive(
         if connection.room.get() > 0
             && let Some(settled) = settled.take()
         {
-            let _ = settled.send(true);
+            let _ = settled.send(Ok(true));
         }
         if !connection.is_retired() || connection.open.get() > 0 {
             return Poll::Pending;

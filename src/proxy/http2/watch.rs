@@ -141,11 +141,11 @@ impl Watch {
         let preface = (PREFACE.len() - self.preface).min(bytes.len());
         self.preface += preface; // `h2` reads it.
         bytes = bytes.get(preface..).unwrap_or_default();
-        let rest = self.incoming.rest();
-        if self.has_begun && (self.incoming.is_between() || (1..bytes.len()).contains(&rest)) {
-            self.began = now;
-        }
-        while let Some(frame) = self.incoming.next(&mut bytes) {
+        loop {
+            if self.has_begun && self.incoming.begins_within(bytes.len()) {
+                self.began = now;
+            }
+            let Some(frame) = self.incoming.next(&mut bytes) else { return };
             if let Some(verdict) = self.judge(&frame, now) {
                 self.verdict.get_or_insert(verdict);
                 return;
@@ -227,10 +227,7 @@ impl Watch {
 
     /// A frame has come, at least its beginning.
     fn judge(&mut self, frame: &Frame, now: u64) -> Option<Verdict> {
-        let began = std::mem::replace(&mut self.began, now);
-        if frame.length > 0 {
-            self.began = began; // That of its first byte, until its last.
-        }
+        let began = self.began;
         self.kind = frame.kind;
         if let Some(reason) = self.broken(frame) {
             return Some(Verdict::Broken(reason));
@@ -272,9 +269,7 @@ impl Watch {
         let is_flood = block.continuations > CONTINUATIONS;
         if frame.ends_headers() {
             self.block = None;
-            if frame.length > 0 {
-                self.began = began; // The block is over with the last byte of this frame.
-            }
+            self.began = began; // The block is over with the last byte of this frame.
         }
         match () {
             () if is_flood => Some(Verdict::Abuse(Abuse::Continuation)),

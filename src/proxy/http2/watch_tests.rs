@@ -173,6 +173,24 @@ fn what_is_unfinished_is_told_since_when() {
     assert_eq!(watch.unfinished(), Some(Unfinished::Head(120)), "a frame begins with its own first byte");
 }
 
+/// A client that never pauses has frames that are cut by every read: none of them takes long.
+#[test]
+fn a_frame_is_no_older_than_its_first_byte() {
+    let mut watch = begun();
+    let updates = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(100);
+    for (now, bytes) in updates.chunks(10).enumerate() {
+        watch.incoming(bytes, now as u64);
+        let began = match watch.unfinished() {
+            Some(Unfinished::Head(at)) => at,
+            other => {
+                assert_eq!(other, None);
+                now as u64
+            }
+        };
+        assert!(now as u64 - began <= 1, "{began} at {now}");
+    }
+}
+
 #[test]
 fn frames_that_are_wrong_by_themselves_are_told_by_their_code() {
     for (code, flags, length, expected) in [

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::harness::h2::{Event, Raw, get};
 use crate::harness::http2::Http2;
-use crate::harness::{backend, homing};
+use crate::harness::{Does, backend, homing};
 
 const ROUTES: &str = "\n[[route]]\npool = \"app\"\n[[route]]\npath = \"/in\"\npool = \"app\"\nallow = [\"10.0.0.0/8\"]\n\
                       [[route]]\npath = \"/few\"\npool = \"app\"\nrate_limit = { rate = \"2/h\", burst = 1 }\n\
@@ -65,4 +66,17 @@ fn a_connection_that_has_served_enough_is_told_by_a_goaway() {
         assert_eq!(client.get("/").field("x-backend"), "a");
     }
     assert!(client.ended_by_peer().is_ok());
+}
+
+#[test]
+fn an_old_connection_is_told_though_its_streams_are_silent() {
+    let a = backend("a");
+    let homing = homing(&[&a]).listener("h2c = true\nmax_connection_age = \"1s\"\n").run();
+    a.does(Does::Hold);
+    let mut client = Raw::begin(homing.address, &[]);
+    assert!(client.send(&get(1, "/")));
+    homing.until("/api/v1/pools", |text| text.contains("\"in_flight\":1"));
+    assert!(client.until(|event| *event == Event::GoAway(0)), "while nothing happens");
+    a.does(Does::Answer);
+    assert!(client.until(|event| *event == Event::Status(1, 200)), "what is in flight ends");
 }

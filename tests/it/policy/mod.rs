@@ -57,6 +57,10 @@ fn who_is_denied_and_who_is_not_allowed_does_not_come_in() {
         ("10.7.0.1", "/inside", false),
         ("10.6.0.1", "/inside", false),
         ("192.0.2.1", "/insidex", true),
+        ("192.0.2.1", "/%69nside/x", false),
+        ("192.0.2.1", "//inside", false),
+        ("192.0.2.1", "/x/%2e./inside", false),
+        ("10.1.0.1", "/%69nside", true),
     ] {
         let (before, reply) = (a.requests().len(), from(&homing, ip, path));
         match served {
@@ -65,7 +69,7 @@ fn who_is_denied_and_who_is_not_allowed_does_not_come_in() {
         }
         assert_eq!(a.requests().len() - before, usize::from(served), "{ip} {path}");
     }
-    is_counted(&homing, "denied", 6);
+    is_counted(&homing, "denied", 9);
 }
 
 /// Who is not trusted cannot pass for somebody who may come in.

@@ -65,11 +65,13 @@ fn who_climbs_is_refused_where_paths_are_changed() {
         ("tenant.test", "/x/..%2f..%2fother"),
         ("tenant.test", "/x\\..\\..\\other"),
         ("tenant.test", "/..;a=b/other"),
-        ("t", "/api/../x"),
+        ("t", "/api/x/../y"),
     ] {
         is_refused(&homing.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")), 400, "target");
     }
     assert!(a.requests().is_empty());
     homing.send("GET /x/../y HTTP/1.1\r\nHost: t\r\n\r\n");
     assert_eq!(seen(&a).0, "/x/../y", "as it is where nothing is changed");
+    homing.send("GET /api/../x HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(seen(&a).0, "/api/../x", "that is no path of /api");
 }

@@ -81,7 +81,7 @@ fn files_are_read_again_and_the_last_good_pair_stays() {
     let (certificate, key) = files.made(&["localhost"], |_| {});
     for (n, (text, says)) in [
         (certificate.as_str(), "web.key does not match the certificate"),
-        (&certificate[..certificate.len() / 2], "web.pem is not whole"),
+        (&certificate[..certificate.len() / 2], "web.pem is not whole: its last section has no END line"),
         ("", "web.pem has no certificate"),
     ]
     .into_iter()
@@ -108,6 +108,11 @@ fn a_certificate_that_ends_soon_is_warned_of() {
     let tls = format!("tls = {}\n", files.pair("old"));
     let homing = homing(&[&a]).listener(&tls).run();
     homing.until("/api/v1/state", |t| t.contains("certificate old.test has ended at 2020-01-01T00:00:00Z"));
+    let pool = "[[pool]]\nname = \"app\"\nbackends = [\"a:1\"]\n";
+    files.write("homing.toml", &format!("[[listener]]\nlisten = \"127.0.0.1:0\"\n{tls}{pool}"));
+    let config = files.path("homing.toml");
+    let said = run(env!("CARGO_BIN_EXE_homing"), &["check", "-c", config.to_str().unwrap()], "").err;
+    assert!(said.contains("old.pem has ended at 2020-01-01T00:00:00Z: clients refuse it"), "{said}");
 }
 
 #[test]
