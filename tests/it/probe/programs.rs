@@ -97,7 +97,11 @@ pub(super) fn haproxy(ports: &Ports, first: usize, backends: &[&str]) -> Server 
             body.replace('\n', "\n ")
         );
         for (i, name) in NAMES.iter().enumerate() {
-            let cookie = if body.contains("insert") { format!(" cookie {name}") } else { String::new() };
+            let cookie = if body.contains("insert") && !body.contains("dynamic") {
+                format!(" cookie {name}")
+            } else {
+                String::new()
+            };
             let _ = writeln!(text, " server {name} 127.0.0.1:{}{cookie}", ports.get(i));
         }
     }
