@@ -89,6 +89,8 @@ pub(super) async fn run(prober: &mut Prober<'_>) -> Result<(), Wrong> {
         }
         prober.read_carriers();
         if prober.left().is_zero() {
+            prober.seen.is_cut =
+                matches!(step, Step::Addresses | Step::Connection | Step::Cookies | Step::MadeUp);
             // What was asked last has no answers, which says nothing.
             for finding in prober.findings.iter_mut().skip(before) {
                 (finding.mark, finding.error_probability) = (Mark::LeftOut, None);
@@ -373,8 +375,14 @@ async fn jars(prober: &mut Prober<'_>, born: &[Born]) {
     for at in 0..prober.seen.carriers.len() {
         let name = prober.seen.carriers[at].name.clone();
         let Some(value) = one.jar.0.get(&name) else { continue };
-        let from = if prober.seen.varies { From::Any } else { one.from };
-        let row = prober.row(&mut Client::with_text(from, format!("{name}={value}"))).await;
+        let jar = prober.seen.jar_moved.as_ref().or(prober.seen.jar.as_ref());
+        let row = match jar.filter(|_| one.jar.0.len() == 1) {
+            Some(row) => row.clone(),
+            None => {
+                let from = if prober.seen.varies { From::Any } else { one.from };
+                prober.row(&mut Client::with_text(from, format!("{name}={value}"))).await
+            }
+        };
         let direct = direct_sets(prober, &name).await;
         let carrier = &mut prober.seen.carriers[at];
         carrier.alone = Some(row);
@@ -430,9 +438,8 @@ async fn made_up(prober: &mut Prober<'_>) {
         return;
     }
     for at in 0..prober.seen.carriers.len() {
-        let carrier = &prober.seen.carriers[at];
-        let (name, like) = (carrier.name.clone(), carrier.values.first().map_or("x", |(_, v)| v).to_owned());
-        let value = invented(&mut prober.random, &like);
+        let name = prober.seen.carriers[at].name.clone();
+        let value = invented(&mut prober.random);
         let row = prober.row(&mut Client::with_text(From::Any, format!("{name}={value}"))).await;
         prober.seen.carriers[at].made_up = Some(row);
         carriers_keys(prober, at).await;
@@ -449,7 +456,7 @@ async fn made_up(prober: &mut Prober<'_>) {
     cookies.retain(|name| !prober.seen.carriers.iter().any(|c| c.name == *name));
     let of_person = prober.settings.try_fields.iter().cloned();
     let fields: Vec<String> = of_person.chain(names::TRIED_FIELDS.map(str::to_owned)).collect();
-    let value = format!("probe{:016x}", prober.random.u64(..));
+    let value = invented(&mut prober.random);
     let asked = "usual cookies and fields with a made-up value that stays the same";
     let (cookies, fields) = narrowed(prober, cookies, fields, &value).await;
     for name in cookies {
@@ -524,17 +531,9 @@ fn with(cookies: &[&str], fields: &[&str], value: &str) -> Client {
     client
 }
 
-/// A value of the same letters and length that nobody made.
-pub(super) fn invented(random: &mut fastrand::Rng, like: &str) -> String {
-    let digit = |b: char, random: &mut fastrand::Rng| match b {
-        '0'..='9' => random.digit(10),
-        'a'..='f' => random.choice(['a', 'b', 'c', 'd', 'e', 'f']).unwrap_or('a'),
-        'g'..='z' => random.lowercase(),
-        'A'..='Z' => random.uppercase(),
-        other => other,
-    };
-    let value: String = like.chars().map(|b| digit(b, random)).collect();
-    if value.len() < 8 { format!("probe{:08x}", random.u32(..)) } else { value }
+/// A value that nobody made, and that names no backend by chance.
+pub(super) fn invented(random: &mut fastrand::Rng) -> String {
+    format!("probe{:016x}", random.u64(..))
 }
 
 /// Where values lead that are new each time, and whether nginx's `hash` would send them there.

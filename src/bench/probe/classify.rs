@@ -275,7 +275,13 @@ fn join(seen: &Observed, mut parts: Vec<Part>) -> Verdict {
             let certainty = 1.0 - seen.held(jar).chance().unwrap_or(1.0);
             return Verdict { kind: Kind::Mixed, certainty, sentence, details: Vec::new(), doubts };
         }
+        if seen.is_cut {
+            return unknown("The time was up before everything was asked: --within gives more.");
+        }
         return nothing(seen, doubts);
+    }
+    if seen.is_cut {
+        doubts.push("the time was up before everything was asked".to_owned());
     }
     if !seen.varies {
         doubts.push("clients could come from one address only: what an address does is not known".to_owned());

@@ -163,6 +163,7 @@ fn what_does_not_show_is_not_told() {
     let fewer = |n: usize| Observed { nodes: seen().nodes[..n].to_vec(), ..seen() };
     assert_eq!(kind(&fewer(0)), Kind::Unknown);
     assert_eq!(kind(&fewer(1)), Kind::Unknown);
+    assert_eq!(kind(&Observed { is_cut: true, ..seen() }), Kind::Unknown);
     let silent = Observed { order: Trial::default(), same_address: None, connection: None, ..seen() };
     assert_eq!(kind(&silent), Kind::Unknown);
     let mut almost = [1; 30];

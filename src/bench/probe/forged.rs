@@ -128,7 +128,7 @@ async fn altered(prober: &mut Prober<'_>, name: &str, one: &Born) {
         (Mark::Note, "believed no more: placed anew")
     };
     prober.find_with("T10", mark, &asked, seen, verdict, (home == TRIES).then_some(chance));
-    let made = invented(&mut prober.random, &value);
+    let made = invented(&mut prober.random);
     let outcome = send(prober, name, one, &vec![made; 3]).await;
     let seen = outcome.text(&prober.seen.nodes);
     let is_hash = prober.seen.held(carrier(prober, name).made_up.as_ref()).is_always();

@@ -101,6 +101,8 @@ pub struct Observed {
     pub other_paths: Option<Trial>,
     /// nginx's `ip_hash` was recognised by its formula, with this error probability.
     pub ip_hash: Option<f64>,
+    /// Whether the time was up before all was asked that a verdict needs.
+    pub is_cut: bool,
     /// Of keys whose backend stayed when another went: how many moved, and of how many.
     pub collateral: Option<(usize, usize)>,
 }
