@@ -8,9 +8,10 @@ soak: SECONDS ?= 600
 bench: SECONDS ?= 0.7
 ROUNDS ?= 20
 # The allocator and TLS are C, built with make. The tests come as people do: by curl, in Chromium, with nghttp2's clients,
-# openssl and Python; and they probe nginx and HAProxy. Debian keeps servers where not everybody's path leads.
-NEEDS := cc make curl chromium h2load nghttp openssl python3 nginx haproxy
-PACKAGES := gcc libc6-dev make curl chromium fonts-dejavu-core nghttp2-client openssl python3 nginx haproxy
+# openssl and Python; the shop has real stores, which the tests start themselves; and nginx and HAProxy are probed. Debian
+# keeps servers where not everybody's path leads.
+NEEDS := cc make curl chromium redis-server memcached h2load nghttp openssl python3 nginx haproxy
+PACKAGES := gcc libc6-dev make curl chromium fonts-dejavu-core redis-server memcached nghttp2-client openssl python3 nginx haproxy
 # What homing is measured beside, commands and packages.
 PEERS := nginx haproxy
 
@@ -43,7 +44,7 @@ help:
 	@echo "make bench-gate ROWS=.. UPDATE=1  instructions per request against benches/budget.toml, or that file written"
 	@echo "make soak SECONDS=..          drive every fault against a release build, for so long"
 	@echo "make fuzz TARGET=.. SECONDS=..  fuzz one target: $(patsubst fuzz/corpus/%,%,$(wildcard fuzz/corpus/*))"
-	@echo "make screenshots              the page, in light, in dark and on a phone: examples/page*.png"
+	@echo "make screenshots              the page and the shop, in light, in dark and on a phone: examples/*.png"
 	@echo "make conformance FOLDER=..    send recorded odd messages through homing, and explain what differs"
 
 test: setup
@@ -88,7 +89,7 @@ fuzz:
 	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=$(SECONDS)
 
 screenshots: setup
-	HOMING_SCREENSHOTS=$(CURDIR)/examples $(CARGO) test --locked --test it the_page_shows_what_is_and_changes_it
+	HOMING_SCREENSHOTS=$(CURDIR)/examples $(CARGO) test --locked --test it -- the_page_shows_what_is_and_changes_it the_shop_shows_what_a_dead_backend_takes_along
 
 conformance:
 	$(CARGO) build --locked --release

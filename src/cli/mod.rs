@@ -1,9 +1,11 @@
 //! The subcommands. This file holds those that run or read a configuration, and the one-line form; the folder those
 //! that talk to a running homing: `reload` and `status`, `drain` (and ready, maint, weight) with `progress`, `sessions`;
-//! what they share is in `admin`, `client` and `table`. Only this room prints.
+//! what they share is in `admin`, `client` and `table`; and `demo` and `backend`, the shop. Only this room prints.
 
 mod admin;
+mod backend;
 mod client;
+mod demo;
 mod drain;
 mod probe;
 mod progress;
@@ -30,7 +32,6 @@ use crate::config::print::OneLine;
 use crate::config::{self, Environment, Loaded, Sources};
 use crate::control::Signals;
 use crate::control::reload::Origin;
-use crate::demo;
 use crate::explain::{self, Ask, Explainer};
 use crate::net::listen::ListenAddress;
 use crate::snapshot::carried::Carried;
@@ -102,8 +103,10 @@ enum Command {
     Bench(probe::BenchCommand),
     /// List the strategies
     Strategies,
-    /// Try it: a proxy and three small backends that people log in to
-    Demo(DemoArgs),
+    /// Try it: a proxy and three backends of a small shop that people log in to
+    Demo(demo::DemoArgs),
+    /// Serve one backend of the demo's shop: something to put behind a balancer, and to measure
+    Backend(backend::BackendArgs),
 }
 
 #[derive(Args, Debug)]
@@ -162,22 +165,6 @@ struct ExplainArgs {
     batch: Option<PathBuf>,
 }
 
-#[derive(Args, Debug)]
-struct DemoArgs {
-    /// Where the proxy listens
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    listen: String,
-    /// How a backend is chosen for a new session
-    #[arg(long, default_value = "round_robin", value_name = "NAME")]
-    strategy: String,
-    /// `cookie`, or `none` to see sessions lost
-    #[arg(long, default_value = "cookie", value_name = "MODE")]
-    affinity: String,
-    /// Where /metrics, /healthz and /readyz are served
-    #[arg(long, default_value = "127.0.0.1:9900", value_name = "ADDRESS")]
-    admin: String,
-}
-
 /// Parses the command line, does what it says, and returns the exit code: 0 if all went well, 1 if something is wrong
 /// with what was asked, 2 if the command line is, 3 if the homing that is asked cannot be reached.
 #[must_use]
@@ -217,7 +204,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         (Some(Command::Weight(args)), _) => drain::weight(&args),
         (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
         (Some(Command::Bench(command)), _) => probe::bench(&command),
-        (Some(Command::Demo(args)), _) => run_demo(&args),
+        (Some(Command::Demo(args)), _) => demo::demo(&args),
+        (Some(Command::Backend(args)), _) => backend::backend(args),
         (None, Some(args)) => one_line(args),
         (None, None) => Ok(ExitCode::from(2)),
     }
@@ -335,35 +323,6 @@ fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
 fn secret(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn run_demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    let backends = demo::start(&["amber", "birch", "coral"]).context("start the demo's backends")?;
-    let list: String = backends
-        .addresses()
-        .iter()
-        .map(|(name, a)| format!("  {{ name = \"{name}\", address = \"{a}\" }},\n"))
-        .collect();
-    let text = format!(
-        "[admin]\nlisten = {:?}\n\n[access_log]\nformat = \"off\"\n\n[[listener]]\nname = \"web\"\nlisten = {:?}\n\
-         affinity_header = true\n\n[[pool]]\nname = \"demo\"\nstrategy = {:?}\nbackends = [\n{list}]\n\n\
-         [pool.affinity]\nmode = {:?}\n\n[pool.health]\npath = \"/healthz\"\n\n[shutdown]\nnotice = \"1ms\"\ndrain = \"1s\"\n",
-        args.admin, args.listen, args.strategy, args.affinity
-    );
-    let (registry, environment) = (Registry::built_in(), environment()?);
-    let sources = Sources::text(&text, Path::new("demo"));
-    let Some(loaded) = read_quietly(sources.build(&registry, &environment, &Carried::default())) else {
-        return Ok(ExitCode::FAILURE);
-    };
-    log_to_standard_error();
-    let origin = Origin { sources, registry, environment, warnings: loaded.warnings };
-    let running = app::start(loaded.plan, Some(origin), Signals::Take)?;
-    let proxy =
-        running.listeners.first().and_then(|(.., a)| *a).map_or_else(String::new, |a| format!("http://{a}"));
-    let admin = running.admin.map_or_else(String::new, |a| format!("http://{a}"));
-    print(&demo::introduction(&proxy, &admin, args.affinity == "cookie"))?;
-    running.join()?;
-    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(sources: Sources) -> anyhow::Result<ExitCode> {
@@ -515,6 +474,15 @@ mod tests {
             ("bench probe http://a --backends a=10.0.0.7:80,b=10.0.0.8:80", true),
             ("bench probe http://a --backends 10.0.0.7", false),
             ("bench probe", false),
+            ("demo --sessions redis", true),
+            ("demo --sessions jwt:es256", true),
+            ("demo --sessions files", false),
+            ("backend --sessions memory --listen :0", true),
+            ("backend --sessions redis://127.0.0.1:6379 --idle 5m --lifetime 1h", true),
+            ("backend --sessions jwt:eddsa --key-file k.pem --deny-list redis://127.0.0.1:6379", true),
+            ("backend --sessions jwt:none", false),
+            ("backend --sessions memory --idle 5", false),
+            ("backend --sessions memory --password-cost low --open-registration --secure", true),
         ] {
             let words = std::iter::once("homing").chain(line.split(' '));
             let read = Cli::try_parse_from(words).map(drop);

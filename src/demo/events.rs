@@ -1,4 +1,5 @@
-//! The body of `/events`: one server-sent event per second, so that people see a response stream through a proxy.
+//! The body of `/events`: one server-sent event per second, so that people see a response stream through a proxy, and
+//! who holds the other end of it.
 //!
 //! The format is the [HTML standard's](https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
@@ -10,29 +11,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
+use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::backend::Backend;
-use super::visitor::Visitor;
 
 /// Events in one stream. A browser that wants more asks again.
 const EVENTS: u32 = 60;
 
-/// A stream of what `/api/whoami` says, without counting as a visit.
+/// A stream of who sends it.
 #[derive(Debug)]
 pub(super) struct Events {
     backend: Rc<Backend>,
-    visitor: Visitor,
     ticks: Interval,
     sent: u32,
 }
 
 impl Events {
-    pub(super) fn new(backend: Rc<Backend>, visitor: Visitor) -> Self {
+    pub(super) fn new(backend: Rc<Backend>) -> Self {
         let mut ticks = interval(Duration::from_secs(1));
         // A slow reader gets later events, not several at once.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { backend, visitor, ticks, sent: 0 }
+        Self { backend, ticks, sent: 0 }
     }
 }
 
@@ -49,7 +49,8 @@ impl Body for Events {
         }
         ready!(self.ticks.poll_tick(context));
         self.sent += 1;
-        let who = self.visitor.describe(&self.backend, &self.visitor.peek(&self.backend));
+        let backend = &self.backend;
+        let who = json!({ "backend": &**backend.name(), "boot": backend.boot, "hue": backend.hue });
         Poll::Ready(Some(Ok(Frame::data(format!("id: {}\ndata: {who}\n\n", self.sent).into()))))
     }
 }

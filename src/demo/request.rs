@@ -1,4 +1,6 @@
-//! What a request says about its sender: cookies, `X-Forwarded-For`, form fields. Every byte of it is a stranger's.
+//! What a request says about its sender: cookies, sites, a query's fields. Every byte of it is a stranger's.
+
+use std::net::IpAddr;
 
 use http::{HeaderMap, header};
 
@@ -12,12 +14,21 @@ pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
-/// The client's address as `X-Forwarded-For` says it: a claim, to show and to believe nothing by.
-pub(super) fn forwarded_for(headers: &HeaderMap) -> Option<String> {
-    /// Characters: two IPv6 addresses and some.
-    const SHOWN: usize = 100;
-    let value = headers.get("x-forwarded-for")?;
-    Some(String::from_utf8_lossy(value.as_bytes()).chars().take(SHOWN).collect())
+/// Whether a browser says that a page of another site sent this (Fetch Metadata). `SameSite` keeps our cookies from
+/// such a request; this keeps it from logging a visitor in as somebody else.
+pub(super) fn is_from_another_site(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
+}
+
+/// Whether the host that is asked for is this machine by its own name: no other name can be made to lead here.
+pub(super) fn is_for_loopback(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next(),
+        None => host.split(':').next(),
+    };
+    let name = name.unwrap_or_default();
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The first value of the field `name` in `application/x-www-form-urlencoded` text (the rules of the
@@ -72,6 +83,25 @@ mod tests {
         check(b"odd=\xff;s=1=", Some("1="));
         check(b"s=", None);
         check(b"xs=1; ss=2; s", None);
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_own_names_alone() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("localhost:8080", true),
+            ("127.0.0.1:8080", true),
+            ("127.9.9.9", true),
+            ("[::1]:8080", true),
+            ("192.0.2.1", false),
+            ("localhost.example", false),
+            ("127.0.0.1.example:8080", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            assert_eq!(is_for_loopback(&headers), expected, "{host}");
+        }
     }
 
     #[test]

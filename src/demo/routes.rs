@@ -1,54 +1,72 @@
-//! What a backend answers: the page, the forms behind it, and the plain endpoints for `curl` and probes.
+//! What a backend answers: the page, the shop behind it, and the plain endpoints for `curl`, probes and measurements.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Body;
-use tokio::time::Instant;
+use serde_json::{Value, json};
 
-use super::backend::Backend;
+use super::backend::{Backend, count};
 use super::events::Events;
-use super::page::{self, Page};
-use super::request;
-use super::sessions::SessionId;
-use super::visitor::{COOKIE, Visitor};
+use super::sessions::Shown;
+use super::{page, request, shop, stats};
 
-/// Bytes of a form.
-const FORM_LIMIT: usize = 4 * 1024;
+/// Bytes of a body.
+const BODY_LIMIT: usize = 4 * 1024;
 
-/// Time to receive a form.
-const FORM_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Characters of a user's name.
-const NAME_LIMIT: usize = 40;
+/// Time to receive one.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest that `/slow` waits, and what it waits when nothing is asked for, in milliseconds.
 const SLOW_LIMIT: u64 = 10_000;
 const SLOW_DEFAULT: u64 = 1_000;
 
-type Reply = Response<Either<Full<Bytes>, Events>>;
+/// `POST` with this is answered with how it was done: for the page, and for who is curious.
+const TRACE: HeaderName = HeaderName::from_static("x-trace");
 
-/// Why a request gets no answer of substance. The text is the answer's body.
+pub(super) type Reply = Response<Either<Full<Bytes>, Events>>;
+
+/// What the shop says to a request: a status, an object, and cookies.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
+    pub(super) cookies: Vec<String>,
+    pub(super) extra: Option<(HeaderName, HeaderValue)>,
+}
+
+/// What the shop needs of a request.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) shown: Shown,
+    pub(super) body: Value,
+    /// Whether it wants to know how it was done.
+    pub(super) traced: bool,
+}
+
+/// Why a request gets no answer of substance. The text is the answer's.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-enum Refusal {
+pub(super) enum Refusal {
     #[error("there is no such page here")]
     NoPage,
     #[error("this page takes {0}")]
     Method(&'static str),
     #[error("ms must be a number of milliseconds, 0 to 10000")]
     Wait,
-    #[error("a form may have 4096 bytes")]
-    FormTooLarge,
-    #[error("the form did not arrive whole")]
-    FormBroken,
-    #[error("the form did not arrive within 10 s")]
-    FormLate,
-    #[error("the system has no randomness to give")]
-    NoRandomness,
+    #[error("a body may have 4096 bytes")]
+    TooLarge,
+    #[error("the body is not a JSON object")]
+    NotJson,
+    #[error("the body did not arrive whole")]
+    Broken,
+    #[error("the body did not arrive within 10 s")]
+    Late,
+    #[error("this was sent by a page of another site")]
+    OtherSite,
 }
 
 /// Answers one request.
@@ -57,80 +75,118 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let visitor = Visitor::read(request.headers());
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let result = match request.uri().path() {
-        "/login" | "/logout" if request.method() != Method::POST => Err(Refusal::Method("POST")),
-        "/" | "/api/whoami" | "/healthz" | "/slow" | "/events" if !reads => Err(Refusal::Method("GET, HEAD")),
-        "/" => show(backend, &visitor, StatusCode::OK, None),
-        "/login" => log_in(backend, &visitor, request.into_body()).await,
-        "/logout" => Ok(log_out(backend, &visitor)),
-        "/api/whoami" => {
-            let who = visitor.describe(backend, &visitor.visit(backend));
-            Ok(reply(StatusCode::OK, "application/json", format!("{who}\n")))
-        }
-        "/healthz" => Ok(text(StatusCode::OK, "ok\n")),
-        "/slow" => slow(backend, request.uri().query().unwrap_or_default()).await,
-        "/events" => {
-            let events = Events::new(Rc::clone(backend), visitor);
-            let mut response = Response::new(Either::Right(events));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-            Ok(response)
-        }
-        _ => Err(Refusal::NoPage),
+    let mut response = match route(backend, request).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(backend, refusal),
     };
-
-    let mut response = result.unwrap_or_else(refuse);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     headers.insert(HeaderName::from_static("x-backend"), backend.header.clone());
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     response
 }
 
-fn show(
-    backend: &Backend,
-    visitor: &Visitor,
-    status: StatusCode,
-    notice: Option<&str>,
-) -> Result<Reply, Refusal> {
-    let nonce = format!("{:016x}", getrandom::u64().map_err(|_| Refusal::NoRandomness)?);
-    let recognition = visitor.visit(backend);
-    let page = Page { backend, visitor, recognition: &recognition, notice, nonce: &nonce };
-    let mut response = reply(status, "text/html; charset=utf-8", page.render());
-    if let Ok(policy) = page::policy(&nonce).try_into() {
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    Ok(response)
-}
-
-/// Logs in under a new id always: an id from before the login, perhaps planted by someone else, is worth nothing
-/// after it.
-async fn log_in<B>(backend: &Backend, visitor: &Visitor, body: B) -> Result<Reply, Refusal>
+async fn route<B>(backend: &Rc<Backend>, request: Request<B>) -> Result<Reply, Refusal>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let form = receive(body).await?;
-    let name = request::field(&form, "name").unwrap_or_default();
-    let name: String = name.trim().chars().filter(|c| !c.is_control()).take(NAME_LIMIT).collect();
-    if name.is_empty() {
-        return show(backend, visitor, StatusCode::BAD_REQUEST, Some("Please give a name; any will do."));
+    let path = request.uri().path().to_owned();
+    let (reads, posts) =
+        (matches!(*request.method(), Method::GET | Method::HEAD), request.method() == Method::POST);
+    match path.as_str() {
+        "/" | "/healthz" | "/slow" | "/events" | "/stats" | "/api/me" if !reads => {
+            Err(Refusal::Method("GET, HEAD"))
+        }
+        "/" => show(backend, request.headers()),
+        "/healthz" => Ok(text(StatusCode::OK, "ok\n")),
+        "/stats" => Ok(json(StatusCode::OK, &stats::tell(backend))),
+        "/slow" => slow(backend, request.uri().query().unwrap_or_default()).await,
+        "/events" => Ok(stream(backend)),
+        "/api/me" => {
+            count(&backend.counts.requests);
+            let asked = Asked::read(backend, request.headers(), Value::Null);
+            Ok(tell(shop::me(backend, &asked).await))
+        }
+        "/demo/stage" if backend.stage.is_some() => on_stage(backend, request, reads).await,
+        "/api/register"
+        | "/api/login"
+        | "/api/cart"
+        | "/api/logout"
+        | "/api/logout-everywhere"
+        | "/api/refresh" => {
+            if !posts {
+                return Err(Refusal::Method("POST"));
+            }
+            count(&backend.counts.requests);
+            let (head, body) = request.into_parts();
+            if request::is_from_another_site(&head.headers) {
+                return Err(Refusal::OtherSite);
+            }
+            let asked = Asked::read(backend, &head.headers, receive(body).await?);
+            Ok(tell(match path.as_str() {
+                "/api/register" => shop::register(backend, &asked).await,
+                "/api/login" => shop::log_in(backend, &asked).await,
+                "/api/cart" => shop::add(backend, &asked).await,
+                "/api/logout" => shop::log_out(backend, &asked).await,
+                "/api/logout-everywhere" => shop::log_out_everywhere(backend, &asked).await,
+                _ => shop::refresh(backend, &asked).await,
+            }))
+        }
+        _ => Err(Refusal::NoPage),
     }
-    let id = SessionId::random().map_err(|_| Refusal::NoRandomness)?;
-    let mut sessions = backend.sessions.borrow_mut();
-    if let Some(before) = visitor.id() {
-        sessions.close(before);
-    }
-    sessions.open(id, name, Instant::now());
-    Ok(home(&format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Lax")))
 }
 
-fn log_out(backend: &Backend, visitor: &Visitor) -> Reply {
-    if let Some(id) = visitor.id() {
-        backend.sessions.borrow_mut().close(id);
+impl Asked {
+    fn read(backend: &Backend, headers: &HeaderMap, body: Value) -> Self {
+        let shown = Shown::read(headers, backend.sessions.jar);
+        Self { shown, body, traced: headers.contains_key(TRACE) }
     }
-    home(&format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"))
+}
+
+fn show(backend: &Backend, headers: &HeaderMap) -> Result<Reply, Refusal> {
+    let mut response = reply(StatusCode::OK, "text/html; charset=utf-8", page::render(backend, headers));
+    let policy = HeaderValue::from_str(&page::policy(&backend.boot)).map_err(|_| Refusal::NoPage)?;
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    Ok(response)
+}
+
+fn stream(backend: &Rc<Backend>) -> Reply {
+    let mut response = Response::new(Either::Right(Events::new(Rc::clone(backend))));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response
+}
+
+/// Who of the demo lives, and whose turn it is to die. Only for who sits at this machine.
+async fn on_stage<B>(backend: &Rc<Backend>, request: Request<B>, reads: bool) -> Result<Reply, Refusal>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let Some(stage) = &backend.stage else { return Err(Refusal::NoPage) };
+    if reads {
+        return Ok(json(StatusCode::OK, &stage.tell(backend)));
+    }
+    if request.method() != Method::POST {
+        return Err(Refusal::Method("GET, HEAD, POST"));
+    }
+    let (head, body) = request.into_parts();
+    if request::is_from_another_site(&head.headers) || !request::is_for_loopback(&head.headers) {
+        return Err(Refusal::OtherSite);
+    }
+    let body = receive(body).await?;
+    let name = body.get("backend").and_then(Value::as_str);
+    let (Some(name), Some(alive)) = (name, body.get("alive").and_then(Value::as_bool)) else {
+        return Err(Refusal::NotJson);
+    };
+    Ok(match stage.order(name, alive) {
+        Ok(()) => json(StatusCode::ACCEPTED, &stage.tell(backend)),
+        Err(error) => {
+            let told =
+                json!({ "backend": &**backend.name(), "boot": backend.boot, "error": error.to_string() });
+            json(StatusCode::CONFLICT, &told)
+        }
+    })
 }
 
 async fn slow(backend: &Backend, query: &str) -> Result<Reply, Refusal> {
@@ -140,46 +196,69 @@ async fn slow(backend: &Backend, query: &str) -> Result<Reply, Refusal> {
         Some(Err(_)) => return Err(Refusal::Wait),
     };
     tokio::time::sleep(Duration::from_millis(wait)).await;
-    Ok(text(StatusCode::OK, format!("backend {} answered after {wait} ms\n", backend.name)))
+    Ok(text(StatusCode::OK, format!("backend {} answered after {wait} ms\n", backend.name())))
 }
 
-/// A form's body, within its limit and its time.
-async fn receive<B>(body: B) -> Result<Bytes, Refusal>
+/// A body, within its limit and its time: a JSON object, or nothing.
+async fn receive<B>(body: B) -> Result<Value, Refusal>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match tokio::time::timeout(FORM_TIMEOUT, Limited::new(body, FORM_LIMIT).collect()).await {
-        Ok(Ok(form)) => Ok(form.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::FormTooLarge),
-        Ok(Err(_)) => Err(Refusal::FormBroken),
-        Err(_) => Err(Refusal::FormLate),
+    let bytes = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Refusal::TooLarge),
+        Ok(Err(_)) => return Err(Refusal::Broken),
+        Err(_) => return Err(Refusal::Late),
+    };
+    if bytes.is_empty() {
+        return Ok(Value::Null);
     }
+    serde_json::from_slice(&bytes).ok().filter(Value::is_object).ok_or(Refusal::NotJson)
 }
 
-fn home(cookie: &str) -> Reply {
-    let mut response = text(StatusCode::SEE_OTHER, "");
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
-    if let Ok(cookie) = HeaderValue::from_str(cookie) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    response
-}
-
-fn refuse(refusal: Refusal) -> Reply {
+fn refuse(backend: &Backend, refusal: Refusal) -> Reply {
     let status = match refusal {
         Refusal::NoPage => StatusCode::NOT_FOUND,
         Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-        Refusal::Wait | Refusal::FormBroken => StatusCode::BAD_REQUEST,
-        Refusal::FormTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::FormLate => StatusCode::REQUEST_TIMEOUT,
-        Refusal::NoRandomness => StatusCode::INTERNAL_SERVER_ERROR,
+        Refusal::Wait | Refusal::Broken | Refusal::NotJson => StatusCode::BAD_REQUEST,
+        Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Late => StatusCode::REQUEST_TIMEOUT,
+        Refusal::OtherSite => StatusCode::FORBIDDEN,
     };
-    let mut response = text(status, format!("{refusal}\n"));
+    let told = json!({ "backend": &**backend.name(), "boot": backend.boot, "error": refusal.to_string() });
+    let mut response = json(status, &told);
     if let Refusal::Method(allowed) = refusal {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     }
     response
+}
+
+fn tell(told: Told) -> Reply {
+    let mut response = if told.status == StatusCode::NO_CONTENT {
+        let mut response = Response::new(Either::Left(Full::default()));
+        *response.status_mut() = told.status;
+        response
+    } else {
+        json(told.status, &told.body)
+    };
+    let headers = response.headers_mut();
+    if told.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    for cookie in &told.cookies {
+        if let Ok(cookie) = HeaderValue::from_str(cookie) {
+            headers.append(SET_COOKIE, cookie);
+        }
+    }
+    if let Some((name, value)) = told.extra {
+        headers.insert(name, value);
+    }
+    response
+}
+
+fn json(status: StatusCode, value: &Value) -> Reply {
+    reply(status, "application/json", format!("{value}\n"))
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Reply {

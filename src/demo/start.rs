@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
@@ -10,7 +11,9 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::backend::serve;
+use super::backend::{End, run};
+use super::options::Options;
+use super::stage::Stage;
 
 /// Running demo backends. Dropping it ends them, with whatever they were answering, and waits for their thread.
 #[derive(Debug)]
@@ -21,17 +24,28 @@ pub struct Demo {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// Starts one backend per name, each on a free port of 127.0.0.1, all on one thread of their own.
+/// Whether who uses the backends may kill and revive them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// They may, at `/demo/stage`: for a demo that only its own machine reaches.
+    Directs,
+    /// There is no such page.
+    Watches,
+}
+
+/// Starts one backend per name, each on a free port of 127.0.0.1, all on one thread of their own. All are told the
+/// same, and share their accounts, as the backends of a shop do.
 ///
 /// They accept connections from the moment this returns.
 ///
 /// # Errors
 ///
 /// When a port cannot be bound, or the thread or its runtime cannot be had.
-pub fn start(names: &[&str]) -> io::Result<Demo> {
+pub fn start(names: &[&str], options: &Options, audience: Audience) -> io::Result<Demo> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut addresses = Vec::with_capacity(names.len());
     let mut listeners = Vec::with_capacity(names.len());
+    let accounts = options.accounts.clone().unwrap_or_default();
     {
         let _reactor = runtime.enter();
         for &name in names {
@@ -39,18 +53,27 @@ pub fn start(names: &[&str]) -> io::Result<Demo> {
             listener.set_nonblocking(true)?;
             let name: Arc<str> = name.into();
             addresses.push((Arc::clone(&name), listener.local_addr()?));
-            listeners.push((name, TcpListener::from_std(listener)?));
+            let options = Options { name, accounts: Some(accounts.clone()), ..options.clone() };
+            listeners.push((options, TcpListener::from_std(listener)?));
         }
     }
 
     let (stop, stopped) = oneshot::channel::<()>();
+    let actors = addresses.clone();
     let thread = thread::Builder::new().name("demo".into()).spawn(move || {
         let local = tokio::task::LocalSet::new();
+        let stage = (audience == Audience::Directs).then(|| Rc::new(Stage::new(actors.into_iter())));
         let backends = async {
             let mut backends = JoinSet::new();
-            for (name, listener) in listeners {
+            for (options, listener) in listeners {
                 // Each ends with the set: its own signal never comes.
-                backends.spawn_local(serve(listener, name, std::future::pending::<()>()));
+                match &stage {
+                    Some(stage) => backends.spawn_local(Rc::clone(stage).play(listener, options)),
+                    None => backends.spawn_local(async move {
+                        let stop = std::future::pending::<()>();
+                        let _ = run(&listener, options, None, stop, End::Abrupt).await;
+                    }),
+                };
             }
             // An error says that the sender is gone, which is what we wait for.
             let _ = stopped.await;

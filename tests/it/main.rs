@@ -6,6 +6,7 @@
 mod harness;
 
 mod admin_api;
+mod application;
 mod attacks;
 mod browser;
 mod caps;

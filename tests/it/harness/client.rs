@@ -65,6 +65,11 @@ impl Client {
         Self { address, jar: self.jar.clone() }
     }
 
+    /// Where it comes to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The cookie of this name.
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
         self.jar.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())
