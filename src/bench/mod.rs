@@ -10,9 +10,9 @@ mod balancer;
 mod dice;
 mod director;
 mod jar;
-mod judge;
 mod load;
 mod measure;
+pub mod probe;
 mod process;
 mod result;
 mod run;
@@ -35,7 +35,6 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::balancer::{Family, Placement, Routing};
-pub use self::judge::{Change, FailIf, compare};
 pub use self::process::Missing;
 pub use self::result::SCHEMA;
 pub use self::run::Progress;

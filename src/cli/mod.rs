@@ -9,6 +9,7 @@ mod bench;
 mod client;
 mod demo;
 mod drain;
+mod probe;
 mod progress;
 mod reload;
 mod report;
@@ -107,7 +108,7 @@ enum Command {
     /// List the strategies
     Strategies,
     /// Tell what each way of keeping sessions does to them when backends crash, are deployed to, come and go. Offline
-    Simulate(simulate::SimulateArgs),
+    Simulate(Box<simulate::SimulateArgs>),
     /// Tell a result of `bench` or `simulate` again: a page, a document, a table, what changed, whether it will do
     Report(report::ReportArgs),
     /// Try it: a proxy and three backends of a small shop that people log in to
@@ -489,6 +490,12 @@ mod tests {
                 true,
             ),
             ("report --html r.html", false),
+            ("bench probe http://127.0.0.1:8080/ --identify header:X-Served-By --within 60s", true),
+            ("bench probe http://a --ca x.pem --insecure", false),
+            ("bench probe http://a --identify regex:x", false),
+            ("bench probe http://a --backends a=10.0.0.7:80,b=10.0.0.8:80", true),
+            ("bench probe http://a --backends 10.0.0.7", false),
+            ("bench probe", false),
             ("demo --sessions redis", true),
             ("demo --sessions jwt:es256", true),
             ("demo --sessions files", false),

@@ -41,8 +41,13 @@ pub(super) struct OutputArgs {
     compare: Option<PathBuf>,
     /// Exit with 1 if a combination meets this: 'unforced_moves>0', 'lost_per_live>1.05*theory', 'cookie/memory:lost>0'; may be
     /// repeated
-    #[arg(long, value_name = "EXPR")]
+    #[arg(long, value_name = "EXPR", value_parser = condition)]
     fail_if: Vec<String>,
+}
+
+/// A condition that can be read; a mistake in it is told before anything is measured.
+fn condition(text: &str) -> Result<String, String> {
+    report::check(text).map(|()| text.to_owned())
 }
 
 pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {

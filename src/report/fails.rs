@@ -104,6 +104,15 @@ pub fn fails(result: &Value, expression: &str) -> Result<Vec<String>, String> {
     }
 }
 
+/// Whether a condition can be read, whatever result it is for.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check(expression: &str) -> Result<(), String> {
+    Condition::parse(expression).map(drop)
+}
+
 impl Condition {
     fn parse(expression: &str) -> Result<Self, String> {
         let wrong = |why: &str| {

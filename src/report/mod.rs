@@ -23,7 +23,7 @@ mod words;
 
 pub use compare::compare;
 pub use csv::csv;
-pub use fails::fails;
+pub use fails::{check, fails};
 pub use markdown::markdown;
 pub use page::html;
 pub use table::{Ink, table};

@@ -34,6 +34,7 @@ mod openapi;
 mod page;
 mod placement;
 mod policy;
+mod probe;
 mod proxy_protocol;
 mod queue;
 mod reload;

@@ -2,21 +2,20 @@
 
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use serde_json::Value;
 
 use super::client::Failed;
-use super::table::Paint;
-use super::{print, say};
+use super::probe::{self, BenchCommand};
+use super::report::{OutputArgs, deliver};
+use super::say;
 use crate::base::units::Span;
 use crate::bench::{
-    self, ClientAddress, Event, FailIf, Foreign, Interrupted, Missing, Profile, Progress, Routing, Settings,
-    Workload,
+    self, ClientAddress, Event, Foreign, Interrupted, Missing, Profile, Progress, Routing, Settings, Workload,
 };
 
 mod words;
@@ -29,7 +28,10 @@ const LINE: Duration = Duration::from_secs(5);
 const MARGIN: f64 = 1.5;
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    other: Option<BenchCommand>,
     /// Where sessions live: memory, redis, memcached, jwt, jwt:rs256, jwt:es256, jwt:eddsa; separated by commas
     #[arg(long, alias = "sessions", value_name = "KINDS", value_delimiter = ',')]
     session: Vec<String>,
@@ -113,19 +115,8 @@ pub(super) struct BenchArgs {
     /// Write the result as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a report in Markdown
-    #[arg(long, value_name = "FILE")]
-    md: Option<PathBuf>,
-    /// Write every figure as a line of CSV
-    #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
-    /// Tell what differs from an earlier result
-    #[arg(long, value_name = "FILE")]
-    compare: Option<PathBuf>,
-    /// Exit with 1 if this holds of any combination, as in 'unforced_moves>0', 'lost_per_live>1.05*theory' or
-    /// 'cookie/memory:lost>0'; may be repeated
-    #[arg(long, value_name = "CONDITION")]
-    fail_if: Vec<FailIf>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// No progress
     #[arg(short, long)]
     quiet: bool,
@@ -145,8 +136,10 @@ enum AddressArg {
 }
 
 pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    if let Some(BenchCommand::Probe(args)) = &args.other {
+        return probe::probe(args);
+    }
     let settings = args.settings().map_err(Failed::Usage)?;
-    let earlier = args.compare.as_deref().map(read).transpose()?;
     let mut screen = Screen::new(args.quiet);
     let result = bench::bench(&settings, &mut |progress| screen.show(progress));
     screen.end();
@@ -162,26 +155,10 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Err(error),
     };
-    let paint = if std::io::stdout().is_terminal() { Paint::Coloured } else { Paint::Plain };
-    print(&words::table(&result, paint))?;
-    for (file, text) in [
-        (&args.json, format!("{result:#}\n")),
-        (&args.md, words::markdown(&result)),
-        (&args.csv, words::csv(&result)),
-    ] {
-        if let Some(file) = file {
-            std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
-        }
+    if let Some(file) = &args.json {
+        std::fs::write(file, format!("{result:#}\n")).with_context(|| format!("write {}", file.display()))?;
     }
-    if let (Some(earlier), Some(file)) = (earlier, &args.compare) {
-        let changes = bench::compare(&earlier, &result)
-            .map_err(|what| Failed::Usage(format!("{}: {what}", file.display())))?;
-        print(&words::changes(&changes))?;
-    }
-    let failures: Vec<String> =
-        args.fail_if.iter().flat_map(|condition| condition.failures(&result)).collect();
-    failures.iter().for_each(|failure| say(&format!("failed: {failure}\n")));
-    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    deliver(&result, &args.output)
 }
 
 impl BenchArgs {
@@ -343,11 +320,6 @@ fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
         }
     }
     if (2..=26).contains(&all.len()) { Ok(all) } else { Err(must()) }
-}
-
-fn read(file: &Path) -> anyhow::Result<Value> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))
 }
 
 /// Where progress is shown.

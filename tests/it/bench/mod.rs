@@ -112,7 +112,7 @@ fn what_is_missing_or_wrong_is_said_before_anything_is_done() {
         (&["--events", "explode b@1s"][..], "no such event"),
         (&["--strategy", "best"], "no such strategy"),
         (&["--session", "paper"], "must be one of memory"),
-        (&["--fail-if", "lost"], "must be METRIC>NUMBER"),
+        (&["--fail-if", "lost"], "no comparison"),
         (&["--url", "http://127.0.0.1:9", "--backends", "9001..9003"], "must be as 127.0.0.1:9001..9003"),
     ] {
         let output = bench(words).output().unwrap();
