@@ -8,10 +8,11 @@ soak: SECONDS ?= 600
 bench: SECONDS ?= 0.7
 ROUNDS ?= 20
 # The allocator and TLS are C, built with make. The tests come as people do: by curl, in Chromium, with nghttp2's clients,
-# openssl and Python; the shop has real stores, which the tests start themselves.
-NEEDS := cc make curl chromium redis-server memcached h2load nghttp openssl python3
-PACKAGES := gcc libc6-dev make curl chromium fonts-dejavu-core redis-server memcached nghttp2-client openssl python3
-# What homing is measured beside, commands and packages; Debian keeps servers where not everybody's path leads.
+# openssl and Python; the shop has real stores, which the tests start themselves; and nginx and HAProxy are probed. Debian
+# keeps servers where not everybody's path leads.
+NEEDS := cc make curl chromium redis-server memcached h2load nghttp openssl python3 nginx haproxy
+PACKAGES := gcc libc6-dev make curl chromium fonts-dejavu-core redis-server memcached nghttp2-client openssl python3 nginx haproxy
+# What homing is measured beside, commands and packages.
 PEERS := nginx haproxy
 
 # callgrind counts instructions, strace system calls.
@@ -50,7 +51,7 @@ test: setup
 	$(CARGO) test --locked --no-fail-fast
 
 setup:
-	@missing=""; for tool in $(NEEDS); do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
+	@missing=""; for tool in $(NEEDS); do PATH="$$PATH:/usr/sbin:/sbin" command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 			echo "setup: missing:$$missing; installing $(PACKAGES)"; \

@@ -7,10 +7,11 @@
 // 0: what everything stands on
 pub mod base;
 
-// 1: who is there, messages and sockets, counters
+// 1: who is there, messages and sockets, counters, what was measured
 pub mod backend;
 pub mod message;
 pub mod net;
+pub mod report;
 pub mod telemetry;
 
 // 2: decisions
@@ -37,5 +38,6 @@ pub mod simulate;
 
 // 7: wiring
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod explain;

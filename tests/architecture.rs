@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 /// The rooms, floor by floor, from the ground up.
 const FLOORS: [&[&str]; 8] = [
     &["base"],
-    &["backend", "message", "net", "telemetry"],
+    &["backend", "message", "net", "report", "telemetry"],
     &["affinity", "health", "route", "strategy"],
     &["pool"],
     &["snapshot", "store"],
     &["config"],
     &["control", "demo", "proxy", "simulate"],
-    &["app", "cli", "explain"],
+    &["app", "bench", "cli", "explain"],
 ];
 
 fn floor(room: &str) -> Option<usize> {

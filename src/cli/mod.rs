@@ -1,14 +1,18 @@
 //! The subcommands. This file holds those that run or read a configuration, and the one-line form; the folder those
 //! that talk to a running homing: `reload` and `status`, `drain` (and ready, maint, weight) with `progress`, `sessions`;
-//! what they share is in `admin`, `client` and `table`; and `demo` and `backend`, the shop. Only this room prints.
+//! what they share is in `admin`, `client` and `table`; and `demo` and `backend`, the shop. `report` shows
+//! what was measured. Only this room prints.
 
 mod admin;
 mod backend;
+mod bench;
 mod client;
 mod demo;
 mod drain;
+mod probe;
 mod progress;
 mod reload;
+mod report;
 mod sessions;
 mod simulate;
 mod status;
@@ -98,10 +102,15 @@ enum Command {
     Weight(drain::WeightArgs),
     /// List, find, move or end the sessions that a pool keeps in its table
     Sessions(sessions::SessionsArgs),
+    /// Measure session routing on real processes: homing's strategies, nginx, HAProxy or any balancer, while backends crash
+    /// and are deployed to
+    Bench(Box<bench::BenchArgs>),
     /// List the strategies
     Strategies,
     /// Tell what each way of keeping sessions does to them when backends crash, are deployed to, come and go. Offline
-    Simulate(simulate::SimulateArgs),
+    Simulate(Box<simulate::SimulateArgs>),
+    /// Tell a result of `bench` or `simulate` again: a page, a document, a table, what changed, whether it will do
+    Report(report::ReportArgs),
     /// Try it: a proxy and three backends of a small shop that people log in to
     Demo(demo::DemoArgs),
     /// Serve one backend of the demo's shop: something to put behind a balancer, and to measure
@@ -202,7 +211,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         (Some(Command::Maint(args)), _) => drain::maint(&args),
         (Some(Command::Weight(args)), _) => drain::weight(&args),
         (Some(Command::Sessions(args)), _) => sessions::sessions(&args),
+        (Some(Command::Bench(args)), _) => bench::bench(&args),
         (Some(Command::Simulate(args)), _) => simulate::simulate(&args),
+        (Some(Command::Report(args)), _) => report::report(&args),
         (Some(Command::Demo(args)), _) => demo::demo(&args),
         (Some(Command::Backend(args)), _) => backend::backend(args),
         (None, Some(args)) => one_line(args),
@@ -474,6 +485,17 @@ mod tests {
             ("simulate --self-check --long", true),
             ("simulate --long", false),
             ("simulate --self-check --sweep n=2..5", false),
+            (
+                "report r.json --html - --md r.md --csv r.csv --compare old.json --fail-if a>0 --fail-if b>1",
+                true,
+            ),
+            ("report --html r.html", false),
+            ("bench probe http://127.0.0.1:8080/ --identify header:X-Served-By --within 60s", true),
+            ("bench probe http://a --ca x.pem --insecure", false),
+            ("bench probe http://a --identify regex:x", false),
+            ("bench probe http://a --backends a=10.0.0.7:80,b=10.0.0.8:80", true),
+            ("bench probe http://a --backends 10.0.0.7", false),
+            ("bench probe", false),
             ("demo --sessions redis", true),
             ("demo --sessions jwt:es256", true),
             ("demo --sessions files", false),

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::table::{Cell, Hue, Side, Table};
 use super::{paint, print, say};
 use crate::base::units::Span;
+use crate::report;
 use crate::simulate::{
     self, Check, Checks, Dimension, Key, Outcome, PROFILES, Problem, Replay, Script, Setup, Store, Timing,
     Way, Workload,
@@ -91,6 +92,9 @@ pub(super) struct SimulateArgs {
     /// Write the result as JSON (`-` is standard output, in the place of the table)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the report as one HTML page
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sweep", "self_check"])]
+    html: Option<PathBuf>,
     /// Write the events as CSV
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -151,6 +155,9 @@ fn simulated(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         if let Some(file) = file {
             write(file, &text)?;
         }
+    }
+    if let Some(file) = &args.html {
+        write(file, &report::html(&json))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -234,7 +241,7 @@ fn command() -> String {
     let mut given = std::env::args().skip(1);
     while let Some(word) = given.next() {
         let name = word.split('=').next().unwrap_or_default();
-        if matches!(name, "--threads" | "--json" | "--csv" | "--md") {
+        if matches!(name, "--threads" | "--json" | "--html" | "--csv" | "--md") {
             if !word.contains('=') {
                 given.next();
             }
