@@ -10,7 +10,7 @@ use super::load::effective_networks;
 use super::measure::latency::{Distribution, Latencies};
 use super::measure::spread::Spread;
 use super::measure::{EventFigures, Measured};
-use super::run::Ran;
+use super::run::{Ran, lateness};
 use super::settings::{Profile, Settings};
 use super::statistics::{Estimate, estimate, of_count};
 use super::theory::{Expected, equal, expected, peak_after_roll};
@@ -80,7 +80,9 @@ impl Combination<'_> {
         self.costs(&mut metrics);
         let latencies = self.latencies(&mut metrics);
         let mut doubts: Vec<String> = self.runs.iter().flat_map(|run| run.doubts.clone()).collect();
+        doubts.sort();
         doubts.dedup();
+        doubts.extend(lateness(&self.runs));
         let backends = self.runs.first().map(|run| run.backends.clone()).unwrap_or_default();
         let events: Vec<Value> = self.events(&backends);
         let series = self.runs.first().map(|run| series(&run.measured, &backends)).unwrap_or_default();

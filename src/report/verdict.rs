@@ -224,9 +224,13 @@ fn worse(run: &Run) -> Option<Words> {
                 Some(format!("{ko} 세션을 {}번 불필요하게 옮겼습니다", short(*value))),
             )
         }
-        Some(_) => (
+        Some(_) if all_are_shared => (
             Some("no session was moved without need".to_owned()),
             Some("불필요하게 옮겨진 세션도 없었습니다".to_owned()),
+        ),
+        Some(_) => (
+            Some("no session that lives in one backend was moved without need".to_owned()),
+            Some("한 백엔드에만 있는 세션이 불필요하게 옮겨진 일도 없었습니다".to_owned()),
         ),
     };
     let (en, ko) = match (stale_en, moves_en, stale_ko, moves_ko) {
