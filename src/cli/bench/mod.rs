@@ -178,7 +178,11 @@ impl BenchArgs {
         Ok(Settings {
             command: std::env::args()
                 .enumerate()
-                .map(|(i, word)| if i == 0 { "homing".to_owned() } else { word })
+                .map(|(i, word)| match i {
+                    0 => "homing".to_owned(),
+                    _ if word.contains([' ', '*']) => format!("'{word}'"),
+                    _ => word,
+                })
                 .collect::<Vec<_>>()
                 .join(" "),
             seed: seed.unwrap_or(7),
