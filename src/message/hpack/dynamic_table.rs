@@ -70,6 +70,12 @@ impl<M: Copy> DynamicTable<M> {
         Some((name, value.get(..entry.value as usize)?, entry.mark))
     }
 
+    /// The mark of who came so many fields before the newest.
+    #[inline]
+    pub(super) fn mark(&self, age: usize) -> Option<M> {
+        self.entries.get(age).map(|entry| entry.mark)
+    }
+
     /// Puts a field in; one that is too large for the table empties it.
     pub(super) fn insert(&mut self, name: &[u8], value: &[u8], mark: M) {
         if self.makes_room(name.len(), value.len()) {

@@ -4,15 +4,15 @@
 //! bytes decide. Nothing has to be taken out of the chains, for what left the table is older than its oldest.
 
 use super::dynamic_table::DynamicTable;
-use super::{FIRST_SIZE, Keep, huffman, integer, static_table};
+use super::{FIRST_SIZE, Keep, huffman, integer, is_same, static_table};
 
 /// Chains of names: as many as a full table has fields of the usual length.
 const CHAINS: usize = 64;
 /// Fields of a chain that are looked at.
 const LOOKED_AT: usize = 16;
-/// Longer values that come once are Huffman-coded. A quarter less to send is worth the work only where it is much: at
-/// some 7 instructions a byte, a `Date` that is coded costs more than everything else of its line.
-const LONG_VALUE: usize = 64;
+/// Longer strings that come once are Huffman-coded. It takes some 17 instructions a byte, and the peer has to undo it, for
+/// a quarter less to send: a `Date` would cost four times as much, and save 7 bytes. So only where it saves dozens.
+const LONG: usize = 256;
 
 /// How a field's line begins (RFC 7541 section 6), and the bits that its number has there.
 const INDEXED: (u8, u8) = (0x80, 0x7f);
@@ -36,17 +36,10 @@ pub struct Encoder {
 /// What is kept with a field.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
-    /// A hash of its value.
-    value: u32,
+    /// A hash of it.
+    hash: u32,
     /// The next of its chain.
     older: u32,
-}
-
-/// What the tables know of a field.
-enum Found {
-    Field(usize),
-    Name(usize),
-    Nothing,
 }
 
 impl Default for Encoder {
@@ -78,14 +71,21 @@ impl Encoder {
     }
 
     /// Must be called once at the front of each block.
+    #[inline]
     pub fn begin(&mut self, out: &mut Vec<u8>) {
-        if let Some(lowest) = self.lowest.take() {
-            let last = self.table.limit();
-            integer::write(RESIZE.0, RESIZE.1, lowest, out);
-            if last != lowest {
-                integer::write(RESIZE.0, RESIZE.1, last, out);
-            }
+        if let Some(lowest) = self.lowest {
+            self.resize(lowest, out);
         }
+    }
+
+    #[cold]
+    fn resize(&mut self, lowest: usize, out: &mut Vec<u8>) {
+        let last = self.table.limit();
+        integer::write(RESIZE.0, RESIZE.1, lowest, out);
+        if last != lowest {
+            integer::write(RESIZE.0, RESIZE.1, last, out);
+        }
+        self.lowest = None;
     }
 
     /// Writes the status of an answer.
@@ -108,79 +108,114 @@ impl Encoder {
 
     /// Writes a field. Its name is in lower case.
     pub fn field(&mut self, name: &[u8], value: &[u8], how: Keep, out: &mut Vec<u8>) {
-        if how != Keep::Index || DynamicTable::<Mark>::size_of(name, value) > self.table.limit() / 2 {
+        if how != Keep::Index {
             return self.pass(name, value, how == Keep::Never, out);
         }
-        let (chain, mark) = (chain_of(name), sample(value));
-        let found = self.find(chain, name, Some((value, mark)));
-        if let Found::Field(age) = found {
-            return integer::write(INDEXED.0, INDEXED.1, place_of(age), out);
+        let hash = static_table::hash(name);
+        match self.find(hash, sample(value, hash), name, value) {
+            Some(age) => integer::write(INDEXED.0, INDEXED.1, place_of(age), out),
+            None => self.enter(name, value, out),
+        }
+    }
+
+    /// Writes a field that is not in the table, and puts it there if it has room.
+    #[inline(never)]
+    fn enter(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        if DynamicTable::<Mark>::size_of(name, value) > self.table.limit() / 2 {
+            return self.pass(name, value, false, out);
         }
         let known = static_table::find(name);
-        if known != 0 {
-            let whole = static_table::find_value(known, value);
-            if whole != 0 {
-                return out.push(INDEXED.0 | whole);
-            }
+        let whole = static_table::find_value(known, value);
+        if whole != 0 {
+            return out.push(INDEXED.0 | whole);
         }
-        if let (0, Found::Name(age)) = (known, &found) {
-            integer::write(INDEXING.0, INDEXING.1, place_of(*age), out);
-        } else {
+        if known != 0 {
             out.push(INDEXING.0 | known);
-            if known == 0 {
-                string(name, 0, out);
-            }
+        } else {
+            self.name(name, INDEXING, 0, out);
         }
         string(value, 0, out);
-        self.insert(chain, name, value, mark);
+        let hash = static_table::hash(name);
+        let older = self.newest[chain(hash)];
+        self.table.insert(name, value, Mark { hash: sample(value, hash), older });
+        self.newest[chain(hash)] = self.inserted;
+        self.inserted = self.inserted.wrapping_add(1);
     }
 
     /// Writes a field that does not enter the table.
     fn pass(&self, name: &[u8], value: &[u8], is_secret: bool, out: &mut Vec<u8>) {
-        let (flags, mask) = if is_secret { NEVER } else { ONCE };
         let known = static_table::find(name);
-        if known != 0 {
-            let whole = if is_secret { 0 } else { static_table::find_value(known, value) };
-            if whole != 0 {
-                return out.push(INDEXED.0 | whole);
-            }
-            integer::write(flags, mask, known.into(), out);
-        } else if let Found::Name(age) = self.find(chain_of(name), name, None) {
-            integer::write(flags, mask, place_of(age), out);
-        } else {
-            out.push(flags);
-            string(name, LONG_VALUE, out);
+        let whole = if is_secret { 0 } else { static_table::find_value(known, value) };
+        if whole != 0 {
+            return out.push(INDEXED.0 | whole);
         }
-        string(value, LONG_VALUE, out);
+        let form = if is_secret { NEVER } else { ONCE };
+        if known != 0 {
+            integer::write(form.0, form.1, known.into(), out);
+        } else {
+            self.name(name, form, LONG, out);
+        }
+        string(value, LONG, out);
     }
 
-    /// Looks for a field in the dynamic table, or for its name.
+    /// Writes a name that the static table has not: where it stands in the other, or as it is spelt.
+    fn name(&self, name: &[u8], form: (u8, u8), raw: usize, out: &mut Vec<u8>) {
+        if let Some(age) = self.find_name(static_table::hash(name), name) {
+            integer::write(form.0, form.1, place_of(age), out);
+        } else {
+            out.push(form.0);
+            string(name, raw, out);
+        }
+    }
+
+    /// Looks for a field in the dynamic table. Nearly always it is the first that has its hash, if it is there.
     #[inline]
-    fn find(&self, chain: usize, name: &[u8], value: Option<(&[u8], u32)>) -> Found {
-        let mut found = Found::Nothing;
-        let mut at = self.newest[chain];
+    fn find(&self, hash: u32, of_field: u32, name: &[u8], value: &[u8]) -> Option<usize> {
+        let mut at = self.newest[chain(hash)];
         for _ in 0..LOOKED_AT {
-            let age = self.inserted.wrapping_sub(1).wrapping_sub(at) as usize;
-            let Some((its_name, its_value, mark)) = self.table.get(age) else { break };
-            let is_it = value.is_some_and(|(value, hash)| mark.value == hash && its_value == value);
-            if (is_it || matches!(found, Found::Nothing)) && its_name == name {
-                if is_it {
-                    return Found::Field(age);
-                }
-                found = Found::Name(age);
-                if value.is_none() {
-                    break;
-                }
+            let age = self.age(at);
+            let mark = self.table.mark(age)?;
+            if mark.hash == of_field {
+                let (its_name, its_value, _) = self.table.get(age)?;
+                let is_it = is_same(its_name, name) && is_same(its_value, value);
+                return if is_it { Some(age) } else { self.find_behind(mark.older, name, value) };
             }
             at = mark.older;
         }
-        found
+        None
     }
 
-    fn insert(&mut self, chain: usize, name: &[u8], value: &[u8], hash: u32) {
-        self.table.insert(name, value, Mark { value: hash, older: self.newest[chain] });
-        self.newest[chain] = self.inserted;
-        self.inserted = self.inserted.wrapping_add(1);
+    /// The same where another field has its hash.
+    #[cold]
+    fn find_behind(&self, mut at: u32, name: &[u8], value: &[u8]) -> Option<usize> {
+        for _ in 0..LOOKED_AT {
+            let age = self.age(at);
+            let (its_name, its_value, mark) = self.table.get(age)?;
+            if (its_name, its_value) == (name, value) {
+                return Some(age);
+            }
+            at = mark.older;
+        }
+        None
+    }
+
+    /// Looks for a field of a name in the dynamic table.
+    fn find_name(&self, hash: u32, name: &[u8]) -> Option<usize> {
+        let mut at = self.newest[chain(hash)];
+        for _ in 0..LOOKED_AT {
+            let age = self.age(at);
+            let (its_name, _, mark) = self.table.get(age)?;
+            if its_name == name {
+                return Some(age);
+            }
+            at = mark.older;
+        }
+        None
+    }
+
+    /// How many fields came after who came after so many. Who left the table, and nobody, are too old for it.
+    const fn age(&self, at: u32) -> usize {
+        self.inserted.wrapping_sub(1).wrapping_sub(at) as usize
     }
 }
 
@@ -189,26 +224,28 @@ const fn place_of(age: usize) -> usize {
     static_table::LENGTH + 1 + age
 }
 
+/// The chain of a name.
+const fn chain(hash: u32) -> usize {
+    hash as usize >> (32 - CHAINS.trailing_zeros())
+}
+
 /// Writes a string as it is, or as its code if that is shorter and it has more bytes than `raw`.
 fn string(text: &[u8], raw: usize, out: &mut Vec<u8>) {
     if text.len() > raw {
         let length = huffman::length(text);
         if length < text.len() {
             integer::write(0x80, 0x7f, length, out);
-            return huffman::encode(text, out);
+            return huffman::encode(text, length, out);
         }
     }
     integer::write(0, 0x7f, text.len(), out);
     out.extend_from_slice(text);
 }
 
-fn chain_of(name: &[u8]) -> usize {
-    sample(name) as usize % CHAINS
-}
-
-/// A hash of a string's ends and its length. Whoever makes many strings of one hash finds them written out each time.
+/// A hash of a value's ends and its length, and of its name's. Whoever makes many of one hash finds them written out each
+/// time.
 #[inline]
-fn sample(text: &[u8]) -> u32 {
+fn sample(text: &[u8], name: u32) -> u32 {
     let (a, b) = if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
         (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
     } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
@@ -218,6 +255,7 @@ fn sample(text: &[u8]) -> u32 {
     } else {
         (0, 0)
     };
-    let mixed = (a ^ b.rotate_left(29) ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (a ^ b.rotate_left(29) ^ text.len() as u64 ^ u64::from(name) << 8)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as u32
 }

@@ -4,6 +4,8 @@
 //! where those of the length before end. So its lengths are all there is to write down; every table is made from them
 //! when this is compiled. A string is read by as many bits at once as most pairs of letters have.
 
+use std::mem::take;
+
 use super::Error;
 
 /// Bits of each symbol's code; the last symbol is EOS.
@@ -20,9 +22,10 @@ pub(super) const LENGTHS: [u8; 257] = [
     27, 27, 26, 30,
 ];
 const SYMBOLS: usize = 257;
+const SHORTEST: usize = 5;
 const LONGEST: usize = 30;
 /// Bits that are looked up at once: two of the shorter codes.
-const LOOK: usize = 11;
+const LOOK: usize = 12;
 /// Bytes that are written at once: what four looks may bring.
 const STEP: usize = 8;
 
@@ -37,7 +40,7 @@ struct Row {
     end: u32,
 }
 
-const ROWS: [Row; LONGEST + 1] = {
+static ROWS: [Row; LONGEST + 1] = {
     let mut rows = [Row { first: 0, before: 0, end: 0 }; LONGEST + 1];
     let (mut length, mut code, mut before) = (1, 0_u32, 0);
     while length <= LONGEST {
@@ -87,7 +90,8 @@ static SORTED: [u8; 256] = {
     sorted
 };
 
-/// What so many bits begin with, packed: see [`look`]. 0: a longer code.
+/// The one or two symbols that so many bits begin with. From the lowest bits up: the symbols, a byte each; the bits of
+/// their codes; the bits of the symbols, 8 or 16. All is 0 where a longer code begins.
 static LOOKS: [u32; 1 << LOOK] = {
     let one = singles();
     let mut looks = [0; 1 << LOOK];
@@ -97,9 +101,9 @@ static LOOKS: [u32; 1 << LOOK] = {
         if length > 0 {
             let (second, more) = one[(bits << length) & (looks.len() - 1)];
             looks[bits] = if more > 0 && length + more <= LOOK as u32 {
-                symbol as u32 | (second as u32) << 8 | (length + more) << 16 | length << 20 | 16 << 24
+                symbol as u32 | (second as u32) << 8 | (length + more) << 16 | 16 << 24
             } else {
-                symbol as u32 | length << 16 | length << 20 | 8 << 24
+                symbol as u32 | length << 16 | 8 << 24
             };
         }
         bits += 1;
@@ -126,29 +130,6 @@ const fn singles() -> [(u8, u32); 1 << LOOK] {
     all
 }
 
-/// One or two symbols that so many bits begin with.
-struct Look {
-    /// One, or the first in the lower byte; 0 if there is none.
-    symbols: u64,
-    /// Bits of their codes together.
-    length: u32,
-    /// Bits of the first.
-    first: u32,
-    /// Bits that the symbols have here: 0, 8 or 16.
-    width: u32,
-}
-
-#[inline]
-fn look(bits: u64) -> Look {
-    let packed = LOOKS[(bits >> (64 - LOOK)) as usize];
-    Look {
-        symbols: (packed & 0xffff).into(),
-        length: packed >> 16 & 0xf,
-        first: packed >> 20 & 0xf,
-        width: packed >> 24,
-    }
-}
-
 /// The symbol of the code that these bits begin with, and its length. Nothing: it is EOS.
 fn long(bits: u64) -> Option<(u8, u32)> {
     let bits = (bits >> (64 - LONGEST)) as u32;
@@ -162,69 +143,54 @@ fn long(bits: u64) -> Option<(u8, u32)> {
 }
 
 /// Reads a string into the front of `into`, which is made as long as that takes and never shorter, and says how long it is.
-pub(super) fn decode(mut rest: &[u8], into: &mut Vec<u8>) -> Result<usize, Error> {
-    // The shortest code has 5 bits.
-    let most = rest.len() * 8 / 5 + STEP;
+///
+/// Behind the string it reads ones, as if the padding, which has to be of ones, never ended: no code but EOS begins with
+/// so many, and what reaches from the string into them was no code of it.
+pub(super) fn decode(code: &[u8], into: &mut Vec<u8>) -> Result<usize, Error> {
+    let most = code.len() * 8 / SHORTEST + STEP;
     if into.len() < most {
         into.resize(most, 0);
     }
-    let mut at = 0;
-    // The first `held` of the bits are those that come next. What is behind them is 0, or what comes then.
+    let (mut rest, mut left) = (code, code.len() * 8);
+    // The first `held` of the bits are those that come next, and those behind them are 0 or right.
     let (mut bits, mut held) = (0_u64, 0_u32);
-    while let Some(word) = rest.first_chunk() {
-        bits |= u64::from_be_bytes(*word) >> held;
+    let mut at = 0;
+    // At least a byte of them is held behind each step: enough to tell padding.
+    while left >= 8 || left > 0 && bits >> (64 - 8) != 0xff {
+        let word = rest.first_chunk().map_or_else(|| padded(rest), |word| u64::from_be_bytes(*word));
+        bits |= word >> held;
         rest = rest.get(((63 - held) >> 3) as usize..).unwrap_or_default();
         held |= 56;
         let (mut text, mut width) = (0, 0);
+        let before = held;
         for _ in 0..4 {
-            let found = look(bits);
-            text |= found.symbols << width;
-            width += found.width;
-            bits <<= found.length;
-            held -= found.length;
+            let packed = LOOKS[(bits >> (64 - LOOK)) as usize];
+            text |= u64::from(packed & 0xffff) << width;
+            width += packed >> 24;
+            bits <<= packed >> 16 & 0xff;
+            held -= packed >> 16 & 0xff;
         }
         if let Some(to) = into.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
             *to = text.to_le_bytes();
         }
-        at += (width >> 3) as usize;
         if width == 0 {
+            // Where it is padding, what is left is less than its length.
             let (symbol, length) = long(bits).ok_or(Error::Huffman)?;
-            at += put(into, at, symbol);
-            bits <<= length;
-            held -= length;
+            if let Some(to) = into.get_mut(at) {
+                *to = symbol;
+            }
+            (bits, held, width) = (bits << length, held - length, 8);
         }
+        at += (width >> 3) as usize;
+        left = left.checked_sub((before - held) as usize).ok_or(Error::Huffman)?;
     }
-    loop {
-        while held <= 56 {
-            let Some((byte, after)) = rest.split_first() else { break };
-            (bits, held, rest) = (bits | u64::from(*byte) << (56 - held), held + 8, after);
-        }
-        let found = look(bits);
-        if found.width == 16 && found.length <= held {
-            at += put(into, at, found.symbols as u8);
-            at += put(into, at, (found.symbols >> 8) as u8);
-            (bits, held) = (bits << found.length, held - found.length);
-            continue;
-        }
-        let (symbol, length) = match found.width {
-            0 => long(bits).ok_or(Error::Huffman)?,
-            _ => (found.symbols as u8, found.first),
-        };
-        if length > held {
-            let is_padding = held < 8 && bits >> (64 - 8) == 0xff << (8 - held) & 0xff;
-            return if is_padding { Ok(at) } else { Err(Error::Huffman) };
-        }
-        at += put(into, at, symbol);
-        (bits, held) = (bits << length, held - length);
-    }
+    Ok(at)
 }
 
-#[inline]
-fn put(into: &mut [u8], at: usize, symbol: u8) -> usize {
-    if let Some(to) = into.get_mut(at) {
-        *to = symbol;
-    }
-    1
+/// Fewer bytes than eight, and ones behind them.
+fn padded(rest: &[u8]) -> u64 {
+    let word = rest.iter().fold(u64::MAX, |word, byte| word << 8 | u64::from(*byte));
+    word.rotate_right(8 * rest.len() as u32)
 }
 
 /// Bytes of a string's code.
@@ -233,8 +199,11 @@ pub(super) fn length(text: &[u8]) -> usize {
     bits.div_ceil(8)
 }
 
-/// Writes a string's code.
-pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
+/// Writes a string's code, which is of that [`length`].
+pub(super) fn encode(text: &[u8], length: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + length, 0);
+    let mut into = out.get_mut(start..).unwrap_or_default();
     let (mut bits, mut held) = (0_u64, 0);
     for byte in text {
         let (code, length) = CODES[usize::from(*byte)];
@@ -242,10 +211,15 @@ pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
         held += length;
         if held >= 32 {
             held -= 32;
-            out.extend_from_slice(&((bits >> held) as u32).to_be_bytes());
+            if let Some((to, after)) = take(&mut into).split_first_chunk_mut() {
+                *to = ((bits >> held) as u32).to_be_bytes();
+                into = after;
+            }
         }
     }
-    let padding = held.wrapping_neg() & 7;
-    let last = ((bits << padding | ((1 << padding) - 1)) << (32 - held - padding)) as u32;
-    out.extend(last.to_be_bytes().iter().take(((held + padding) >> 3) as usize));
+    // What is left, with ones behind it.
+    let last = (bits << 32 | 0xffff_ffff) >> held;
+    for (to, byte) in into.iter_mut().zip((last as u32).to_be_bytes()) {
+        *to = byte;
+    }
 }

@@ -73,6 +73,25 @@ pub enum Keep {
     Never,
 }
 
+/// Whether two texts are the same; for short ones, which names are, without a call.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len()
+        && match a.len() {
+            0 => true,
+            1..4 => a.first() == b.first() && a.last() == b.last() && a[a.len() / 2] == b[b.len() / 2],
+            4..8 => have_same_ends::<4>(a, b),
+            8..17 => have_same_ends::<8>(a, b),
+            17..33 => have_same_ends::<16>(a, b),
+            _ => a == b,
+        }
+}
+
+#[inline]
+fn have_same_ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+    a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
+}
+
 #[cfg(test)]
 #[path = "hpack_tests.rs"]
 mod tests;

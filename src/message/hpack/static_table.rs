@@ -1,5 +1,7 @@
 //! The static table (RFC 7541 appendix A), and where a name stands in it.
 
+use super::is_same;
+
 /// How many fields it has; the dynamic table's places follow.
 pub(super) const LENGTH: usize = 61;
 /// The place of `:status`, where those of the commonest codes begin.
@@ -81,22 +83,31 @@ pub(super) fn get(place: usize) -> Option<(&'static [u8], &'static [u8])> {
 
 /// The first place of a name; 0: it has none.
 pub(super) fn find(name: &[u8]) -> u8 {
-    if name.is_empty() {
-        return 0;
-    }
     let place = PLACES[slot(name)];
-    let is_it = FIELDS.get(usize::from(place)).is_some_and(|(known, _)| *known == name);
+    let is_it = FIELDS.get(usize::from(place)).is_some_and(|(known, _)| is_same(known, name));
     if is_it { place } else { 0 }
 }
 
 /// The place of a whole field, by the first place of its name; 0: it has none.
+#[inline]
 pub(super) fn find_value(name: u8, value: &[u8]) -> u8 {
-    let last = match name {
-        2 | 4 | 6 => name + 1,
-        STATUS => 14,
-        _ => name,
+    // Behind it no field has a value.
+    const LAST_VALUE: u8 = 16;
+    match (name, value) {
+        (0, _) => 0,
+        (..=LAST_VALUE, _) => find_among(name, value),
+        (_, []) => name,
+        _ => 0,
+    }
+}
+
+fn find_among(name: u8, value: &[u8]) -> u8 {
+    let mut places = match name {
+        2 | 4 | 6 => name..name + 2,
+        STATUS => STATUS..15,
+        _ => name..name + 1,
     };
-    (name..=last).find(|place| FIELDS.get(usize::from(*place)).is_some_and(|f| f.1 == value)).unwrap_or(0)
+    places.find(|place| FIELDS.get(usize::from(*place)).is_some_and(|f| f.1 == value)).unwrap_or(0)
 }
 
 /// Makes the slots of all names differ. It was found by trying.
@@ -117,12 +128,16 @@ static PLACES: [u8; SLOTS] = {
     places
 };
 
-/// From its length and three of its letters. It has some.
-#[inline]
 const fn slot(name: &[u8]) -> usize {
-    let length = name.len();
-    let key = u32::from_le_bytes([name[0], name[length / 2], name[length - 1], length as u8]);
-    (key.wrapping_mul(FACTOR) >> (32 - SLOTS.trailing_zeros())) as usize
+    (hash(name) >> (32 - SLOTS.trailing_zeros())) as usize
+}
+
+/// From its length and three of its letters.
+#[inline]
+pub(super) const fn hash(name: &[u8]) -> u32 {
+    let [first, .., last] = name else { return name.len() as u32 };
+    let key = u32::from_le_bytes([*first, name[name.len() / 2], *last, name.len() as u8]);
+    key.wrapping_mul(FACTOR)
 }
 
 #[cfg(test)]
