@@ -10,13 +10,13 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
-use super::body::Form;
 use super::lines::Lines;
+use super::request::Form;
 use crate::message::field::{self, Name};
 
 /// Reads a head that is whole, and how the body behind it is framed. `None` if HTTP/2 has no way to say it.
 #[must_use]
-pub fn request(head: &[u8], scheme: Scheme) -> Option<(Request<()>, Form)> {
+pub(super) fn request(head: &[u8], scheme: Scheme) -> Option<(Request<()>, Form)> {
     // Values are parts of this one copy.
     let head = Bytes::copy_from_slice(head);
     let mut lines = Lines::of(&head);
