@@ -359,7 +359,10 @@ fn field() -> impl Strategy<Value = (Pair, Keep)> {
     ((name, value), keep())
 }
 
-fn blocks() -> impl Strategy<Value = Vec<(Vec<u32>, Vec<(Pair, Keep)>)>> {
+/// Sizes that the peer tells, and then a block's fields.
+type Block = (Vec<u32>, Vec<(Pair, Keep)>);
+
+fn blocks() -> impl Strategy<Value = Vec<Block>> {
     let size = prop_oneof![Just(0), 0..200_u32, 200..5_000_u32, Just(4096)];
     let sizes = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(size, 1..4)];
     prop::collection::vec((sizes, prop::collection::vec(field(), 0..12)), 1..15)
