@@ -24,7 +24,7 @@ pub(super) fn write(
     out: &mut Vec<u8>,
 ) -> Option<Answer> {
     let mut lines = Lines::of(head);
-    let mut status: u16 = std::str::from_utf8(head.get(lines.next()?)?.get(9..12)?).ok()?.parse().ok()?;
+    let mut status = digits(head.get(lines.next()?)?.get(9..12)?)? as u16;
     let is_opened = is_tunnel && status == 101;
     if is_opened {
         status = 200;
@@ -35,7 +35,7 @@ pub(super) fn write(
         let text = head.get(line)?;
         let Some(colon) = memchr::memchr(b':', text) else { continue };
         let (name, value) = (text.get(..colon)?, text.get(colon + 2..)?);
-        let keep = match Name::of(std::str::from_utf8(name).ok()?) {
+        let keep = match Name::of_bytes(name) {
             // What is said of a connection of HTTP/1.1 has no place here. (RFC 9113 section 8.2.2)
             Name::Connection | Name::KeepAlive | Name::Upgrade | Name::ProxyConnection => continue,
             Name::TransferEncoding => {
@@ -43,7 +43,7 @@ pub(super) fn write(
                 continue;
             }
             Name::ContentLength => {
-                form = match std::str::from_utf8(value).ok()?.parse().ok()? {
+                form = match digits(value)? {
                     0 => Form::None,
                     n => Form::Length(n),
                 };
@@ -95,13 +95,18 @@ fn kept(name: &[u8]) -> Keep {
 
 /// Names are in lower case here. (RFC 9113 section 8.2.1)
 fn write_field(name: &[u8], value: &[u8], keep: Keep, encoder: &mut Encoder, out: &mut Vec<u8>) {
-    let mut room = [0; 64];
+    let mut room = [0; 32];
     let Some(lower) = room.get_mut(..name.len()) else {
         return encoder.field(&name.to_ascii_lowercase(), value, keep, out);
     };
     lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    encoder.field(lower, value, keep, out);
+    room.make_ascii_lowercase(); // All of it: of a fixed length it takes few instructions.
+    encoder.field(room.get(..name.len()).unwrap_or_default(), value, keep, out);
+}
+
+/// A number that homing has checked.
+fn digits(text: &[u8]) -> Option<u64> {
+    text.iter().try_fold(0_u64, |n, b| n.checked_mul(10)?.checked_add(u64::from(b.wrapping_sub(b'0'))))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) fn request(head: &[u8], scheme: Scheme) -> Option<(Request<()>, Form)
         let Some(colon) = memchr::memchr(b':', text) else { continue };
         let name = text.get(..colon)?;
         let value = head.slice(line.start + (colon + 2).min(text.len())..line.end);
-        match Name::of(std::str::from_utf8(name).ok()?) {
+        match Name::of_bytes(name) {
             Name::Host => {
                 host = Some(Authority::from_maybe_shared(value).ok()?);
                 continue;

@@ -384,16 +384,14 @@ impl Reading {
             Known::ResetByUs => None,
             Known::Over | Known::Past => return Err(Fault::Wrong(Code::StreamClosed)),
         };
-        // Padding is read by nobody, and neither is what nobody takes.
-        let unread = if place.is_some() { length - left as u32 } else { length };
+        // Padding is read by nobody.
+        let padding_length = length - left as u32;
+        if let Some(slot) = place.and_then(|place| state.slots.get_mut(place)) {
+            slot.owed += padding_length;
+        }
         match place {
-            Some(place) if unread > 0 => {
-                if let Some(slot) = state.slots.get_mut(place) {
-                    slot.owed += unread;
-                }
-                state.release_on(place, unread);
-            }
-            _ => state.release(unread),
+            Some(place) => state.release_on(place, padding_length),
+            None => state.release(padding_length),
         }
         self.data = Some(Data { stream: frame.stream, place, left, padding, ends: frame.ends_stream() });
         Ok(())
