@@ -106,9 +106,14 @@ pub struct Frame {
     flags: u8,
 }
 
-/// A payload has more padding than there are bytes, or is too short for what must be in it.
+/// What a payload is too short for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Short;
+pub enum Short {
+    /// What must be in it: FRAME_SIZE_ERROR. (section 4.2)
+    Fields,
+    /// The padding that it says it has: PROTOCOL_ERROR. (section 6.1)
+    Padding,
+}
 
 impl Kind {
     const fn of(code: u8) -> Self {
@@ -168,19 +173,19 @@ impl Frame {
     /// The header block's part in the payload of HEADERS, and on which stream it says to depend.
     ///
     /// # Errors
-    /// There is more padding than room for it. (section 6.2)
+    /// It is too short. (section 6.2)
     pub fn block<'a>(&self, payload: &'a [u8]) -> Result<(&'a [u8], Option<u32>), Short> {
         let (mut block, mut padding) = (payload, 0);
         if self.is_padded() {
-            let (&n, rest) = block.split_first().ok_or(Short)?;
+            let (&n, rest) = block.split_first().ok_or(Short::Fields)?;
             (block, padding) = (rest, usize::from(n));
         }
         let mut parent = None;
         if self.flags & PRIORITY != 0 {
-            let (priority, rest) = block.split_first_chunk::<5>().ok_or(Short)?;
+            let (priority, rest) = block.split_first_chunk::<5>().ok_or(Short::Fields)?;
             (block, parent) = (rest, Some(depends_on(priority)));
         }
-        let n = block.len().checked_sub(padding).ok_or(Short)?;
+        let n = block.len().checked_sub(padding).ok_or(Short::Padding)?;
         Ok((block.get(..n).unwrap_or_default(), parent))
     }
 }
@@ -242,10 +247,10 @@ mod tests {
         assert_eq!(block(0, b"abc"), Ok((&b"abc"[..], None)));
         assert_eq!(block(8, b"\x02abc"), Ok((&b"a"[..], None)));
         assert_eq!(block(8, b"\x03abc"), Ok((&b""[..], None)));
-        assert_eq!(block(8, b"\x04abc"), Err(Short));
-        assert_eq!(block(8, b""), Err(Short));
+        assert_eq!(block(8, b"\x04abc"), Err(Short::Padding));
+        assert_eq!(block(8, b""), Err(Short::Fields));
         assert_eq!(block(0x20, b"\x80\0\0\x07\xffabc"), Ok((&b"abc"[..], Some(7))));
         assert_eq!(block(0x28, b"\x01\0\0\0\x07\xffabc"), Ok((&b"ab"[..], Some(7))));
-        assert_eq!(block(0x20, b"\0\0\0\0"), Err(Short));
+        assert_eq!(block(0x20, b"\0\0\0\0"), Err(Short::Fields));
     }
 }

@@ -38,6 +38,8 @@ enum Right {
     GoesOn,
     /// This is seen.
     Sees(Event),
+    /// This stream ends well, whatever becomes of others.
+    EndsAnyway(u32),
 }
 
 struct Case {
@@ -63,6 +65,7 @@ impl Right {
             (Self::Answers(id), Event::Status(stream, 200)) => id == stream,
             (Self::GoesOn, Event::Pong(PINGED)) => true,
             (Self::Sees(this), that) => this == that,
+            (Self::EndsAnyway(id), Event::End(stream)) => id == stream,
             _ => false,
         }
     }
@@ -74,6 +77,9 @@ impl Right {
             Self::Malformed => matches!(event, Event::Status(1, 200)),
             Self::Resets(id, _) => *event == Event::End(*id),
             Self::Sees(Event::Closed) => false,
+            Self::EndsAnyway(id) => {
+                matches!(event, Event::GoAway(_)) || matches!(event, Event::Reset(stream, _) if stream == id)
+            }
             Self::Answers(_) | Self::GoesOn | Self::Sees(_) => {
                 matches!(event, Event::GoAway(_) | Event::Reset(..))
             }
@@ -324,6 +330,25 @@ fn frames_of_streams() {
             &[&frame(HEADERS, flags | PADDED, 1, &[&[255], &*head].concat())],
             WRONG,
         ),
+        case(
+            "4.2",
+            "DATA too short for the length of its padding",
+            &[&post(1, "/"), &frame(DATA, PADDED, 1, b"")],
+            SIZE,
+        ),
+        case("4.2", "HEADERS too short for it", &[&frame(HEADERS, flags | PADDED, 1, b"")], SIZE),
+        case(
+            "4.2",
+            "HEADERS too short for a priority",
+            &[&frame(HEADERS, flags | WITH_PRIORITY, 1, b"1234")],
+            SIZE,
+        ),
+        case(
+            "6.1",
+            "DATA that is padding alone",
+            &[&post(1, "/"), &frame(DATA, END_STREAM | PADDED, 1, b"\x03\0\0\0")],
+            Right::Answers(1),
+        ),
         case("6.3", "PRIORITY without a stream", &[&frame(PRIORITY, 0, 0, &[0, 0, 0, 0, 16])], WRONG),
         case(
             "6.3",
@@ -377,6 +402,7 @@ fn frames_of_the_connection() {
         ),
         case("6.7", "PING of a stream", &[&frame(PING, 0, 1, &[0; 8])], WRONG),
         case("6.7", "PING of six bytes", &[&frame(PING, 0, 0, &[0; 6])], SIZE),
+        case("6.8", "GOAWAY of four bytes", &[&frame(GO_AWAY, 0, 0, &[0; 4])], SIZE),
         case("6.8", "GOAWAY of a stream", &[&frame(GO_AWAY, 0, 1, &[0; 8])], WRONG),
     ]);
 }
@@ -422,6 +448,19 @@ fn windows() {
             "6.9.2",
             "windows below 0",
             &[&settings(&[(4, 3)]), &get(1, "/large/9"), &settings(&[(4, 2)]), &window(1, 8)],
+            Right::Sees(Event::End(1)),
+        ),
+        case(
+            "6.9.2",
+            "windows of streams that are over have no bound",
+            &[&get(1, "/events"), &window(1, u32::MAX >> 1), &settings(&[(4, 65_536)]), &get(3, "/")],
+            Right::EndsAnyway(3),
+        ),
+        case("6.9", "WINDOW_UPDATE of five bytes", &[&frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1, 0])], SIZE),
+        case(
+            "6.9.1",
+            "an answer without a body needs no window",
+            &[&settings(&[(4, 0)]), &get(1, "/chunks/0")],
             Right::Sees(Event::End(1)),
         ),
         case(

@@ -25,6 +25,7 @@ mod going_away;
 mod grpc;
 mod h2_abuse;
 mod h2_conformance;
+mod h2_endings;
 mod http2;
 mod http2_upstream;
 mod lost;

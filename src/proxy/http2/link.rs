@@ -3,20 +3,24 @@
 //!
 //! A stream's task writes its frames straight behind those that wait, as far as the windows have room and no more than
 //! [`JOINED`] bytes wait; the driver writes what waits, of all streams at once. Who finds no room queues, and is invited
-//! when there is some: streams take turns, a frame each.
+//! when there is some: streams take turns, a frame each. No more are invited than there is room for, so that who comes
+//! first does not take it all, queue again before the others have looked, and leave them with nothing for ever.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
-use super::slots::{End, Slot, Slots};
+use super::slots::{End, Line, Slot, Slots};
 use super::watch::Watch;
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
 use crate::message::h2_frames::{self as frames, Code, Kind, LARGEST_WINDOW};
 use crate::message::hpack::Encoder;
 use crate::proxy::clock::Clock;
 use crate::telemetry::reasons::Abuse;
+use crate::telemetry::shards::ListenerShard;
 
 /// Bytes of frames that wait to be written, from which on nobody adds any: frames of several streams leave in one write.
 pub(super) const JOINED: usize = 64 * 1024;
@@ -48,6 +52,9 @@ pub(super) struct Link {
     /// Since when the socket has taken nothing of what there is to write, in the clock's milliseconds.
     pub(super) blocked_since: Cell<Option<u64>>,
     pub(super) clock: Rc<Clock>,
+    /// How long a client may take nothing.
+    pub(super) write: Duration,
+    pub(super) shard: Arc<ListenerShard>,
 }
 
 /// What changes of it.
@@ -65,7 +72,9 @@ pub(super) struct State {
     pub(super) unsaid: u32,
     /// The window of a new stream.
     pub(super) initial_window: i64,
-    /// Streams that wait for room, in their order; and how many were invited to take some and have not.
+    /// Streams that wait for room, in their order: with a head, which no window counts, and with data; and how many
+    /// were invited to take some and have not.
+    heads: VecDeque<usize>,
     queue: VecDeque<usize>,
     invited: usize,
     /// Why it has to end.
@@ -75,7 +84,7 @@ pub(super) struct State {
 }
 
 impl Link {
-    pub(super) fn new(clock: &Rc<Clock>, out: Vec<u8>) -> Self {
+    pub(super) fn new(clock: &Rc<Clock>, out: Vec<u8>, write: Duration, shard: &Arc<ListenerShard>) -> Self {
         let state = State {
             slots: Slots::default(),
             encoder: Encoder::new(),
@@ -85,6 +94,7 @@ impl Link {
             credit: CONNECTION_WINDOW,
             unsaid: 0,
             initial_window: 65_535,
+            heads: VecDeque::new(),
             queue: VecDeque::new(),
             invited: 0,
             fault: None,
@@ -95,6 +105,8 @@ impl Link {
             driver: RefCell::default(),
             blocked_since: Cell::default(),
             clock: Rc::clone(clock),
+            write,
+            shard: Arc::clone(shard),
         }
     }
 
@@ -109,11 +121,25 @@ impl Link {
             driver.wake_by_ref();
         }
     }
+
+    /// Invites whoever waits and could go on, as the driver does when it has written. Who was invited may turn out to
+    /// want nothing: the driver looks again behind them, as long as others wait.
+    pub(super) fn invite(&self, state: &mut State) {
+        if state.has_guests() {
+            state.invite();
+            if state.has_guests() {
+                self.wake();
+            }
+        }
+    }
 }
 
 impl State {
-    /// Resets a stream, if it is not over.
+    /// Resets a stream, if it is not over. Behind the last GOAWAY nothing is said.
     pub(super) fn reset(&mut self, place: usize, code: Code, now: u64) {
+        if self.is_over {
+            return;
+        }
         let Some(slot) = self.slots.get_mut(place) else { return };
         if slot.end == End::Open {
             slot.is_reset_by_us = true;
@@ -148,7 +174,7 @@ impl State {
     /// So many bytes of data were read, or thrown away: others may come.
     pub(super) fn release(&mut self, bytes: u32) {
         self.unsaid += bytes;
-        if self.unsaid >= CONNECTION_WINDOW / 2 {
+        if self.unsaid >= CONNECTION_WINDOW / 2 && !self.is_over {
             let more = std::mem::take(&mut self.unsaid);
             self.credit += more;
             self.say_window(0, more);
@@ -161,7 +187,7 @@ impl State {
         let Some(slot) = self.slots.get_mut(place) else { return };
         slot.owed -= bytes;
         slot.unsaid += bytes;
-        if slot.unsaid >= STREAM_WINDOW / 2 && !slot.has_ended && slot.end == End::Open {
+        if slot.unsaid >= STREAM_WINDOW / 2 && !slot.has_ended && slot.end == End::Open && !self.is_over {
             let more = std::mem::take(&mut slot.unsaid);
             slot.credit += more;
             let id = slot.id;
@@ -174,7 +200,7 @@ impl State {
     pub(super) fn room(&mut self, place: usize, wanted: usize, is_data: bool, cx: &Context<'_>) -> usize {
         let free = JOINED.saturating_sub(self.out.len());
         let window = if is_data { usize::try_from(self.window).unwrap_or(0) } else { usize::MAX };
-        let others = self.invited + self.queue.len();
+        let others = self.invited + self.heads.len() + self.queue.len();
         let Some(slot) = self.slots.get_mut(place) else { return 0 };
         let own = if is_data { usize::try_from(slot.window).unwrap_or(0) } else { usize::MAX };
         let is_invited = std::mem::take(&mut slot.is_invited);
@@ -187,30 +213,66 @@ impl State {
         let is_turn = is_invited || others == 0 || !is_data;
         if free == 0 || window == 0 || !is_turn {
             slot.waits(cx);
-            if !std::mem::replace(&mut slot.is_queued, true) {
-                self.queue.push_back(place);
-            }
+            self.queue(place, if is_data { Line::Data } else { Line::Heads }, is_invited);
             return 0;
         }
         wanted.min(own).min(window).min(free).min(frames::LARGEST)
     }
 
-    /// Invites who waits: there is room.
-    pub(super) fn invite(&mut self) {
-        while let Some(place) = self.queue.pop_front() {
-            if let Some(slot) = self.slots.get_mut(place) {
-                slot.is_queued = false;
-                if !std::mem::replace(&mut slot.is_invited, true) {
-                    self.invited += 1;
-                }
-                slot.wake();
-            }
+    /// Whether as much waits to be written as may.
+    pub(super) const fn is_full(&self) -> bool {
+        self.out.len() >= JOINED
+    }
+
+    /// Has a stream wait in a line: behind the others, or before them if it was invited for nothing.
+    fn queue(&mut self, place: usize, line: Line, is_first: bool) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        let before = std::mem::replace(&mut slot.line, line);
+        if before == line {
+            return;
         }
+        self.unqueue(place, before);
+        match (line, is_first) {
+            (Line::None, _) => {}
+            (Line::Heads, false) => self.heads.push_back(place),
+            (Line::Heads, true) => self.heads.push_front(place),
+            (Line::Data, false) => self.queue.push_back(place),
+            (Line::Data, true) => self.queue.push_front(place),
+        }
+    }
+
+    fn unqueue(&mut self, place: usize, line: Line) {
+        match line {
+            Line::None => {}
+            Line::Heads => self.heads.retain(|&queued| queued != place),
+            Line::Data => self.queue.retain(|&queued| queued != place),
+        }
+    }
+
+    /// Invites who waits, as many as there is room for: all heads, which are short, and a frame of data for each.
+    fn invite(&mut self) {
+        while let Some(place) = self.heads.pop_front() {
+            self.invite_to(place);
+        }
+        let free = JOINED.saturating_sub(self.out.len());
+        let mut room = usize::try_from(self.window).unwrap_or(0).min(free);
+        while room > 0 {
+            let Some(place) = self.queue.pop_front() else { return };
+            room = room.saturating_sub(frames::LARGEST);
+            self.invite_to(place);
+        }
+    }
+
+    fn invite_to(&mut self, place: usize) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        slot.line = Line::None;
+        self.invited += usize::from(!std::mem::replace(&mut slot.is_invited, true));
+        slot.wake();
     }
 
     /// Whether somebody waits who could go on though nothing was written.
     pub(super) fn has_guests(&self) -> bool {
-        !self.queue.is_empty() && self.out.len() < JOINED && self.window > 0
+        !self.is_full() && (!self.heads.is_empty() || !self.queue.is_empty() && self.window > 0)
     }
 
     /// Appends a DATA frame of bytes for which there is [room](Self::room).
@@ -287,16 +349,12 @@ impl State {
     /// of the request is not needed. (RFC 9113 section 8.1)
     pub(super) fn leave(&mut self, place: usize, now: u64) {
         let Some(slot) = self.slots.get_mut(place) else { return };
-        let (is_invited, is_queued) = (slot.is_invited, slot.is_queued);
+        let (is_invited, line) = (slot.is_invited, slot.line);
         let (owed, code) = (slot.owed, if slot.is_answered { Code::NoError } else { Code::Cancel });
-        if !self.is_over {
-            self.reset(place, code, now);
-            self.release(owed);
-        }
+        self.reset(place, code, now);
+        self.release(owed);
         self.invited -= usize::from(is_invited);
-        if is_queued {
-            self.queue.retain(|&queued| queued != place);
-        }
+        self.unqueue(place, line);
         self.slots.free(place);
     }
 
@@ -310,7 +368,7 @@ impl State {
     pub(super) fn set_initial_window(&mut self, size: u32) -> bool {
         let change = i64::from(size) - self.initial_window;
         self.initial_window = i64::from(size);
-        self.slots.iter_mut().fold(true, |fits, slot| {
+        self.slots.iter_mut().filter(|slot| slot.end == End::Open).fold(true, |fits, slot| {
             slot.window += change;
             if change > 0 {
                 slot.wake();

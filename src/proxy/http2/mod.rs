@@ -95,9 +95,11 @@ struct Template {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Serving,
-    /// It was said that no more requests are taken; and, once the client knows, which was the last.
+    /// It was said that no more requests are taken; and, once the client knows, which was the last. Since when, in the
+    /// clock's milliseconds.
     Leaving {
         is_known: bool,
+        since: u64,
     },
     /// It was said that this is the end.
     Ending {
@@ -109,7 +111,8 @@ enum Stage {
 pub async fn serve(worker: &Rc<Worker>, client: Client) {
     let Client { stream, held, peer, door, deadline, vouched, tls, opened, aging, .. } = client;
     let most = door.listener.limits.head;
-    let link = Rc::new(Link::new(&worker.clock, worker.blocks.output()));
+    let write = door.listener.timeouts.write;
+    let link = Rc::new(Link::new(&worker.clock, worker.blocks.output(), write, &door.shard));
     say_hello(&mut link.state.borrow_mut().out, most);
     let reading = Reading::new(held, most, &worker.blocks, worker.clock.now());
     let shared = Shared {
@@ -212,14 +215,14 @@ impl Driver<'_> {
                     self.leave();
                     continue;
                 }
-                Stage::Leaving { is_known: false } if self.reading.knows_of_leaving => {
-                    self.stage = Stage::Leaving { is_known: true };
+                Stage::Leaving { is_known: false, since } if self.is_leaving_known(since) => {
+                    self.stage = Stage::Leaving { is_known: true, since };
                     let state = &mut *self.link.state.borrow_mut();
                     self.reading.highest = state.slots.last;
                     state.say_go_away(state.slots.last, Code::NoError);
                     continue;
                 }
-                Stage::Leaving { is_known: true } if self.shared.open.get() == 0 => {
+                Stage::Leaving { is_known: true, .. } if self.shared.open.get() == 0 => {
                     self.stage = Stage::Ending { is_shut: false };
                     continue;
                 }
@@ -247,6 +250,7 @@ impl Driver<'_> {
 
     /// Reads what has come and writes what waits.
     fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<Option<Fault>> {
+        let mut is_held_up = false;
         for read in 0.. {
             let (is_full, fault) = {
                 let state = self.link.state.borrow();
@@ -256,6 +260,7 @@ impl Driver<'_> {
                 return Ok(fault);
             }
             if is_full {
+                is_held_up = true;
                 break;
             }
             if read > READS {
@@ -279,6 +284,9 @@ impl Driver<'_> {
             self.reading.input.shrink();
         }
         let _ = self.poll_write(cx)?;
+        if is_held_up && self.link.state.borrow().out.len() < MOST_UNWRITTEN {
+            cx.waker().wake_by_ref(); // What has come meanwhile is not told again.
+        }
         Ok(None)
     }
 
@@ -297,7 +305,6 @@ impl Driver<'_> {
                 Poll::Pending => break Poll::Pending,
             }
         };
-        let was_full = state.out.len() >= JOINED;
         if written == state.out.len() {
             state.out.clear();
             // An idle connection holds nothing.
@@ -310,9 +317,7 @@ impl Driver<'_> {
         let since = if written > 0 { None } else { self.link.blocked_since.get() };
         let is_blocked = polled.is_pending();
         self.link.blocked_since.set(is_blocked.then(|| since.unwrap_or_else(|| self.worker.clock.now())));
-        if was_full && state.out.len() < JOINED || state.has_guests() {
-            state.invite();
-        }
+        self.link.invite(state);
         Ok(polled)
     }
 
@@ -392,7 +397,13 @@ impl Driver<'_> {
         state.say_go_away(frames::LARGEST_WINDOW, Code::NoError);
         frames::write_header(Kind::Ping, 0, 0, LEAVING.len(), &mut state.out);
         state.out.extend_from_slice(&LEAVING);
-        self.stage = Stage::Leaving { is_known: false };
+        self.stage = Stage::Leaving { is_known: false, since: self.worker.clock.now() };
+    }
+
+    /// Whether the client has heard of our leaving, or does not say so though it had the time.
+    fn is_leaving_known(&self, since: u64) -> bool {
+        let waited = self.worker.clock.now().saturating_sub(since);
+        self.reading.knows_of_leaving || u128::from(waited) >= PATIENCE.as_millis()
     }
 
     /// Ends for what the client has done.
@@ -406,7 +417,8 @@ impl Driver<'_> {
     /// Ends at once, with a word why.
     fn end(&mut self, why: Code) {
         let state = &mut *self.link.state.borrow_mut();
-        state.say_go_away(state.slots.last, why);
+        // The number that a GOAWAY gives never rises. (RFC 9113 section 6.8)
+        state.say_go_away(state.slots.last.min(self.reading.highest), why);
         state.end();
         self.stage = Stage::Ending { is_shut: false };
     }
@@ -423,7 +435,7 @@ fn begin(shared: &Rc<Shared>, begun: Begun, state: &mut State) {
         state.out = worker.blocks.output();
     }
     let Begun { place, asked } = begun;
-    let stream = Incoming::new(&shared.link, place, &shared.client.door, &asked);
+    let stream = Incoming::new(&shared.link, place, &asked);
     let job = Job { shared: Counted::new(shared), stream, head: asked.head, refused: asked.refused };
     let idle = worker.servants.borrow_mut().pop();
     let servant = idle.unwrap_or_else(|| {

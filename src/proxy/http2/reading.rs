@@ -93,8 +93,11 @@ const WRONG: Fault = Fault::Wrong(Code::Protocol);
 const SIZE: Fault = Fault::Wrong(Code::FrameSize);
 
 impl From<Short> for Fault {
-    fn from(_: Short) -> Self {
-        WRONG
+    fn from(short: Short) -> Self {
+        match short {
+            Short::Fields => SIZE,
+            Short::Padding => WRONG,
+        }
     }
 }
 
@@ -175,6 +178,9 @@ impl Reading {
         }
         if self.block.as_ref().is_some_and(|b| frame.kind != Kind::Continuation || frame.stream != b.stream) {
             return Err(WRONG); // Section 6.10.
+        }
+        if frame.kind == Kind::Data && frame.is_padded() && frame.length == 0 {
+            return Err(SIZE); // It has not even the length of its padding. (Section 4.2)
         }
         let whole =
             HEADER + if frame.kind == Kind::Data { usize::from(frame.is_padded()) } else { frame.length };

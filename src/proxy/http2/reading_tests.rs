@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::super::link::Link;
 use super::*;
 use crate::proxy::clock::Clock;
@@ -33,7 +36,8 @@ impl Connection {
     fn new() -> Self {
         let blocks = Rc::new(Blocks::new(1));
         let reading = Reading::new(Buffer::new(&blocks), 32 * 1024, &blocks, 5);
-        let link = Link::new(&Rc::new(Clock::default()), Vec::new());
+        let link =
+            Link::new(&Rc::new(Clock::default()), Vec::new(), Duration::from_secs(60), &Arc::default());
         Self { link, reading, heads: Vec::new(), places: Vec::new() }
     }
 

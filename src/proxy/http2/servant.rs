@@ -56,6 +56,9 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get().saturating_sub(1));
+        if self.0.open.get() == 0 {
+            self.0.link.wake(); // From now on the connection is idle, and has its time for that.
+        }
         self.0.served.set(self.0.served.get().wrapping_add(1));
         if std::thread::panicking() {
             self.0.worker.record().panicked();

@@ -21,6 +21,18 @@ pub(super) enum End {
     Reset,
 }
 
+/// In which line a stream waits for room for what it sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Line {
+    /// In none.
+    #[default]
+    None,
+    /// In that of heads, which no window counts.
+    Heads,
+    /// In that of data.
+    Data,
+}
+
 /// One stream.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
@@ -47,7 +59,7 @@ pub(super) struct Slot {
     pub(super) window: i64,
     /// We have said all.
     pub(super) is_answered: bool,
-    pub(super) is_queued: bool,
+    pub(super) line: Line,
     pub(super) is_invited: bool,
     is_used: bool,
     waker: Option<Waker>,

@@ -15,7 +15,6 @@ use super::slots::{End, Slot};
 use crate::message::h2_frames::{Code, LARGEST};
 use crate::message::head::{Search, find_end};
 use crate::net::stream::Carried;
-use crate::proxy::door::Door;
 use crate::telemetry::reasons::Abuse;
 
 /// Longest head of an answer, bytes: as much as a backend may send, and what homing adds.
@@ -26,7 +25,6 @@ const LONGEST_HEAD: usize = 128 * 1024;
 pub(super) struct Incoming {
     link: Rc<Link>,
     place: usize,
-    door: Rc<Door>,
     body: Body,
     /// What has come of a head that came in parts.
     part: Vec<u8>,
@@ -65,7 +63,7 @@ enum Going {
 
 impl Incoming {
     /// The stream in this place, with this request.
-    pub(super) fn new(link: &Rc<Link>, place: usize, door: &Rc<Door>, asked: &Asked) -> Self {
+    pub(super) fn new(link: &Rc<Link>, place: usize, asked: &Asked) -> Self {
         let body = match asked.form {
             Form::None => Body::Ended,
             Form::Length(_) | Form::Open => Body::Plain,
@@ -74,7 +72,6 @@ impl Incoming {
         Self {
             link: Rc::clone(link),
             place,
-            door: Rc::clone(door),
             body,
             part: Vec::new(),
             answer: Going::Head,
@@ -270,9 +267,16 @@ impl Incoming {
     /// A chunked body: what is decoded of one piece leaves in one frame, however finely it was cut.
     fn poll_chunks(&mut self, bytes: &[u8], state: &mut State, cx: &Context<'_>) -> Poll<io::Result<usize>> {
         let Going::Chunked(chunks) = &mut self.answer else { return Poll::Pending };
-        let room = state.room(self.place, bytes.len().min(LARGEST), true, cx); // None is enough for what is no data.
+        if state.is_full() && state.room(self.place, 1, false, cx) == 0 {
+            return Poll::Pending; // The end and the trailers take room too, though none of a window.
+        }
         let mut data = Vec::new();
-        let taken = chunks.decode(bytes, room, &mut data)?;
+        let mut taken = chunks.decode(bytes, 0, &mut data)?;
+        // Who has no data to send does not ask for room, nor wait for it.
+        if let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty() && !chunks.is_ended()) {
+            let room = state.room(self.place, rest.len().min(LARGEST), true, cx);
+            taken += chunks.decode(rest, room, &mut data)?;
+        }
         let (has_ended, ends) = (chunks.is_ended(), chunks.is_ended() && chunks.trailers().is_empty());
         if !data.is_empty() || ends {
             state.data(self.place, &data, ends);
@@ -291,7 +295,7 @@ impl Incoming {
 
     /// Whether there was no room for as long as a client may take, though it reads its connection.
     fn was_never_given_room(&self) -> bool {
-        let most = self.door.listener.timeouts.write.as_millis();
+        let most = self.link.write.as_millis();
         self.link.blocked_since.get().is_none()
             && self.no_room_since.is_some_and(|since| u128::from(self.link.clock.now() - since) >= most)
     }
@@ -400,7 +404,7 @@ impl Carried for Incoming {
             Going::Over => return,
             Going::Head => Code::Internal,
             Going::Length(_) | Going::Chunked(_) | Going::Open if self.was_never_given_room() => {
-                self.door.shard.abused(Abuse::ZeroWindow);
+                self.link.shard.abused(Abuse::ZeroWindow);
                 Code::EnhanceYourCalm
             }
             Going::Length(_) | Going::Chunked(_) | Going::Open => Code::Internal,

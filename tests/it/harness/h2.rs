@@ -53,6 +53,9 @@ pub(crate) struct Raw {
     pub(crate) stream: TcpStream,
     held: Vec<u8>,
     events: Vec<Event>,
+    /// The last stream that each GOAWAY has named; and the PINGs that came and were not answered.
+    pub(crate) lasts: Vec<u32>,
+    pub(crate) pinged: Vec<[u8; 8]>,
 }
 
 /// A frame's bytes.
@@ -137,7 +140,7 @@ impl Raw {
 
     /// The same on a connection that there is.
     pub(crate) const fn on(stream: TcpStream) -> Self {
-        Self { stream, held: Vec::new(), events: Vec::new() }
+        Self { stream, held: Vec::new(), events: Vec::new(), lasts: Vec::new(), pinged: Vec::new() }
     }
 
     /// Connects, begins with these settings, and has seen those of the other side.
@@ -238,6 +241,11 @@ impl Raw {
             let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
             let Some(payload) = self.held.get(at + 9..at + 9 + length) else { break };
             let (kind, flags) = (head[3], head[4]);
+            match kind {
+                GO_AWAY => self.lasts.push(u32::from_be_bytes(payload[..4].try_into().unwrap())),
+                PING if flags & ACK == 0 => self.pinged.push(payload.try_into().unwrap()),
+                _ => {}
+            }
             let number = || u32::from_be_bytes(payload[..4].try_into().unwrap());
             self.events.push(match kind {
                 DATA => Event::Data(stream, length),
