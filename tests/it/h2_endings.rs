@@ -5,8 +5,8 @@ use std::time::Instant;
 use homing::snapshot::phases::Phase;
 
 use crate::harness::h2::{
-    ACK, DATA, END_HEADERS, END_STREAM, Event, HEADERS, PING, Raw, block, frame, get, ping, reset, settings,
-    window,
+    ACK, DATA, END_HEADERS, END_STREAM, Event, HEADERS, PING, Raw, block, field, frame, get, ping, request,
+    reset, settings, window,
 };
 use crate::harness::{Backend, Does, Homing, LIMIT, backend, homing};
 
@@ -200,4 +200,21 @@ fn a_hundred_answers_share_a_small_window() {
         total += more;
     }
     assert!(ids.iter().all(|id| client.until(|event| *event == Event::End(*id))));
+}
+
+/// Many clients say the end of a body in a frame of its own, and some lose an answer that a reset follows.
+#[test]
+fn a_request_that_is_answered_may_still_end() {
+    let (backend, homing) = served("");
+    backend.does(Does::Answer);
+    let mut client = Raw::begin(homing.address, &[]);
+    let head = [request("POST", "/"), field("content-length", "3")].concat();
+    client.send(&[frame(HEADERS, END_HEADERS, 1, &head), frame(DATA, 0, 1, b"abc")].concat());
+    assert!(client.until(|event| *event == Event::End(1)));
+    client.send(&[get(3, "/"), ping(*b"are you?")].concat());
+    assert!(client.until(|event| *event == Event::Pong(*b"are you?")));
+    assert!(client.until(|event| *event == Event::End(3)));
+    client.send(&[frame(DATA, END_STREAM, 1, b""), get(5, "/")].concat());
+    assert!(client.until(|event| *event == Event::End(5)));
+    assert!(!client.events().iter().any(|event| matches!(event, Event::Reset(..))), "{:?}", client.events());
 }

@@ -3,7 +3,7 @@
 //!
 //! A stream's task writes its frames straight behind those that wait, as far as the windows have room and no more than
 //! [`JOINED`] bytes wait; the driver writes what waits, of all streams at once. Who finds no room queues, and is invited
-//! when there is some: streams take turns, a frame each. No more are invited than there is room for, so that who comes
+//! when there is some: streams take turns, a whole frame's bytes each. No more are invited than there is room for, so that who comes
 //! first does not take it all, queue again before the others have looked, and leave them with nothing for ever.
 
 use std::cell::{Cell, RefCell};
@@ -213,10 +213,17 @@ impl State {
         let is_turn = is_invited || others == 0 || !is_data;
         if free == 0 || window == 0 || !is_turn {
             slot.waits(cx);
-            self.queue(place, if is_data { Line::Data } else { Line::Heads }, is_invited);
+            let is_first = is_invited || slot.turn > 0;
+            self.queue(place, if is_data { Line::Data } else { Line::Heads }, is_first);
             return 0;
         }
-        wanted.min(own).min(window).min(free).min(frames::LARGEST)
+        let room = wanted.min(own).min(window).min(free).min(frames::LARGEST);
+        if is_data {
+            // What one frame was short of the next may have, and what it had too much it goes without.
+            let turn = if slot.turn > 0 { slot.turn } else { slot.turn + frames::LARGEST as i64 };
+            slot.turn = if is_invited { turn - room as i64 } else { 0 };
+        }
+        room
     }
 
     /// Whether as much waits to be written as may.
@@ -258,8 +265,9 @@ impl State {
         let mut room = usize::try_from(self.window).unwrap_or(0).min(free);
         while room > 0 {
             let Some(place) = self.queue.pop_front() else { return };
-            room = room.saturating_sub(frames::LARGEST);
             self.invite_to(place);
+            // What is left beside whole frames is for the next, once these have looked.
+            room = room.saturating_sub(frames::LARGEST) / frames::LARGEST * frames::LARGEST;
         }
     }
 
@@ -345,6 +353,13 @@ impl State {
         self.slots.live -= usize::from(is_over);
     }
 
+    /// Whether a stream was answered, and its request has not come to its end.
+    pub(super) fn is_unended(&mut self, place: usize) -> bool {
+        self.slots
+            .get_mut(place)
+            .is_some_and(|slot| slot.is_answered && !slot.has_ended && slot.end == End::Open)
+    }
+
     /// A stream's task is done with it. What is not over is reset: with no error if all was answered, as then the rest
     /// of the request is not needed. (RFC 9113 section 8.1)
     pub(super) fn leave(&mut self, place: usize, now: u64) {
@@ -381,5 +396,13 @@ impl State {
     pub(super) fn end(&mut self) {
         self.is_over = true;
         self.slots.iter_mut().for_each(Slot::wake);
+    }
+}
+
+#[cfg(test)]
+impl State {
+    /// How many wait for room with a head, and with data; and how many are invited.
+    pub(super) fn waiting(&self) -> [usize; 3] {
+        [self.heads.len(), self.queue.len(), self.invited]
     }
 }

@@ -19,6 +19,8 @@ mod request;
 mod servant;
 mod slots;
 mod stream;
+#[cfg(test)]
+mod together_tests;
 pub mod upstream;
 mod watch;
 

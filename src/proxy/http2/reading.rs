@@ -576,5 +576,13 @@ fn window_update(frame: &Frame, payload: &[u8], state: &mut State, now: u64) -> 
 }
 
 #[cfg(test)]
+impl Reading {
+    /// How much data of a frame that has begun is still to come.
+    pub(super) fn coming(&self) -> u32 {
+        self.data.map_or(0, |data| data.left as u32)
+    }
+}
+
+#[cfg(test)]
 #[path = "reading_tests.rs"]
 mod tests;

@@ -97,6 +97,7 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
     .await;
     loop {
         let Job { shared, stream, head, refused } = servant.next().await;
+        let place = stream.place();
         let mut held = Buffer::new(&worker.blocks);
         let (len, fits) = (head.len(), held.put(&head));
         worker.blocks.recycle(head);
@@ -123,7 +124,9 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
             }
             None => exchange::serve(&worker, &mut client, len).await,
         };
-        if matches!(next, Next::Close) {
+        // The end may come behind the last of a known length, in a frame of its own.
+        let is_unended = || shared.0.link.state.borrow_mut().is_unended(place);
+        if matches!(next, Next::Close) || matches!(next, Next::Request) && is_unended() {
             linger(&mut client).await;
         }
         let Client { deadline: mine, memory, .. } = client;

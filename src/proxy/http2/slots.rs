@@ -61,6 +61,8 @@ pub(super) struct Slot {
     pub(super) is_answered: bool,
     pub(super) line: Line,
     pub(super) is_invited: bool,
+    /// What is left of its turn to send data, bytes: for more there was no room at once.
+    pub(super) turn: i64,
     is_used: bool,
     waker: Option<Waker>,
 }

@@ -82,6 +82,11 @@ impl Incoming {
         }
     }
 
+    /// Where it is.
+    pub(super) const fn place(&self) -> usize {
+        self.place
+    }
+
     /// Ready when there is something to read; false at the body's end, behind which nothing comes until the stream
     /// breaks.
     fn poll_body(&mut self, cx: &Context<'_>) -> Poll<io::Result<bool>> {
