@@ -1,6 +1,6 @@
 //! When a connection of HTTP/2 ends: by its times, by its age, by a stop; and that nobody is left waiting on it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use homing::snapshot::phases::Phase;
 
@@ -67,6 +67,23 @@ fn a_connection_that_never_asks_is_idle_too() {
     let mut client = Raw::begin(homing.address, &[]);
     assert_eq!(client.code(), Some(NO_ERROR));
     assert_eq!(client.lasts, [ANY, 0]);
+}
+
+#[test]
+fn frames_in_parts_do_not_keep_an_idle_connection() {
+    let (_backend, homing) = served(SHORT_IDLE);
+    let mut client = Raw::begin(homing.address, &[]);
+    client.stream.set_nodelay(true).unwrap();
+    client.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let (ping, began) = (ping(*b"awake???"), Instant::now());
+    while !client.is_over() {
+        for part in ping.chunks(12) {
+            client.send(part);
+            client.more();
+        }
+        assert!(began.elapsed() < LIMIT, "it goes on");
+    }
+    assert!(client.events().contains(&Event::GoAway(NO_ERROR)), "{:?}", client.events());
 }
 
 #[test]

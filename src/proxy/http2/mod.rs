@@ -134,6 +134,7 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
         deadline,
         stage: Stage::Serving,
         since: None,
+        idle: (0, worker.clock.now()),
         is_new: true,
         thrown_away: 0,
     };
@@ -174,6 +175,8 @@ struct Driver<'a> {
     stage: Stage,
     /// What it waits for, and how much was read and written when that began.
     since: Option<(Waits, u64)>,
+    /// Since when no stream is open, and after how many that was.
+    idle: (u32, u64),
     /// Nothing was looked at of what was read before it was known to be HTTP/2.
     is_new: bool,
     /// Bytes that came behind the end.
@@ -360,7 +363,13 @@ impl Driver<'_> {
             }
             Stage::Leaving { .. } if self.shared.open.get() == 0 => (Waits::End, PATIENCE, 0),
             Stage::Serving if self.shared.open.get() == 0 => {
-                (Waits::Request, timeouts.idle, u64::from(self.shared.served.get()))
+                let (served, now) = (self.shared.served.get(), self.worker.clock.now());
+                if self.idle.0 != served {
+                    self.idle = (served, now);
+                }
+                // Frames that came in parts meanwhile make it no younger.
+                let waited = Duration::from_millis(now.saturating_sub(self.idle.1));
+                (Waits::Request, timeouts.idle.saturating_sub(waited), served.into())
             }
             Stage::Serving | Stage::Leaving { .. } => {
                 self.since = None;
