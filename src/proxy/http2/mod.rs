@@ -285,6 +285,9 @@ impl Driver<'_> {
     /// Writes what waits; ready when nothing does.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
         let state = &mut *self.link.state.borrow_mut();
+        if state.out.is_empty() && self.link.blocked_since.get().is_none() && !state.has_guests() {
+            return Ok(Poll::Ready(()));
+        }
         let mut written = 0;
         let polled = loop {
             let rest = state.out.get(written..).unwrap_or_default();
