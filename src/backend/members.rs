@@ -71,6 +71,7 @@ impl Members {
     }
 
     /// The backend at `ix`, which must come from this `Members`.
+    #[inline]
     #[must_use]
     pub fn get(&self, ix: BackendIx) -> &Arc<Backend> {
         &self.backends[ix.index()]
@@ -112,6 +113,7 @@ impl Members {
     }
 
     /// The members that are not backups.
+    #[inline]
     #[must_use]
     pub fn primaries(&self) -> Group<'_> {
         Group { members: self, indexes: &self.primaries }
@@ -152,6 +154,7 @@ impl BackendSet {
     }
 
     /// Whether `ix` is in the set.
+    #[inline]
     #[must_use]
     pub fn contains(&self, ix: BackendIx) -> bool {
         let (word, bit) = (ix.index() / 64, ix.index() % 64);
@@ -216,6 +219,7 @@ impl<'a> Candidates<'a> {
     }
 
     /// Whether `ix` may be chosen.
+    #[inline]
     #[must_use]
     pub fn contains(&self, ix: BackendIx) -> bool {
         let has_room = || self.room == Room::Whatever || self.group.members.get(ix).has_room();
@@ -224,9 +228,11 @@ impl<'a> Candidates<'a> {
 
     /// Of the first 128 members those that are open and were not tried, have they room or not, as bits by their places:
     /// for strategies that look at every member.
+    #[inline]
     #[must_use]
     pub fn first_open(&self) -> [u64; 2] {
-        std::array::from_fn(|word| self.open.first[word] & !self.tried.first[word])
+        let ([a, b], [c, d]) = (self.open.first, self.tried.first);
+        [a & !c, b & !d]
     }
 
     /// Whether `ix` was tried for this request already.
@@ -236,6 +242,7 @@ impl<'a> Candidates<'a> {
     }
 
     /// The backend at `ix`.
+    #[inline]
     #[must_use]
     pub fn get(&self, ix: BackendIx) -> &'a Arc<Backend> {
         self.group.members.get(ix)
@@ -243,8 +250,14 @@ impl<'a> Candidates<'a> {
 
     /// Those that may be chosen, in file order.
     pub fn iter(&self) -> impl Iterator<Item = (BackendIx, &'a Arc<Backend>)> {
-        let this = *self;
-        self.group.iter().filter(move |(ix, _)| this.contains(*ix))
+        let (this, first) = (*self, self.first_open());
+        self.group.iter().filter(move |(ix, backend)| {
+            let is_open = match first.get(ix.index() / 64) {
+                Some(word) => word >> (ix.index() % 64) & 1 == 1,
+                None => this.open.contains(*ix) && !this.tried.contains(*ix),
+            };
+            is_open && (this.room == Room::Whatever || backend.has_room())
+        })
     }
 
     /// Whether nobody may be chosen.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::{Kind, Needs, Picker, RequestFacts, Strategy};
 use crate::backend::members::{Candidates, Group, Room};
 use crate::backend::{Backend, BackendId, BackendIx};
-use crate::base::hash::{combine, hash64};
+use crate::base::hash::{combine, combine_turned, hash64, turned};
 use crate::base::options::Options;
 
 /// `strategy = "rendezvous"`.
@@ -30,7 +30,8 @@ const MARGIN: u64 = 256;
 fn build(_: &mut Options, group: Group<'_>) -> Arc<dyn Strategy> {
     let first = group.iter().next().map(|(_, b)| b.table_weight());
     Arc::new(Rendezvous {
-        members: group.iter().map(|(ix, b)| (ix, id_hash(&b.id))).collect(),
+        members: group.iter().map(|(ix, b)| (ix, turned(id_hash(&b.id)))).collect(),
+        is_small: group.iter().all(|(ix, _)| ix.index() < 128),
         is_even: group.iter().all(|(_, b)| Some(b.table_weight()) == first),
     })
 }
@@ -42,25 +43,30 @@ fn build(_: &mut Options, group: Group<'_>) -> Arc<dyn Strategy> {
 #[must_use]
 pub fn second_choice(session: u64, lost: u64, among: &Candidates<'_>) -> Option<BackendIx> {
     let key = combine(session, lost);
-    best(key, among.iter().map(|(ix, backend)| (ix, backend.as_ref(), id_hash(&backend.id))))
+    best(key, among.iter().map(|(ix, backend)| (ix, backend.as_ref(), turned(id_hash(&backend.id)))))
 }
 
 #[derive(Debug)]
 struct Rendezvous {
-    /// Each member and the hash of its id.
+    /// Each member and the hash of its id, as a key's is combined with it.
     members: Vec<(BackendIx, u64)>,
     /// Whether all weights are equal.
     is_even: bool,
+    /// Whether all members have bits in [`Candidates::first_open`].
+    is_small: bool,
 }
 
 #[derive(Debug)]
 struct RendezvousPicker {
     table: Arc<Rendezvous>,
+    /// The bits by which `open` was made, and the members of the table that are among them.
+    bits: [u64; 2],
+    open: Vec<(BackendIx, u64)>,
 }
 
 impl Strategy for Rendezvous {
     fn picker(self: Arc<Self>, _: u64) -> Box<dyn Picker> {
-        Box::new(RendezvousPicker { table: self })
+        Box::new(RendezvousPicker { table: self, bits: [0; 2], open: Vec::new() })
     }
 }
 
@@ -68,7 +74,12 @@ impl Picker for RendezvousPicker {
     fn pick(&mut self, request: &RequestFacts<'_>, among: &Candidates<'_>) -> Option<BackendIx> {
         if self.table.is_even {
             // Who has room is asked of the best alone: if it has, it is also the best of those that have.
-            let best = clear(request.hash, &self.table.members, among);
+            let best = if self.table.is_small {
+                clear(request.hash, self.open(among).iter().copied())
+            } else {
+                let any = among.with(Room::Whatever);
+                clear(request.hash, self.table.members.iter().copied().filter(|(ix, _)| any.contains(*ix)))
+            };
             if let Some(ix) = best.filter(|ix| among.contains(*ix)) {
                 return Some(ix);
             }
@@ -78,26 +89,32 @@ impl Picker for RendezvousPicker {
     }
 }
 
+impl RendezvousPicker {
+    /// The members that are open, have they room or not; they seldom change from one choice to the next.
+    #[inline]
+    fn open(&mut self, among: &Candidates<'_>) -> &[(BackendIx, u64)] {
+        let bits = among.first_open();
+        if bits != self.bits {
+            let any = among.with(Room::Whatever);
+            self.open.clear();
+            self.open.extend(self.table.members.iter().filter(|(ix, _)| any.contains(*ix)));
+            self.bits = bits;
+        }
+        &self.open
+    }
+}
+
 fn id_hash(id: &BackendId) -> u64 {
     hash64(id.as_str().as_bytes())
 }
 
-/// The one that [`best`] finds among members of equal weight that are open, have they room or not, by the numbers that the
-/// logarithms would be taken of; `None` if the two largest are so near to each other that rounding may decide, or if nobody
-/// is open.
-fn clear(key: u64, members: &[(BackendIx, u64)], among: &Candidates<'_>) -> Option<BackendIx> {
-    let (open, any) = (among.first_open(), among.with(Room::Whatever));
+/// The one that [`best`] finds among members of equal weight, by the numbers that the logarithms would be taken of; `None`
+/// if the two largest are so near to each other that rounding may decide, or if nobody is there.
+fn clear(key: u64, members: impl Iterator<Item = (BackendIx, u64)>) -> Option<BackendIx> {
     let (mut first, mut second, mut best) = (0, 0, None);
-    for &(ix, id) in members {
-        let is_open = match open.get(ix.index() / 64) {
-            Some(word) => word >> (ix.index() % 64) & 1 == 1,
-            None => any.contains(ix),
-        };
-        if !is_open {
-            continue;
-        }
+    for (ix, id) in members {
         // Without branches: which of them is the largest cannot be foreseen.
-        let number = combine(key, id) >> 12;
+        let number = combine_turned(key, id) >> 12;
         second = second.max(first.min(number));
         best = if number > first { Some(ix) } else { best };
         first = first.max(number);
@@ -111,7 +128,7 @@ fn best<'a>(
     candidates: impl Iterator<Item = (BackendIx, &'a Backend, u64)>,
 ) -> Option<BackendIx> {
     let arrivals =
-        candidates.map(|(ix, backend, id)| (arrival(combine(key, id), backend.table_weight()), backend, ix));
+        candidates.map(|(ix, backend, id)| (arrival(combine_turned(key, id), backend.table_weight()), backend, ix));
     let earliest = arrivals.min_by(|(a, x, _), (b, y, _)| a.total_cmp(b).then_with(|| x.id.cmp(&y.id)));
     earliest.map(|(_, _, ix)| ix)
 }

@@ -46,8 +46,7 @@ impl Smooth {
         among: &Candidates<'_>,
         allowed: impl Fn(BackendIx) -> bool,
     ) -> Option<BackendIx> {
-        let mut total = 0;
-        let mut best: Option<(BackendIx, i64)> = None;
+        let (mut total, mut best, mut most) = (0, None, i64::MIN);
         for (ix, backend) in among.iter().filter(|(ix, _)| allowed(*ix)) {
             if self.current.len() <= ix.index() {
                 self.current.resize(ix.index() + 1, 0);
@@ -56,11 +55,11 @@ impl Smooth {
             let current = &mut self.current[ix.index()];
             *current += weight;
             total += weight;
-            if best.is_none_or(|(_, most)| *current > most) {
-                best = Some((ix, *current));
+            if *current > most {
+                (best, most) = (Some(ix), *current);
             }
         }
-        let (ix, _) = best?;
+        let ix = best?;
         self.current[ix.index()] -= total;
         Some(ix)
     }
