@@ -4,23 +4,23 @@
 //! It is cut into pieces of a fixed size that threads share; a piece has pickers of its own, so that the number of threads
 //! makes no difference. Strategies that choose by turns or by counts are asked in order, as one worker is.
 
-use std::net::Ipv4Addr;
-
 use super::draw::{Draws, Purpose, below};
 use super::fleet::{Fleet, NOBODY, SlotIx, View};
+use super::marks::Marks;
 use super::tally::{BATCHES, Seen, Tally};
 use super::users::{Book, Users};
-use super::{Affinity, Key, Setup, Way};
+use super::{Affinity, Setup, Way};
 use crate::affinity::{Pin, Session, Why};
 use crate::backend::members::BackendSet;
-use crate::base::hash::{combine, hash64};
-use crate::base::ip_text::IpText;
+use crate::base::hash::combine;
 use crate::base::time::UnixSeconds;
 use crate::pool::choose::{Patience, Pickers, Question};
-use crate::strategy::{Needs, RequestFacts};
+use crate::strategy::RequestFacts;
 
 /// Sessions of one piece.
 const PIECE: usize = 16_384;
+/// Sessions of a piece whose marks are made together.
+const BLOCK: usize = 64;
 /// Live sessions are counted at one time: a session that ended is known to have.
 pub(super) const NOW: UnixSeconds = UnixSeconds(1_000_000);
 /// A cohort of all: who was born by then and has not ended by then.
@@ -147,33 +147,53 @@ pub(super) const fn quiet<'a>(
 
 impl Pass<'_> {
     pub(super) fn go_over(&self, piece: Piece<'_>, pickers: &mut Pickers, tally: &mut Tally) {
-        let states = piece.owner.iter_mut().zip(piece.held).zip(piece.seen);
-        for (i, ((owner, held), seen)) in (piece.first..).zip(states) {
-            if f64::from(self.users.end[i]) > self.now {
-                self.one(i, State { owner, held, seen }, pickers, tally);
+        let Piece { first, owner, held, seen } = piece;
+        let (mut asking, mut marks) = (Vec::with_capacity(BLOCK), Marks::default());
+        for start in (0..owner.len()).step_by(BLOCK) {
+            asking.clear();
+            for at in start..owner.len().min(start + BLOCK) {
+                let i = first + at;
+                if f64::from(self.users.end[i]) <= self.now {
+                    continue;
+                }
+                held[at] &= !self.wiped;
+                if self.is_first
+                    && self.is_in_cohort(i, owner[at])
+                    && self.keeps_cookies(self.users.draws, i as u64)
+                {
+                    tally.batches[self.batch(i)].live += 1;
+                }
+                if self.asks(self.users.draws, i) {
+                    asking.push(at);
+                }
+            }
+            marks.set(self, asking.iter().map(|at| first + at));
+            for (place, at) in asking.iter().enumerate() {
+                let state = State { owner: &mut owner[*at], held: &mut held[*at], seen: &mut seen[*at] };
+                self.one(first + at, state, &marks.facts(place), pickers, tally);
             }
         }
     }
 
-    fn one(&self, i: usize, state: State<'_>, pickers: &mut Pickers, tally: &mut Tally) {
+    fn one(
+        &self,
+        i: usize,
+        state: State<'_>,
+        facts: &RequestFacts<'_>,
+        pickers: &mut Pickers,
+        tally: &mut Tally,
+    ) {
         let State { owner, held, seen } = state;
         let (draws, who) = (self.users.draws, i as u64);
-        *held &= !self.wiped;
         let keeps = self.keeps_cookies(draws, who);
         let from = *owner;
-        if self.is_first && keeps && self.is_in_cohort(i, from) {
-            tally.batches[self.batch(i)].live += 1;
-        }
-        if !self.asks(draws, i) {
-            return;
-        }
         let kind = match self.kind {
             Kind::Strip(share) | Kind::Clear(share) if !draws.happens(Purpose::Strip, who, self.n, share) => {
                 Kind::Plain
             }
             kind => kind,
         };
-        let Some(to) = self.choose(i, from, kind, pickers) else {
+        let Some(to) = self.choose(i, from, kind, facts, pickers) else {
             tally.refused += 1;
             return;
         };
@@ -236,7 +256,14 @@ impl Pass<'_> {
     }
 
     /// The backend that it gets: the proxy's own choice.
-    pub(super) fn choose(&self, i: usize, from: SlotIx, kind: Kind, pickers: &mut Pickers) -> Option<SlotIx> {
+    pub(super) fn choose(
+        &self,
+        i: usize,
+        from: SlotIx,
+        kind: Kind,
+        facts: &RequestFacts<'_>,
+        pickers: &mut Pickers,
+    ) -> Option<SlotIx> {
         let session = match self.way.affinity {
             Affinity::None => None,
             Affinity::Cookie => Some(self.session(i, from, kind)),
@@ -249,29 +276,7 @@ impl Pass<'_> {
             follow: None,
             patience: Patience::NONE,
         };
-        let facts = RequestFacts { client: None, key: None, hash: 0, attempt: 0, now: NOW };
-        let decision = match (self.way.kind.needs, self.setup.key) {
-            (Needs::Nothing, _) => pickers.choose(&ask, &facts),
-            (Needs::Address, _) => {
-                let client = Some(self.users.book.ip(self.address[i]));
-                pickers.choose(&ask, &RequestFacts { client, ..facts })
-            }
-            (Needs::Key, Key::User) => {
-                let id = self.users.draws.bits(Purpose::Key, i as u64, 1).to_be_bytes();
-                pickers.choose(&ask, &RequestFacts { key: Some(&id), hash: hash64(&id), ..facts })
-            }
-            (Needs::Key, Key::ClientIp) => {
-                let number = self.address[i];
-                if let Book::V4 = self.users.book {
-                    let text = IpText::of_v4(Ipv4Addr::from_bits(number));
-                    let key = text.as_bytes();
-                    pickers.choose(&ask, &RequestFacts { key: Some(key), hash: hash64(key), ..facts })
-                } else {
-                    let key = self.view.pool.key.of_client(self.users.book.ip(number));
-                    pickers.choose(&ask, &RequestFacts { key: Some(&key), hash: hash64(&key), ..facts })
-                }
-            }
-        };
+        let decision = pickers.choose(&ask, facts);
         decision.choice().map(|choice| self.view.slot(choice.backend))
     }
 

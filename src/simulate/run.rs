@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::balance::Balance;
 use super::draw::Purpose;
 use super::fleet::{Fleet, MOST, NOBODY, SlotIx, View};
+use super::marks::Marks;
 use super::pass::{self, EVERYBODY, Kind, NOW, Pass, in_threads, pieces, quiet};
 use super::script::{Change, Roll, Step, What};
 use super::tally::Tally;
@@ -81,6 +82,8 @@ pub(super) struct Course<'a> {
     next_birth: usize,
     next_end: usize,
     passes: Vec<(Duration, usize)>,
+    /// Of who begins.
+    marks: Marks,
     /// Nobody.
     tried: BackendSet,
 }
@@ -99,6 +102,7 @@ impl<'a> Course<'a> {
             next_birth: 0,
             next_end: 0,
             passes: Vec::new(),
+            marks: Marks::default(),
             tried: BackendSet::new(),
             setup,
             users,
@@ -231,7 +235,9 @@ impl<'a> Course<'a> {
     fn begin(&mut self, i: usize) {
         let pass =
             quiet(self.setup, self.users, self.way, &self.address, (&self.view, &self.fleet, &self.tried));
-        let Some(slot) = pass.choose(i, NOBODY, Kind::Plain, &mut self.pickers) else { return };
+        self.marks.set(&pass, std::iter::once(i));
+        let facts = self.marks.facts(0);
+        let Some(slot) = pass.choose(i, NOBODY, Kind::Plain, &facts, &mut self.pickers) else { return };
         self.owner[i] = slot;
         self.held[i] = 1 << slot;
         self.seen[i] = 1 << slot;

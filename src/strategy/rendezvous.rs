@@ -75,10 +75,10 @@ impl Picker for RendezvousPicker {
         if self.table.is_even {
             // Who has room is asked of the best alone: if it has, it is also the best of those that have.
             let best = if self.table.is_small {
-                clear(request.hash, self.open(among).iter().copied())
+                clear(request.hash, self.open(among), |_| true)
             } else {
                 let any = among.with(Room::Whatever);
-                clear(request.hash, self.table.members.iter().copied().filter(|(ix, _)| any.contains(*ix)))
+                clear(request.hash, &self.table.members, |ix| any.contains(ix))
             };
             if let Some(ix) = best.filter(|ix| among.contains(*ix)) {
                 return Some(ix);
@@ -108,11 +108,19 @@ fn id_hash(id: &BackendId) -> u64 {
     hash64(id.as_str().as_bytes())
 }
 
-/// The one that [`best`] finds among members of equal weight, by the numbers that the logarithms would be taken of; `None`
-/// if the two largest are so near to each other that rounding may decide, or if nobody is there.
-fn clear(key: u64, members: impl Iterator<Item = (BackendIx, u64)>) -> Option<BackendIx> {
+/// The one that [`best`] finds among members of equal weight that are open, by the numbers that the logarithms would be
+/// taken of; `None` if the two largest are so near to each other that rounding may decide, or if nobody is open.
+#[inline]
+fn clear(
+    key: u64,
+    members: &[(BackendIx, u64)],
+    is_open: impl Fn(BackendIx) -> bool,
+) -> Option<BackendIx> {
     let (mut first, mut second, mut best) = (0, 0, None);
-    for (ix, id) in members {
+    for &(ix, id) in members {
+        if !is_open(ix) {
+            continue;
+        }
         // Without branches: which of them is the largest cannot be foreseen.
         let number = combine_turned(key, id) >> 12;
         second = second.max(first.min(number));
