@@ -90,7 +90,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write the report as one HTML page
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sweep", "self_check"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "self_check")]
     html: Option<PathBuf>,
     /// Write the events as CSV
     #[arg(long, value_name = "FILE")]
