@@ -154,7 +154,7 @@ fn swept(json: &Value) -> String {
             .as_object()
             .into_iter()
             .flatten()
-            .map(|(name, value)| format!("{name}={value}"))
+            .map(|(name, value)| format!("{name}={}", value.as_f64().unwrap_or_default()))
             .collect();
         for c in list(row, "combinations") {
             rows += 1;
@@ -315,10 +315,13 @@ pub(super) fn checked(checks: &Checks) -> String {
             tolerance.to_string().into(),
         ]);
     }
-    let mut out = table.render("", paint());
     for (id, why) in &checks.left_out {
-        let _ = writeln!(out, "left out: {id}: {why}");
+        let mut row = vec![Cell("left out".to_owned(), Hue::Faint), (*id).to_owned().into()];
+        row.extend([Cell::from((*why).to_owned()), "".to_owned().into(), "".to_owned().into()]);
+        row.extend([Cell::default(), Cell::default()]);
+        table.row(row);
     }
+    let mut out = table.render("", paint());
     let failed = checks.done.iter().filter(|c| !c.passes()).count();
     let _ =
         writeln!(out, "{} checks, {failed} failed, {} left out", checks.done.len(), checks.left_out.len());
