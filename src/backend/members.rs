@@ -16,6 +16,11 @@ pub struct Members {
     longest_route: usize,
     primaries: Vec<BackendIx>,
     backups: Vec<BackendIx>,
+    /// What choices ask of every member, kept together: a look at each backend would be a line of cache each.
+    weights: Vec<u16>,
+    /// Those with `max_conns`, and whether there are any.
+    bounded: BackendSet,
+    has_bounded: bool,
 }
 
 /// Primaries or backups: the members that one strategy's tables are built over.
@@ -67,7 +72,11 @@ impl Members {
             backends.iter().enumerate().filter(|(_, b)| is_in(b)).map(|(i, _)| ix(i)).collect()
         };
         let (primaries, backups) = (group(false), group(true));
-        Self { by_id, by_route, longest_route, primaries, backups, backends }
+        let weights = backends.iter().map(|b| b.weight).collect();
+        let bounded: BackendSet =
+            backends.iter().enumerate().filter(|(_, b)| b.max_conns > 0).map(|(i, _)| ix(i)).collect();
+        let has_bounded = !bounded.is_empty();
+        Self { by_id, by_route, longest_route, primaries, backups, weights, bounded, has_bounded, backends }
     }
 
     /// The backend at `ix`, which must come from this `Members`.
@@ -75,6 +84,13 @@ impl Members {
     #[must_use]
     pub fn get(&self, ix: BackendIx) -> &Arc<Backend> {
         &self.backends[ix.index()]
+    }
+
+    /// Whether a further request may start at `ix`.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self, ix: BackendIx) -> bool {
+        !self.bounded.contains(ix) || self.get(ix).has_room()
     }
 
     /// The place of the backend with this id.
@@ -222,7 +238,7 @@ impl<'a> Candidates<'a> {
     #[inline]
     #[must_use]
     pub fn contains(&self, ix: BackendIx) -> bool {
-        let has_room = || self.room == Room::Whatever || self.group.members.get(ix).has_room();
+        let has_room = || self.room == Room::Whatever || self.group.members.has_room(ix);
         self.open.contains(ix) && !self.tried.contains(ix) && has_room()
     }
 
@@ -233,6 +249,12 @@ impl<'a> Candidates<'a> {
     pub fn first_open(&self) -> [u64; 2] {
         let ([a, b], [c, d]) = (self.open.first, self.tried.first);
         [a & !c, b & !d]
+    }
+
+    /// Whether all members of the group are among those first.
+    #[must_use]
+    pub fn are_first(&self) -> bool {
+        self.group.indexes.last().is_none_or(|ix| ix.index() < 128)
     }
 
     /// Whether `ix` was tried for this request already.
@@ -248,15 +270,30 @@ impl<'a> Candidates<'a> {
         self.group.members.get(ix)
     }
 
+    /// Whether some of those that are open may have no room.
+    #[inline]
+    #[must_use]
+    pub fn may_be_full(&self) -> bool {
+        self.room == Room::Needed && self.group.members.has_bounded
+    }
+
+    /// The weight of the backend at `ix`.
+    #[inline]
+    #[must_use]
+    pub fn weight(&self, ix: BackendIx) -> u16 {
+        self.group.members.weights.get(ix.index()).copied().unwrap_or_default()
+    }
+
     /// Those that may be chosen, in file order.
     pub fn iter(&self) -> impl Iterator<Item = (BackendIx, &'a Arc<Backend>)> {
-        let (this, first) = (*self, self.first_open());
-        self.group.iter().filter(move |(ix, backend)| {
-            let is_open = match first.get(ix.index() / 64) {
-                Some(word) => word >> (ix.index() % 64) & 1 == 1,
-                None => this.open.contains(*ix) && !this.tried.contains(*ix),
+        let (this, [first, second]) = (*self, self.first_open());
+        self.group.iter().filter(move |(ix, _)| {
+            let is_open = match ix.index() {
+                place @ 0..64 => first >> place & 1 == 1,
+                place @ 64..128 => second >> (place - 64) & 1 == 1,
+                _ => this.open.contains(*ix) && !this.tried.contains(*ix),
             };
-            is_open && (this.room == Room::Whatever || backend.has_room())
+            is_open && (this.room == Room::Whatever || this.group.members.has_room(*ix))
         })
     }
 

@@ -14,6 +14,7 @@ use crc32fast::Hasher;
 
 use crate::backend::BackendIx;
 use crate::backend::members::Group;
+use crate::base::crc::crc32;
 
 /// Points on one ring at most: 64 MB of table, and a second to build. 160 per unit of weight reach it at a total
 /// weight of 50000.
@@ -21,6 +22,9 @@ pub(super) const MOST_POINTS: u64 = 8_000_000;
 
 /// Arcs of the circle that have an entry of their own, at most.
 const MOST_ARCS: usize = 1 << 16;
+
+/// Points of an arc that are compared all together; hardly any arc has more.
+const NEAR: usize = 4;
 
 /// Points in the order of the circle.
 #[derive(Debug)]
@@ -75,7 +79,7 @@ impl Ring {
 
     /// The members at the key's point, at the next point, and so on around without end (unless nobody is there).
     pub(super) fn walk(&self, key: &[u8]) -> impl Iterator<Item = &[BackendIx]> {
-        let mut next = self.first(crc32fast::hash(key));
+        let mut next = self.first(crc32(key));
         let circle = std::iter::from_fn(move || {
             let at = if next < self.points.len() { next } else { 0 };
             next = at + 1;
@@ -88,8 +92,12 @@ impl Ring {
     fn first(&self, hash: u32) -> usize {
         let arc = (hash >> self.shift) as usize;
         let (Some(from), Some(to)) = (self.before.get(arc), self.before.get(arc + 1)) else { return 0 };
-        let within = self.points.get(*from as usize..*to as usize).unwrap_or_default();
-        *from as usize + within.iter().take_while(|p| p.at < hash).count()
+        let (from, to) = (*from as usize, *to as usize);
+        match self.points.get(from..from + NEAR) {
+            // Without branches; points of the next arcs, if there are such among them, lie behind.
+            Some(near) if to <= from + NEAR => from + near.iter().filter(|p| p.at < hash).count(),
+            _ => from + self.points.get(from..to).unwrap_or_default().partition_point(|p| p.at < hash),
+        }
     }
 }
 

@@ -44,12 +44,13 @@ fn equal_weights_are_placed_as_by_their_logarithms() {
         for key in (0..500_u64).map(|k| combine(n as u64, k)) {
             let open = ids.iter().filter(|(ix, _)| pool.candidates().contains(*ix));
             let by_logarithm = best(key, open.map(|(ix, id)| (*ix, pool.members.get(*ix).as_ref(), *id)));
-            assert_eq!(clear(key, &ids, |ix| pool.candidates().contains(ix)), by_logarithm);
+            let open: Vec<_> = ids.iter().filter(|(ix, _)| pool.candidates().contains(*ix)).collect();
+            let turned: Vec<u64> = open.iter().map(|(_, id)| *id).collect();
+            assert_eq!(clear(key, &turned).map(|at| open[at].0), by_logarithm);
             assert_eq!(pick(&pool, key), by_logarithm.map(BackendIx::index));
         }
     }
-    let alike = [(BackendIx(0), 3), (BackendIx(1), 3)];
-    assert_eq!(clear(7, &alike, |_| true), None, "too near to each other");
+    assert_eq!(clear(7, &[3, 3]), None, "too near to each other");
     let full = Pool::limited(&[1, 1, 1]).with_in_flight(&[1, 0, 1]);
     assert!((0..100).all(|key| pick(&full, combine(key, 1)) == Some(1)), "the best with room");
 }
