@@ -543,11 +543,7 @@ fn window_update(frame: &Frame, payload: &[u8], state: &mut State, now: u64) -> 
         return Err(WRONG);
     }
     if frame.stream == 0 {
-        return if State::widen(&mut state.window, more) {
-            Ok(())
-        } else {
-            Err(Fault::Wrong(Code::FlowControl))
-        };
+        return State::widen(&mut state.window, more).map_err(|_| Fault::Wrong(Code::FlowControl));
     }
     match state.slots.find(frame.stream) {
         Known::Idle => return Err(WRONG),
