@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use super::application::{Application, Terms};
-use super::balancer::{Balancer, Family, NOTICED, Wish};
+use super::balancer::{Balancer, Family, Member, NOTICED, Wish};
 use super::load::{Load, Nudge};
 use super::process::shell;
 use super::script::{Event, Roll, What};
@@ -18,6 +19,8 @@ use super::store::Store;
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a sweep may last.
 const SWEEP: Duration = Duration::from_secs(30);
+/// By when nobody is asked any more who has been taken out of the list: old processes of a balancer end within a second.
+const LISTED: Duration = Duration::from_millis(1200);
 /// How long a hook may run.
 const HOOK: Duration = Duration::from_secs(300);
 
@@ -97,11 +100,38 @@ impl Stage {
             What::RestartStore => {
                 self.store.as_mut().context("these sessions need no store")?.restart().await?
             }
-            What::Move(share) => self.load.nudges.borrow_mut().push(Nudge::Move(*share)),
-            What::LoseCookies(share) => self.load.nudges.borrow_mut().push(Nudge::LoseCookies(*share)),
+            What::Slow(name, delay) => {
+                let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                self.fault(name, &json!({ "delay_ms": delay })).await?;
+            }
+            What::Err(name, share) => self.fault(name, &json!({ "errors": share })).await?,
+            What::Flap(name, period, times) => self.flap(name, *period, *times).await?,
+            What::Move(share, far) => self.nudge(Nudge::Move { share: *share, far: *far }),
+            What::Revoke(share) => self.nudge(Nudge::Revoke(*share)),
+            What::LoseCookies(share) => self.nudge(Nudge::LoseCookies(*share)),
             What::Exec(command) => hook(command).await?,
         }
         Ok(None)
+    }
+
+    fn nudge(&self, nudge: Nudge) {
+        self.load.nudges.borrow_mut().push(nudge);
+    }
+
+    async fn fault(&self, name: &str, what: &Value) -> Result<()> {
+        let number = self.application.number(name)?;
+        self.application.backends.get(number).context("a backend of that number")?.fault(what).await
+    }
+
+    async fn flap(&mut self, name: &str, period: Duration, times: u32) -> Result<()> {
+        let number = self.application.number(name)?;
+        for _ in 0..times {
+            self.crash(number);
+            tokio::time::sleep(period / 2).await;
+            self.launch(number).await?;
+            tokio::time::sleep(period / 2).await;
+        }
+        Ok(())
     }
 
     fn set(&self, number: usize, standing: Standing) {
@@ -164,12 +194,17 @@ impl Stage {
                 self.drain(&name, None).await?;
                 self.until_safe(&name, limit).await;
             }
-            self.set(number, Standing::Dead);
+            let listed = if roll.by_list { self.delist(&name).await? } else { None };
+            self.set(number, if listed.is_some() { Standing::Absent } else { Standing::Dead });
             if let Some(backend) = self.application.backends.get_mut(number) {
                 backend.stop().await;
             }
             covered = covered.min(self.phase(roll, roll.downtime.max(self.notices())).await);
             self.launch(number).await?;
+            if let Some((place, member)) = listed {
+                self.balancer.members.insert(place, member);
+                self.balancer.reload().await?;
+            }
             if roll.drain.is_some() {
                 self.until_up(&name).await;
                 self.set(number, Standing::Up);
@@ -178,9 +213,22 @@ impl Stage {
             if let Some(command) = &roll.after {
                 hook(&format!("{command} {name}")).await?;
             }
-            covered = covered.min(self.phase(roll, self.notices()).await);
+            covered = covered.min(self.phase(roll, self.notices().max(roll.pause)).await);
         }
         Ok(covered)
+    }
+
+    /// Takes a backend out of the list and waits until nobody asks it any more; its place, if it was in the list.
+    async fn delist(&mut self, name: &str) -> Result<Option<(usize, Member)>> {
+        let number = self.application.number(name)?;
+        let Some(place) = self.balancer.members.iter().position(|member| member.name == name) else {
+            return Ok(None);
+        };
+        self.set(number, Standing::Absent);
+        let member = self.balancer.members.remove(place);
+        self.balancer.reload().await?;
+        tokio::time::sleep(LISTED).await;
+        Ok(Some((place, member)))
     }
 
     fn balancer_order(&self) -> Vec<String> {

@@ -42,6 +42,7 @@ pub(super) struct EventFigures {
     pub(super) shares: Vec<f64>,
     /// Of the sessions that lived through it: how many times each was lost.
     pub(super) losses: Vec<u32>,
+    pub(super) stale: Vec<u32>,
     pub(super) moves: Vec<u32>,
     pub(super) counts: moves::Counts,
     /// Sessions that the backends that went had.

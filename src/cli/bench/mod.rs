@@ -32,7 +32,8 @@ const MARGIN: f64 = 1.5;
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     other: Option<BenchCommand>,
-    /// Where sessions live: memory, redis, memcached, jwt, jwt:rs256, jwt:es256, jwt:eddsa; separated by commas
+    /// Where sessions live: memory, redis, memcached, jwt, jwt:rs256, jwt:es256, jwt:eddsa; separated by commas. `+deny`
+    /// behind a kind of jwt keeps a deny-list in Redis, which every request asks
     #[arg(long, alias = "sessions", value_name = "KINDS", value_delimiter = ',')]
     session: Vec<String>,
     /// homing's ways to route: cookie, learn, rr, hrw, maglev, ring, ip-hash, or names of `homing strategies`
@@ -81,6 +82,9 @@ pub(super) struct BenchArgs {
     /// A session is over after so long without a request, before it is scaled
     #[arg(long, value_name = "TIME", default_value = "30m")]
     idle: Span,
+    /// An access token is good for so long, before it is scaled; with jwt
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    access: Span,
     /// The share of requests that change something
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     writes: f64,
@@ -106,6 +110,10 @@ pub(super) struct BenchArgs {
     /// How long is measured before the first event and after the last
     #[arg(long, value_name = "TIME", default_value = "3s")]
     settle: Span,
+    /// What becomes of a session that a backend does not know, in memory: `strict`, its user logs in again and has a new id;
+    /// `adopting`, the new session has the old id, under which other backends still have old copies
+    #[arg(long, value_name = "KIND", default_value = "strict")]
+    application: ApplicationArg,
     /// Cookies of the application are `Secure`, with the prefix `__Host-`
     #[arg(long)]
     secure: bool,
@@ -133,6 +141,12 @@ enum AddressArg {
     Bind,
     Header,
     Same,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ApplicationArg {
+    Strict,
+    Adopting,
 }
 
 pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<ExitCode> {
@@ -175,7 +189,7 @@ impl BenchArgs {
             return Err("--url: one kind of --session at a time".to_owned());
         }
         let routings = if url.is_some() { vec![Routing::foreign()] } else { self.routings()? };
-        Ok(Settings {
+        let mut settings = Settings {
             command: std::env::args()
                 .enumerate()
                 .map(|(i, word)| match i {
@@ -197,15 +211,18 @@ impl BenchArgs {
             replicas: self.replicas.into(),
             url,
             secure: self.secure,
+            adopts_ids: self.application == ApplicationArg::Adopting,
             revocations: self.revocations.into(),
             revocation_limit: Duration::from_secs(2),
-        })
+        };
+        settings.rehearse()?;
+        Ok(settings)
     }
 
     fn events(&self) -> Result<(Option<u64>, Vec<Event>), String> {
         if let Some(file) = &self.script {
             let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-            return bench::parse_file(&text).map_err(|what| format!("{}: {what}", file.display()));
+            return bench::parse_file(&text, &file.display().to_string());
         }
         match self.events.as_deref() {
             Some("none") => Ok((None, Vec::new())),
@@ -240,6 +257,7 @@ impl BenchArgs {
             session: scaled(self.session_length),
             // Whoever still thinks is still there.
             idle: scaled(self.idle).max((think * think_cap).mul_f64(MARGIN)).max(Duration::from_secs(2)),
+            access: scaled(self.access),
             writes: self.writes,
             parallel: self.parallel.unwrap_or(if is_web { 0.3 } else { 0.0 }),
             zipf: self.zipf.unwrap_or(if is_web { 1.0 } else { 0.0 }),
@@ -282,8 +300,15 @@ impl BenchArgs {
     fn sessions(&self) -> Result<Vec<String>, String> {
         let known =
             ["memory", "redis", "memcached", "jwt", "jwt:hs256", "jwt:rs256", "jwt:es256", "jwt:eddsa"];
-        if let Some(unknown) = self.session.iter().find(|kind| !known.contains(&kind.as_str())) {
-            return Err(format!("--session {unknown}: must be one of {}", known.join(", ")));
+        let is_known = |kind: &&String| {
+            let tokens = kind.strip_suffix("+deny").filter(|kind| kind.starts_with("jwt"));
+            known.contains(&tokens.unwrap_or(kind))
+        };
+        if let Some(unknown) = self.session.iter().find(|kind| !is_known(kind)) {
+            return Err(format!(
+                "--session {unknown}: must be one of {}, or a kind of jwt with +deny behind it",
+                known.join(", ")
+            ));
         }
         if !self.session.is_empty() {
             return Ok(self.session.clone());
