@@ -5,11 +5,9 @@ use serde_json::{Value, json};
 use super::measure::EventFigures;
 use super::result::{Combination, Metrics, tidy, z};
 use super::settings::Settings;
-use super::statistics::{Estimate, estimate};
+use super::statistics::{Estimate, SIGMAS, estimate};
 use super::theory::{Case, Expected, equal, expected};
 
-/// How far a figure may be from what is expected.
-const SIGMAS: f64 = 4.0;
 /// A share of sessions that were answered in each phase, from which closed forms hold.
 const COVERED: f64 = 0.995;
 

@@ -86,6 +86,7 @@ impl Combination<'_> {
         let backends = self.runs.first().map(|run| run.backends.clone()).unwrap_or_default();
         let events: Vec<Value> = self.events(&backends);
         let series = self.runs.first().map(|run| series(&run.measured, &backends)).unwrap_or_default();
+        let flows = self.flows(settings, &mut checks, &mut doubts);
         let mut value = json!({
             "id": self.id(),
             "balancer": self.routing.family.name(),
@@ -100,6 +101,9 @@ impl Combination<'_> {
             "errors": self.classes(),
             "doubts": doubts,
         });
+        if !flows.is_empty() {
+            value["flows"] = flows.into();
+        }
         if let Some(revocation) = revocation {
             value["revocation"] = revocation;
         }
@@ -214,6 +218,8 @@ impl Combination<'_> {
             all.len(),
             all.iter().map(|one| u64::from(one.accepted)).sum(),
         );
+        let place = (seconds.len() * 99).div_ceil(100).saturating_sub(1);
+        metrics.average("revocation_p99_s", "s", seconds.get(place).copied().into_iter());
         let still = all.iter().filter(|one| one.is_capped).count();
         if still > 0 {
             metrics.count("revocations_not_seen", all.len(), still as u64);

@@ -17,7 +17,7 @@ use super::process::Folder;
 use super::revocation;
 use super::script::What;
 use super::seen::Revocation;
-use super::settings::Settings;
+use super::settings::{Profile, Settings};
 use super::store::{DENIES, Kind, Store};
 use super::usage;
 
@@ -149,7 +149,7 @@ impl Scene<'_> {
                 let generator = generator(&load, from, to, usage::own().saturating_sub(busy));
                 let commands = self.counted(&load, &application, store.as_ref()).await;
                 let seen = load.end();
-                let measured = measure(&seen, from, to, application.backends.len());
+                let measured = measure(&seen, from, to, application.backends.len(), None);
                 let cost = Cost { commands, ..Cost::default() };
                 Ok(Ran { measured, generator, cost, backends: application.names(), ..Ran::default() })
             })
@@ -235,7 +235,9 @@ impl Scene<'_> {
         };
         let seen = load.end();
         revocations.extend(&seen.revocations);
-        let measured = measure(&seen, from, to, stage.application.backends.len());
+        let workload = &load.workload;
+        let mean = (workload.profile == Profile::Web).then_some(workload.session.as_micros() as u64);
+        let measured = measure(&seen, from, to, stage.application.backends.len(), mean);
         let mut ran = Ran {
             cost: cost(&before, &after, self.routing.family, load.workload.users),
             backends: stage.application.names(),
@@ -305,8 +307,8 @@ impl Scene<'_> {
         let end = load.now() + (workload.ramp + PATIENCE).as_micros() as u64;
         // Of a partly open load some have left again.
         let enough = match workload.profile {
-            super::settings::Profile::Cohort => workload.users,
-            super::settings::Profile::Web => workload.users * 7 / 10,
+            Profile::Cohort => workload.users,
+            Profile::Web => workload.users * 7 / 10,
         };
         let ramp = load.now() + workload.ramp.as_micros() as u64 + 100_000;
         loop {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 use super::client::Failed;
 use super::probe::{self, BenchCommand};
@@ -18,10 +19,13 @@ use crate::bench::{
     self, ClientAddress, Event, Foreign, Interrupted, Missing, Profile, Progress, Routing, Settings, Workload,
 };
 
+mod check;
 mod words;
 
 /// What happens where nothing else is asked for.
 const EVENTS: &str = "crash b@2s, return b@6s, roll@10s";
+/// Sessions at a time.
+const USERS: u32 = 300;
 /// Between two lines where nobody sees the one that is written over.
 const LINE: Duration = Duration::from_secs(5);
 /// A session lives at least so much longer than its user thinks at most.
@@ -64,12 +68,16 @@ pub(super) struct BenchArgs {
     /// The same from a file of [[at]] tables
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    /// Runs of which closed forms know what must come out, and what came out; as in B3,B5, or all; list says of what. With --users, --seed,
+    /// --json and --quiet; exit 1 if one fails
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["events", "script"])]
+    check: Vec<String>,
     /// Who comes: `cohort`, sessions that all stay, as closed forms have it; `web`, sessions that come and go
     #[arg(long, value_name = "NAME", default_value = "cohort")]
     profile: ProfileArg,
-    /// Sessions at a time
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=50_000))]
-    users: u32,
+    /// Sessions at a time [default: 300]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    users: Option<u32>,
     /// User times are divided by this; the network's, checks' and retries' are not
     #[arg(long, value_name = "K", default_value_t = 20.0)]
     time_scale: f64,
@@ -153,26 +161,46 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     if let Some(BenchCommand::Probe(args)) = &args.other {
         return probe::probe(args);
     }
+    if !args.check.is_empty() {
+        return check::check(args);
+    }
     let settings = args.settings().map_err(Failed::Usage)?;
-    let mut screen = Screen::new(args.quiet);
-    let result = bench::bench(&settings, &mut |progress| screen.show(progress));
-    screen.end();
-    let result = match result {
+    let result = match run(&settings, args.quiet)? {
         Ok(result) => result,
-        Err(error) if error.downcast_ref::<Missing>().is_some() => {
-            say(&format!("homing: {error:#}\n"));
-            return Ok(ExitCode::from(2));
-        }
-        Err(error) if error.downcast_ref::<Interrupted>().is_some() => {
-            say(&format!("homing: {error}\n"));
-            return Ok(ExitCode::from(130));
-        }
-        Err(error) => return Err(error),
+        Err(code) => return Ok(code),
     };
     if let Some(file) = &args.json {
         std::fs::write(file, format!("{result:#}\n")).with_context(|| format!("write {}", file.display()))?;
     }
     deliver(&result, &args.output)
+}
+
+/// A bench and its result; or the code to exit with, if a program is missing or somebody broke it off.
+fn run(settings: &Settings, is_quiet: bool) -> anyhow::Result<Result<Value, ExitCode>> {
+    let mut screen = Screen::new(is_quiet);
+    let result = bench::bench(settings, &mut |progress| screen.show(progress));
+    screen.end();
+    match result {
+        Ok(result) => Ok(Ok(result)),
+        Err(error) if error.downcast_ref::<Missing>().is_some() => {
+            say(&format!("homing: {error:#}\n"));
+            Ok(Err(ExitCode::from(2)))
+        }
+        Err(error) if error.downcast_ref::<Interrupted>().is_some() => {
+            say(&format!("homing: {error}\n"));
+            Ok(Err(ExitCode::from(130)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+impl BenchArgs {
+    fn of(words: &[&str]) -> Self {
+        use clap::FromArgMatches as _;
+        let command = Self::augment_args(clap::Command::new("bench").no_binary_name(true));
+        Self::from_arg_matches(&command.try_get_matches_from(words).unwrap()).unwrap()
+    }
 }
 
 impl BenchArgs {
@@ -242,7 +270,7 @@ impl BenchArgs {
         }
         let scaled = |span: Span| span.0.div_f64(self.time_scale);
         let is_web = self.profile == ProfileArg::Web;
-        let (think, users) = (scaled(self.think), self.users as usize);
+        let (think, users) = (scaled(self.think), self.users.unwrap_or(USERS));
         // A cohort's are cut short, so that everybody is heard of soon: what is lost does not hang on it.
         let think_cap = if is_web { 10 } else { 3 };
         if think.is_zero() {
@@ -250,7 +278,7 @@ impl BenchArgs {
         }
         Ok(Workload {
             profile: if is_web { Profile::Web } else { Profile::Cohort },
-            users,
+            users: users as usize,
             time_scale: self.time_scale,
             think,
             think_cap,
@@ -262,7 +290,7 @@ impl BenchArgs {
             parallel: self.parallel.unwrap_or(if is_web { 0.3 } else { 0.0 }),
             zipf: self.zipf.unwrap_or(if is_web { 1.0 } else { 0.0 }),
             client_address: self.client_address(),
-            ramp: Duration::from_millis(500 + 4 * u64::from(self.users)),
+            ramp: Duration::from_millis(500 + 4 * u64::from(users)),
             timeout: Duration::from_secs(10),
         })
     }
