@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const SWEEP: Duration = Duration::from_secs(30);
 /// By when nobody is asked any more who has been taken out of the list: old processes of a balancer end within a second.
 const LISTED: Duration = Duration::from_millis(1200);
+/// By when nginx asks again whom it failed to reach: its `fail_timeout` is a second.
+const FORGIVEN: Duration = Duration::from_millis(1500);
 /// How long a hook may run.
 const HOOK: Duration = Duration::from_secs(300);
 
@@ -199,7 +201,7 @@ impl Stage {
             if let Some(backend) = self.application.backends.get_mut(number) {
                 backend.stop().await;
             }
-            covered = covered.min(self.phase(roll, roll.downtime.max(self.notices())).await);
+            covered = covered.min(self.phase(roll, self.notices(), roll.downtime).await);
             self.launch(number).await?;
             if let Some((place, member)) = listed {
                 self.balancer.members.insert(place, member);
@@ -213,7 +215,7 @@ impl Stage {
             if let Some(command) = &roll.after {
                 hook(&format!("{command} {name}")).await?;
             }
-            covered = covered.min(self.phase(roll, self.notices().max(roll.pause)).await);
+            covered = covered.min(self.phase(roll, self.finds_again(), roll.pause).await);
         }
         Ok(covered)
     }
@@ -237,17 +239,23 @@ impl Stage {
         if listed.is_empty() { backends } else { listed }
     }
 
-    /// By when the balancer knows what became of a backend.
+    /// By when the balancer knows that a backend is gone.
     fn notices(&self) -> Duration {
         if self.balancer.routing.family.checks() { NOTICED } else { Duration::from_millis(100) }
     }
 
+    /// And by when it knows that one is back. Who does not check leaves out whom it failed to reach, for a second: sessions
+    /// that are looked at before are still where they went, and would seem to move once more than they do.
+    fn finds_again(&self) -> Duration {
+        if self.balancer.routing.family.checks() { NOTICED } else { FORGIVEN }
+    }
+
     /// Lets a phase last: so long, and until every live session has been answered once since the balancer knows. The share
     /// that has.
-    async fn phase(&self, roll: &Roll, at_least: Duration) -> f64 {
-        tokio::time::sleep(self.notices()).await;
+    async fn phase(&self, roll: &Roll, notices: Duration, at_least: Duration) -> f64 {
+        tokio::time::sleep(notices).await;
         let since = self.load.now();
-        tokio::time::sleep(at_least.saturating_sub(self.notices())).await;
+        tokio::time::sleep(at_least.saturating_sub(notices)).await;
         if !roll.sweep {
             return self.load.swept(since);
         }
