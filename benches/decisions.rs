@@ -24,6 +24,7 @@ use homing::base::hash::hash64;
 use homing::base::options::Options;
 use homing::base::time::UnixSeconds;
 use homing::config::{self, Environment};
+use homing::message::hpack::{Decoder, Encoder, Keep};
 use homing::pool::Pool;
 use homing::pool::choose::{Patience, Pickers, Question};
 use homing::pool::standing::Standing;
@@ -151,6 +152,66 @@ fn table_put(bencher: Bencher<'_, '_>, sessions: u64) {
     let (table, mut ids) = stick_table(sessions);
     let record = Record { home: table.name("a").unwrap(), origin: None, issued: NOW };
     bencher.bench_local(move || table.put(table.digest(&ids()), record, NOW, table_times()));
+}
+
+/// A block of a request, all of whose fields came before.
+#[divan::bench]
+fn hpack_decode(bencher: Bencher<'_, '_>) {
+    const FIELDS: [(&str, &str); 10] = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "shop.example.com:8443"),
+        (":path", "/"),
+        ("user-agent", "curl/8.14.1"),
+        ("accept", "*/*"),
+        ("accept-language", "en-GB,en;q=0.5"),
+        ("cookie", "homing=AbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcd"),
+        ("referer", "https://shop.example.com/cart"),
+        ("x-requested-with", "fetch"),
+    ];
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new(4096));
+    let [first, again] = [hpack_block(&mut encoder, &FIELDS), hpack_block(&mut encoder, &FIELDS)];
+    decoder.decode(&first, |_| ()).unwrap();
+    assert_eq!(again.len(), FIELDS.len(), "a byte for each");
+    bencher.bench_local(move || {
+        let mut bytes = 0;
+        decoder.decode(black_box(&again), |field| bytes += field.name.len() + field.value.len()).unwrap();
+        bytes
+    });
+}
+
+/// A block of an answer, all of whose fields came before.
+#[divan::bench]
+fn hpack_encode(bencher: Bencher<'_, '_>) {
+    const FIELDS: [(&str, &str); 6] = [
+        ("server", "nginx"),
+        ("content-type", "text/html; charset=utf-8"),
+        ("cache-control", "private, no-cache"),
+        ("vary", "Accept-Encoding"),
+        ("strict-transport-security", "max-age=31536000"),
+        ("x-backend", "b7"),
+    ];
+    let mut encoder = Encoder::new();
+    hpack_block(&mut encoder, &FIELDS);
+    let mut block = Vec::new();
+    bencher.bench_local(move || {
+        block.clear();
+        encoder.begin(&mut block);
+        encoder.status(200, &mut block);
+        for (name, value) in black_box(&FIELDS) {
+            encoder.field(name.as_bytes(), value.as_bytes(), Keep::Index, &mut block);
+        }
+        assert_eq!(block.len(), 7, "a byte for each");
+    });
+}
+
+fn hpack_block(encoder: &mut Encoder, fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    encoder.begin(&mut block);
+    for (name, value) in fields {
+        encoder.field(name.as_bytes(), value.as_bytes(), Keep::Index, &mut block);
+    }
+    block
 }
 
 /// One route among a thousand, by its host and path.

@@ -76,7 +76,12 @@ impl Name {
     /// Which name this is; ASCII case does not matter.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let n = name.as_bytes();
+        Self::of_bytes(name.as_bytes())
+    }
+
+    /// The same, of bytes that are known to be a name.
+    #[must_use]
+    pub fn of_bytes(n: &[u8]) -> Self {
         if n.get(..FORWARDED.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORWARDED)) {
             let is_for = n.len() == 15 && n[FORWARDED.len()..].eq_ignore_ascii_case(b"for");
             return if is_for { Self::ForwardedFor } else { Self::ForwardedOther };

@@ -36,7 +36,7 @@ const PARK: Duration = Duration::from_secs(2);
 /// reads the answer instead of a reset. The bytes are those that two sockets hold at most, as Linux has them at first:
 /// a client that reads now and then finds the answer behind them. (nginx: lingering_close, without a bound)
 pub(super) const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 10 * 1024 * 1024;
+pub(super) const LINGER_BYTES: usize = 10 * 1024 * 1024;
 
 /// A client's connection.
 #[derive(Debug)]

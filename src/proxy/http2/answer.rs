@@ -1,36 +1,41 @@
-//! An answer's head as homing writes it for HTTP/1.1, made the head of a stream.
+//! An answer's head as homing writes it for HTTP/1.1, made the header block of a stream.
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-
-use super::body::Form;
 use super::lines::Lines;
+use super::request::Form;
 use crate::message::field::Name;
+use crate::message::hpack::{Encoder, Keep};
 
-/// A head that was read.
-#[derive(Debug)]
+/// A head that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// One that others follow.
-    Informational(Response<()>),
+    Informational,
     /// The last one, and how its body is framed.
-    Final(Response<()>, Form),
+    Final(Form),
 }
 
-/// Reads a head that homing wrote, and that is whole. `None` if it is not one, which nothing that homing writes is.
-#[must_use]
-pub(super) fn read(head: &[u8], to_head: bool, is_tunnel: bool) -> Option<Answer> {
-    // Values are parts of this one copy.
-    let head = Bytes::copy_from_slice(head);
-    let mut lines = Lines::of(&head);
-    let status = StatusCode::from_bytes(head.get(lines.next()?)?.get(9..12)?).ok()?;
-    let mut fields = HeaderMap::with_capacity(16);
+/// Appends the fields of a head that homing wrote, and that is whole. `None` if it is not one, which nothing that homing
+/// writes is.
+pub(super) fn write(
+    head: &[u8],
+    to_head: bool,
+    is_tunnel: bool,
+    encoder: &mut Encoder,
+    out: &mut Vec<u8>,
+) -> Option<Answer> {
+    let mut lines = Lines::of(head);
+    let mut status = digits(head.get(lines.next()?)?.get(9..12)?)? as u16;
+    let is_opened = is_tunnel && status == 101;
+    if is_opened {
+        status = 200;
+    }
+    encoder.status(status, out);
     let mut form = Form::None;
     for line in lines {
-        let text = head.get(line.clone())?;
+        let text = head.get(line)?;
         let Some(colon) = memchr::memchr(b':', text) else { continue };
         let (name, value) = (text.get(..colon)?, text.get(colon + 2..)?);
-        let known = Name::of(std::str::from_utf8(name).ok()?);
-        match known {
+        let keep = match Name::of_bytes(name) {
             // What is said of a connection of HTTP/1.1 has no place here. (RFC 9113 section 8.2.2)
             Name::Connection | Name::KeepAlive | Name::Upgrade | Name::ProxyConnection => continue,
             Name::TransferEncoding => {
@@ -38,53 +43,89 @@ pub(super) fn read(head: &[u8], to_head: bool, is_tunnel: bool) -> Option<Answer
                 continue;
             }
             Name::ContentLength => {
-                form = match std::str::from_utf8(value).ok()?.parse().ok()? {
+                form = match digits(value)? {
                     0 => Form::None,
                     n => Form::Length(n),
                 };
+                Keep::Once
             }
-            _ => {}
+            Name::SetCookie => Keep::Never,
+            Name::RequestId => Keep::Once,
+            _ => {
+                if is_opened && name.eq_ignore_ascii_case(b"sec-websocket-accept") {
+                    continue;
+                }
+                kept(name)
+            }
+        };
+        write_field(name, value, keep, encoder, out);
+    }
+    Some(match status {
+        _ if is_opened => Answer::Final(Form::Open),
+        100..=199 => Answer::Informational,
+        204 | 304 => Answer::Final(Form::None),
+        _ if to_head => Answer::Final(Form::None),
+        _ => Answer::Final(form),
+    })
+}
+
+/// Appends a trailer's lines.
+pub(super) fn write_trailers(lines: &[u8], encoder: &mut Encoder, out: &mut Vec<u8>) {
+    for line in Lines::of(lines) {
+        let Some(text) = lines.get(line) else { continue };
+        let Some(colon) = memchr::memchr(b':', text) else { continue };
+        let (name, value) = text.split_at(colon);
+        if std::str::from_utf8(name).is_ok_and(crate::message::field::may_trail) {
+            write_field(name, value.get(1..).unwrap_or_default().trim_ascii(), kept(name), encoder, out);
         }
-        let value = head.slice(line.start + colon + 2..line.end);
-        let mut value = HeaderValue::from_maybe_shared(value).ok()?;
-        // What no other answer has would only push useful entries out of the table; and a secret does not belong there.
-        value.set_sensitive(matches!(known, Name::SetCookie | Name::RequestId));
-        fields.append(HeaderName::from_bytes(name).ok()?, value);
     }
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    if is_tunnel && status == StatusCode::SWITCHING_PROTOCOLS {
-        fields.remove("sec-websocket-accept");
-        *response.status_mut() = StatusCode::OK;
-        *response.headers_mut() = fields;
-        return Some(Answer::Final(response, Form::Open));
-    }
-    *response.headers_mut() = fields;
-    if status.is_informational() {
-        return Some(Answer::Informational(response));
-    }
-    if to_head || matches!(status.as_u16(), 204 | 304) {
-        form = Form::None;
-    }
-    Some(Answer::Final(response, form))
+}
+
+/// Whether a field is worth a place in the table: what no other answer has would only push useful ones out.
+fn kept(name: &[u8]) -> Keep {
+    let is_once = match name.len() {
+        3 => name.eq_ignore_ascii_case(b"age"),
+        4 => name.eq_ignore_ascii_case(b"etag"),
+        8 => name.eq_ignore_ascii_case(b"location"),
+        13 => name.eq_ignore_ascii_case(b"last-modified") || name.eq_ignore_ascii_case(b"content-range"),
+        _ => false,
+    };
+    if is_once { Keep::Once } else { Keep::Index }
+}
+
+/// Names are in lower case here. (RFC 9113 section 8.2.1)
+fn write_field(name: &[u8], value: &[u8], keep: Keep, encoder: &mut Encoder, out: &mut Vec<u8>) {
+    let mut room = [0; 32];
+    let Some(lower) = room.get_mut(..name.len()) else {
+        return encoder.field(&name.to_ascii_lowercase(), value, keep, out);
+    };
+    lower.copy_from_slice(name);
+    room.make_ascii_lowercase(); // All of it: of a fixed length it takes few instructions.
+    encoder.field(room.get(..name.len()).unwrap_or_default(), value, keep, out);
+}
+
+/// A number that homing has checked.
+fn digits(text: &[u8]) -> Option<u64> {
+    text.iter().try_fold(0_u64, |n, b| n.checked_mul(10)?.checked_add(u64::from(b.wrapping_sub(b'0'))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::hpack::Decoder;
 
-    /// What a head becomes: its status, its fields, and how its body is framed.
-    fn told(head: &str, to_head: bool, is_tunnel: bool) -> (u16, String, Option<Form>) {
-        let (response, form) = match read(head.as_bytes(), to_head, is_tunnel).unwrap() {
-            Answer::Informational(response) => (response, None),
-            Answer::Final(response, form) => (response, Some(form)),
-        };
-        let fields: Vec<String> = response
-            .headers()
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value.to_str().unwrap()))
-            .collect();
-        (response.status().as_u16(), fields.join(" "), form)
+    /// What a head becomes: its fields, and how its body is framed.
+    fn told(head: &str, to_head: bool, is_tunnel: bool) -> (String, Answer) {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new();
+        encoder.begin(&mut out);
+        let answer = write(head.as_bytes(), to_head, is_tunnel, &mut encoder, &mut out).unwrap();
+        let mut fields = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Decoder::new(4096)
+            .decode(&out, |field| fields.push(format!("{}={}", text(field.name), text(field.value))))
+            .unwrap();
+        (fields.join(" "), answer)
     }
 
     #[test]
@@ -93,40 +134,59 @@ mod tests {
         let table = [
             (
                 format!("{ok}Content-Length: 5\r\nX-A: b: c\r\n\r\n"),
-                200,
-                "content-length=5 x-a=b: c",
+                ":status=200 content-length=5 x-a=b: c",
                 Form::Length(5),
             ),
-            (format!("{ok}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"), 200, "", Form::Chunked),
-            (format!("{ok}Content-Length: 0\r\n\r\n"), 200, "content-length=0", Form::None),
+            (
+                format!("{ok}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                ":status=200",
+                Form::Chunked,
+            ),
+            (format!("{ok}Content-Length: 0\r\n\r\n"), ":status=200 content-length=0", Form::None),
             (
                 "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n".to_owned(),
-                304,
-                "content-length=9",
+                ":status=304 content-length=9",
                 Form::None,
             ),
             (
                 "HTTP/1.1 599 \r\nX-E: \r\nContent-Length: 1\r\n\r\n".to_owned(),
-                599,
-                "x-e= content-length=1",
+                ":status=599 x-e= content-length=1",
                 Form::Length(1),
             ),
         ];
-        for (head, status, fields, form) in table {
-            assert_eq!(told(&head, false, false), (status, fields.to_owned(), Some(form)), "{head}");
+        for (head, fields, form) in table {
+            assert_eq!(told(&head, false, false), (fields.to_owned(), Answer::Final(form)), "{head}");
         }
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-        assert_eq!(told(head, true, false).2, Some(Form::None), "to HEAD");
-        assert_eq!(told("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", false, false).2, None);
+        assert_eq!(told(head, true, false).1, Answer::Final(Form::None), "to HEAD");
+        let early = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+        assert_eq!(told(early, false, false).1, Answer::Informational);
     }
 
     #[test]
     fn a_switch_to_a_web_socket_is_a_success() {
         let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                     Sec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
-        let expected = (200, "sec-websocket-protocol=chat".to_owned(), Some(Form::Open));
+        let expected = (":status=200 sec-websocket-protocol=chat".to_owned(), Answer::Final(Form::Open));
         assert_eq!(told(head, false, true), expected);
         let refused = "HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\n";
-        assert_eq!(told(refused, false, true), (403, "content-length=3".to_owned(), Some(Form::Length(3))));
+        let expected = (":status=403 content-length=3".to_owned(), Answer::Final(Form::Length(3)));
+        assert_eq!(told(refused, false, true), expected);
+    }
+
+    #[test]
+    fn trailers_are_those_that_may_be() {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new();
+        encoder.begin(&mut out);
+        write_trailers(b"Grpc-Status: 0\r\nContent-Length: 3\r\nX:y \r\n", &mut encoder, &mut out);
+        let mut fields = Vec::new();
+        let read = |field: crate::message::hpack::Field<'_>| {
+            fields.push((field.name.to_vec(), field.value.to_vec()));
+        };
+        Decoder::new(4096).decode(&out, read).unwrap();
+        let expected: [(&[u8], &[u8]); 2] = [(b"grpc-status", b"0"), (b"x", b"y")];
+        let expected = expected.map(|(name, value)| (name.to_vec(), value.to_vec()));
+        assert_eq!(fields, expected);
     }
 }

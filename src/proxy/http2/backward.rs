@@ -10,13 +10,13 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
-use super::body::Form;
 use super::lines::Lines;
+use super::request::Form;
 use crate::message::field::{self, Name};
 
 /// Reads a head that is whole, and how the body behind it is framed. `None` if HTTP/2 has no way to say it.
 #[must_use]
-pub fn request(head: &[u8], scheme: Scheme) -> Option<(Request<()>, Form)> {
+pub(super) fn request(head: &[u8], scheme: Scheme) -> Option<(Request<()>, Form)> {
     // Values are parts of this one copy.
     let head = Bytes::copy_from_slice(head);
     let mut lines = Lines::of(&head);
@@ -29,7 +29,7 @@ pub fn request(head: &[u8], scheme: Scheme) -> Option<(Request<()>, Form)> {
         let Some(colon) = memchr::memchr(b':', text) else { continue };
         let name = text.get(..colon)?;
         let value = head.slice(line.start + (colon + 2).min(text.len())..line.end);
-        match Name::of(std::str::from_utf8(name).ok()?) {
+        match Name::of_bytes(name) {
             Name::Host => {
                 host = Some(Authority::from_maybe_shared(value).ok()?);
                 continue;

@@ -12,28 +12,17 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::ReadBuf;
 
-use crate::message::chunked::{Decoder, Step};
+use super::chunks::Chunks;
+use super::lines::Lines;
+use super::request::Form;
 use crate::message::field::may_trail;
 
 /// Most bytes taken at once: a window as peers open it at first. (RFC 9113 section 6.9.2)
 const MOST: usize = 64 * 1024 - 1;
 
-/// How a body is framed in HTTP/1.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// There is none.
-    None,
-    /// Of so many bytes.
-    Length(u64),
-    /// In the chunked coding.
-    Chunked,
-    /// As it is, until either side ends: a tunnel.
-    Open,
-}
-
 /// A stream's body, to be read as HTTP/1.1 has it.
 #[derive(Debug)]
-pub struct Inward {
+pub(super) struct Inward {
     stream: RecvStream,
     form: Form,
     state: Reading,
@@ -57,14 +46,14 @@ impl Inward {
     /// The body of `stream`, framed as `form` says. An end of an `Open` one is the end of what is read; behind any
     /// other nothing comes, and nothing is told, until the stream breaks.
     #[must_use]
-    pub fn new(stream: RecvStream, form: Form) -> Self {
+    pub(super) fn new(stream: RecvStream, form: Form) -> Self {
         let state = if form == Form::None { Reading::Ended } else { Reading::Data };
         Self { stream, form, state, frame: Vec::new(), read: 0, data: Bytes::new() }
     }
 
     /// Whether all of it was read.
     #[must_use]
-    pub fn is_ended(&self) -> bool {
+    pub(super) fn is_ended(&self) -> bool {
         self.state == Reading::Ended && self.read == self.frame.len() && self.data.is_empty()
     }
 
@@ -72,7 +61,7 @@ impl Inward {
     ///
     /// # Errors
     /// The stream was reset, or its connection is gone.
-    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             if self.read < self.frame.len() || !self.data.is_empty() {
                 return Poll::Ready(Ok(true));
@@ -98,7 +87,7 @@ impl Inward {
     ///
     /// # Errors
     /// As [`Self::poll_ready`].
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         while out.remaining() > 0 {
             let frame = self.frame.get(self.read..).unwrap_or_default();
             if !frame.is_empty() {
@@ -124,18 +113,6 @@ impl Inward {
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Ready when the rest of it has come, or never will. None of it is given back to the window, so that its sender
-    /// soon waits, and reads what it is told.
-    pub fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.state != Reading::Ended {
-            match ready!(self.stream.poll_data(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => self.state = Reading::Ended,
-            }
-        }
-        Poll::Ready(())
     }
 
     fn begin(&mut self, data: Bytes) {
@@ -168,7 +145,7 @@ impl Inward {
 
 /// Takes a body as HTTP/1.1 has it and sends it on a stream, which it ends with the body.
 #[derive(Debug)]
-pub struct Outward {
+pub(super) struct Outward {
     stream: SendStream<Bytes>,
     state: Writing,
 }
@@ -182,21 +159,10 @@ enum Writing {
     Ended,
 }
 
-/// A chunked body on its way.
-#[derive(Debug, Default)]
-struct Chunks {
-    decoder: Decoder,
-    /// A part of a trailer line: of all steps the only one that is taken whole.
-    line: Vec<u8>,
-    /// Data of the present chunk that was decoded and not sent: so many bytes stand before everything else.
-    data: usize,
-    trailers: HeaderMap,
-}
-
 impl Outward {
     /// A body framed as `form` says, for a stream whose head was sent and did not end it.
     #[must_use]
-    pub fn new(stream: SendStream<Bytes>, form: Form) -> Self {
+    pub(super) fn new(stream: SendStream<Bytes>, form: Form) -> Self {
         let state = match form {
             Form::None => Writing::Ended,
             Form::Length(n) => Writing::Length(n),
@@ -208,28 +174,20 @@ impl Outward {
 
     /// Whether all of it was sent.
     #[must_use]
-    pub fn is_ended(&self) -> bool {
+    pub(super) fn is_ended(&self) -> bool {
         matches!(self.state, Writing::Ended)
     }
 
     /// Resets the stream.
-    pub fn reset(&mut self, reason: Reason) {
+    pub(super) fn reset(&mut self, reason: Reason) {
         self.stream.send_reset(reason);
-    }
-
-    /// Ready when the peer has reset the stream, or its connection is gone.
-    pub fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        self.stream.poll_reset(cx).map(|reset| match reset {
-            Ok(reason) => io::Error::new(io::ErrorKind::ConnectionReset, h2::Error::from(reason)),
-            Err(error) => into_io(error),
-        })
     }
 
     /// Takes from the front of `bytes` what can be sent; how many, and not 0 unless there are none.
     ///
     /// # Errors
     /// The stream was reset, its connection is gone, or the bytes are not a body of this form.
-    pub fn poll_write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match &mut self.state {
             Writing::Length(left) => {
                 let (most, left) = (usize::try_from(*left).unwrap_or(usize::MAX), *left);
@@ -258,36 +216,24 @@ impl Outward {
             Poll::Pending => 0, // Which is enough for what is no data.
         };
         let Writing::Chunked(chunks) = &mut self.state else { return Poll::Ready(Err(malformed())) };
-        let (mut taken, mut data, mut ended) = (0, Vec::new(), false);
-        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty() && !ended) {
-            taken += if chunks.data > 0 {
-                let n = chunks.data.min(rest.len()).min(room - data.len());
-                if n == 0 {
-                    break;
-                }
-                data.extend_from_slice(rest.get(..n).unwrap_or_default());
-                chunks.data -= n;
-                n
-            } else {
-                chunks.decode(rest, &mut ended)?
-            };
-        }
+        let mut data = Vec::new();
+        let taken = chunks.decode(bytes, room, &mut data)?;
         if taken == 0 {
             return Poll::Pending; // For want of room, of which it will be told.
         }
-        let trailers = if ended { std::mem::take(&mut chunks.trailers) } else { HeaderMap::new() };
-        let ends = ended && trailers.is_empty();
-        if ended {
+        let trailers = chunks.is_ended().then(|| trailers(chunks.trailers()));
+        let ends = trailers.as_ref().is_some_and(HeaderMap::is_empty);
+        let spare = room > data.len();
+        if trailers.is_some() {
             self.state = Writing::Ended;
         }
-        let spare = room > data.len();
         if !data.is_empty() || ends {
             self.send(data.into(), ends)?;
         }
-        if !trailers.is_empty() {
-            self.stream.send_trailers(trailers).map_err(into_io)?;
-        } else if spare && !ended {
-            self.stream.reserve_capacity(0); // Room for the framing, which other streams may need.
+        match trailers {
+            Some(trailers) if !trailers.is_empty() => self.stream.send_trailers(trailers).map_err(into_io)?,
+            None if spare => self.stream.reserve_capacity(0), // Room for the framing, which other streams may need.
+            Some(_) | None => {}
         }
         Poll::Ready(Ok(taken))
     }
@@ -312,59 +258,22 @@ impl Outward {
     fn send(&mut self, data: Bytes, ends: bool) -> io::Result<()> {
         self.stream.send_data(data, ends).map_err(into_io)
     }
-
-    /// Ends the stream, if it may end here.
-    pub fn end(&mut self) {
-        if matches!(self.state, Writing::Open) {
-            self.state = Writing::Ended;
-            let _ = self.stream.send_data(Bytes::new(), true); // On a stream that is gone.
-        }
-    }
 }
 
-impl Chunks {
-    /// The next step of the coding: how many of `bytes` it is done with.
-    fn decode(&mut self, bytes: &[u8], ended: &mut bool) -> io::Result<usize> {
-        let before = self.line.len();
-        if before > 0 {
-            self.line.extend_from_slice(bytes);
+fn trailers(lines: &[u8]) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    for line in Lines::of(lines) {
+        let line = lines.get(line).unwrap_or_default();
+        let Some(colon) = line.iter().position(|&b| b == b':') else { continue };
+        let (name, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            && may_trail(name.as_str())
+        {
+            trailers.append(name, value);
         }
-        let input = if before > 0 { self.line.as_slice() } else { bytes };
-        let used = match self.decoder.next(input).map_err(|_| malformed())? {
-            Step::More => {
-                if before == 0 {
-                    self.line.extend_from_slice(bytes);
-                }
-                return Ok(bytes.len());
-            }
-            Step::Skip(n) => n,
-            Step::Data(skip, n) => {
-                self.data = n;
-                skip
-            }
-            Step::Trailer(n) => {
-                note_trailer(input.get(..n).unwrap_or_default(), &mut self.trailers);
-                n
-            }
-            Step::End(n) => {
-                *ended = true;
-                n
-            }
-        };
-        self.line.clear();
-        Ok(used.saturating_sub(before))
     }
-}
-
-fn note_trailer(line: &[u8], trailers: &mut HeaderMap) {
-    let Some(colon) = line.iter().position(|&b| b == b':') else { return };
-    let (name, value) = line.split_at(colon);
-    let value = value.get(1..).unwrap_or_default().trim_ascii();
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-        && may_trail(name.as_str())
-    {
-        trailers.append(name, value);
-    }
+    trailers
 }
 
 fn malformed() -> io::Error {
@@ -373,7 +282,7 @@ fn malformed() -> io::Error {
 
 /// An error of the connection or of one stream, as a socket would tell it.
 #[must_use]
-pub fn into_io(error: h2::Error) -> io::Error {
+pub(super) fn into_io(error: h2::Error) -> io::Error {
     if error.is_io() {
         return error.into_io().unwrap_or_else(|| io::ErrorKind::Other.into());
     }

@@ -1,66 +1,66 @@
 //! HTTP/2: its streams are to the rest of the data plane what connections of HTTP/1.1 are.
 //!
-//! The h2 library keeps frames, header compression and windows. Each request that it hands out becomes a head in the
-//! bytes of HTTP/1.1 and a [`Stream`] that carries its body and takes its answer, and goes the way of every other
-//! request: there is one place where a request is admitted, and one where its session is found. Nothing here knows of
-//! pools or affinity.
+//! Frames, windows and header compression of what clients speak are kept here ([`reading`], [`link`], and
+//! [`hpack`](crate::message::hpack)); towards backends the h2 library keeps them ([`upstream`]). Each request that comes
+//! becomes a head in the bytes of HTTP/1.1 and a [`Stream`] that carries its body and takes its answer, and goes the way
+//! of every other request: there is one place where a request is admitted, and one where its session is found. Nothing
+//! here knows of pools or affinity.
 
 mod answer;
-pub mod backward;
-pub mod body;
+mod backward;
+mod body;
 mod carrier;
+mod chunks;
 mod lines;
+mod link;
 mod outgoing;
-pub mod request;
+mod reading;
+mod request;
 mod servant;
+mod slots;
 mod stream;
 pub mod upstream;
-pub mod watch;
-pub mod watched;
+mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use h2::server::{Builder, Connection, SendResponse};
-use h2::{Reason, RecvStream};
-use http::Request;
+use tokio::io::{AsyncRead as _, AsyncWrite, ReadBuf};
 
-use self::carrier::Carrier;
+use self::link::{Fault, JOINED, Link, State};
+use self::reading::{Begun, LEAVING, Reading, Unfinished};
 pub use self::servant::Servant;
 use self::servant::{Counted, Job, attend};
-use self::watch::Verdict;
-use self::watched::{Observed, Watched};
+use self::stream::Incoming;
 use super::aging::Aging;
 use super::clock::Deadline;
-use super::connection::Client;
+use super::connection::{Client, LINGER_BYTES};
 use super::worker::Worker;
 use crate::affinity::memory::Memory;
+use crate::message::h2_frames::{self as frames, Code, Kind, setting};
 use crate::net::stream::Stream;
 use crate::telemetry::reasons::Abuse;
 
 /// What a client of HTTP/2 says first. (RFC 9113 section 3.4)
-pub const PREFACE: &[u8; 24] = &crate::message::h2_frames::PREFACE;
+pub const PREFACE: &[u8; 24] = &frames::PREFACE;
 
 /// Requests at once on one connection. (RFC 9113 section 6.5.2 asks for 100 at least)
 const STREAMS: u32 = 100;
+/// The same with those that the client has reset and whose tasks have not seen it: a page that was left is followed by
+/// another.
+const MOST_TAKEN: usize = 2 * STREAMS as usize;
 /// Bytes of one request's body that wait for its backend; and of all on one connection.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Bytes of an answer that wait in the library, per stream.
-const SEND_BUFFER: usize = 64 * 1024;
-/// Streams that were reset and are remembered, so that what still comes for them is no error: all that may be open.
-const RESET_STREAMS: usize = 100;
-/// Streams that the client reset before they were looked at. More at once the library takes for abuse; up to as many
-/// as may be open it is a page that was left, and [`watch`] counts them.
-const RESET_EARLY: usize = 100;
-/// What small DATA frames that wait to be taken cost beside what is in them, bytes: some 4,000 of them. A stream of gRPC
-/// messages of a few bytes each has thousands in its window.
-const SMALL_FRAMES: usize = 1024 * 1024;
+/// Bytes of frames that wait to be written, at which no more are read: each may be one to answer.
+const MOST_UNWRITTEN: usize = 4 * JOINED;
+/// Reads of one turn.
+const READS: u32 = 4;
 /// How long a connection that is to end waits for its client to take the last frames.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -68,14 +68,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Shared {
     worker: Rc<Worker>,
+    link: Rc<Link>,
     /// How many are being served.
     open: Cell<u32>,
     /// How many were.
     served: Cell<u32>,
     /// What the last request told of its session.
     memory: RefCell<Option<Box<Memory>>>,
-    /// What is known of the connection.
-    seen: Rc<Observed>,
     /// Who opened them: its connection is replaced by a stream for each.
     client: Template,
 }
@@ -96,63 +95,84 @@ struct Template {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Serving,
-    /// It was said that no more requests are taken.
-    Leaving,
+    /// It was said that no more requests are taken; and, once the client knows, which was the last.
+    Leaving {
+        is_known: bool,
+    },
     /// It was said that this is the end.
-    Ending,
+    Ending {
+        is_shut: bool,
+    },
 }
 
 /// Serves HTTP/2 on a client's connection to its end.
 pub async fn serve(worker: &Rc<Worker>, client: Client) {
     let Client { stream, held, peer, door, deadline, vouched, tls, opened, aging, .. } = client;
-    let (stream, seen) = Watched::new(stream, held, &worker.clock);
-    let carrier = Carrier::new(stream);
-    let limits = door.listener.limits;
-    let mut builder = Builder::new();
-    builder
-        .max_concurrent_streams(STREAMS)
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
-        .max_send_buffer_size(SEND_BUFFER)
-        .max_concurrent_reset_streams(RESET_STREAMS)
-        .max_pending_accept_reset_streams(RESET_EARLY)
-        .data_frame_budget(SMALL_FRAMES)
-        .max_local_error_reset_streams(None) // It would count for the life of a connection; the watch does in a window.
-        .enable_connect_protocol();
-    deadline.set(door.listener.timeouts.head);
-    let mut handshake = pin!(builder.handshake::<_, Bytes>(carrier));
-    let connected = poll_fn(|cx| match handshake.as_mut().poll(cx) {
-        Poll::Ready(connected) => Poll::Ready(connected.ok()),
-        Poll::Pending => deadline.poll().map(|()| {
-            door.shard.abused(Abuse::SlowHead);
-            None
-        }),
-    });
-    let Some(mut connection) = connected.await else { return };
-    let template = Template { peer, door, vouched, tls, opened, aging };
+    let most = door.listener.limits.head;
+    let link = Rc::new(Link::new(&worker.clock, worker.blocks.output()));
+    say_hello(&mut link.state.borrow_mut().out, most);
+    let reading = Reading::new(held, most, &worker.blocks, worker.clock.now());
     let shared = Shared {
         worker: Rc::clone(worker),
+        link: Rc::clone(&link),
         open: Cell::new(0),
         served: Cell::new(0),
         memory: RefCell::default(),
-        seen: Rc::clone(&seen),
-        client: template,
+        client: Template { peer, door, vouched, tls, opened, aging },
     };
-    let mut driver =
-        Driver { worker, shared: Rc::new(shared), deadline, seen, stage: Stage::Serving, since: None };
-    poll_fn(|cx| driver.poll(&mut connection, cx)).await;
+    let mut driver = Driver {
+        worker,
+        shared: Rc::new(shared),
+        link: Rc::clone(&link),
+        stream,
+        reading,
+        deadline,
+        stage: Stage::Serving,
+        since: None,
+        is_new: true,
+        thrown_away: 0,
+    };
+    poll_fn(|cx| {
+        link.drive(cx);
+        Poll::Ready(())
+    })
+    .await;
+    poll_fn(|cx| driver.poll(cx)).await;
+    link.state.borrow_mut().end();
+}
+
+/// Our SETTINGS, and the window of the whole connection.
+fn say_hello(out: &mut Vec<u8>, most: usize) {
+    let settings = [
+        (setting::MAX_CONCURRENT_STREAMS, STREAMS),
+        (setting::INITIAL_WINDOW_SIZE, STREAM_WINDOW),
+        (setting::MAX_HEADER_LIST_SIZE, u32::try_from(most).unwrap_or(u32::MAX)),
+        (setting::ENABLE_CONNECT_PROTOCOL, 1),
+    ];
+    frames::write_header(Kind::Settings, 0, 0, settings.len() * 6, out);
+    for (id, value) in settings {
+        out.extend_from_slice(&id.to_be_bytes());
+        out.extend_from_slice(&value.to_be_bytes());
+    }
+    frames::write_header(Kind::WindowUpdate, 0, 0, 4, out);
+    out.extend_from_slice(&(CONNECTION_WINDOW - 65_535).to_be_bytes());
 }
 
 /// Drives one connection.
 struct Driver<'a> {
     worker: &'a Rc<Worker>,
     shared: Rc<Shared>,
+    link: Rc<Link>,
+    stream: Stream,
+    reading: Reading,
     deadline: Deadline,
-    seen: Rc<Observed>,
     stage: Stage,
     /// What it waits for, and how much was read and written when that began.
     since: Option<(Waits, u64)>,
+    /// Nothing was looked at of what was read before it was known to be HTTP/2.
+    is_new: bool,
+    /// Bytes that came behind the end.
+    thrown_away: usize,
 }
 
 /// What a connection waits for, each with a time of its own.
@@ -167,77 +187,175 @@ enum Waits {
 }
 
 impl Driver<'_> {
-    fn poll(
-        &mut self,
-        connection: &mut Connection<Carrier<Watched<Stream>>, Bytes>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        self.seen.turn();
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => {
-                    self.begin(request, respond);
-                    continue;
+            match self.stage {
+                Stage::Ending { .. } => {
+                    if self.poll_end(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
                 }
-                Poll::Ready(Some(Err(_)) | None) => {
-                    self.seen.told().into_iter().for_each(|of| self.count(of));
-                    return Poll::Ready(());
-                }
-                Poll::Pending => {}
-            }
-            if self.stage != Stage::Ending
-                && let Some(verdict) = self.seen.verdict()
-            {
-                if let Verdict::Abuse(of) = verdict {
-                    self.count(of);
-                }
-                self.end(connection, verdict.reason());
-                continue;
+                Stage::Serving | Stage::Leaving { .. } => match self.turn(cx) {
+                    Ok(None) => {}
+                    Ok(Some(fault)) => {
+                        self.break_off(fault);
+                        continue;
+                    }
+                    Err(_) => return Poll::Ready(()),
+                },
             }
             let Template { door, aging, .. } = &self.shared.client;
             let begun = self.shared.open.get().saturating_add(self.shared.served.get());
             let is_last = self.worker.is_draining() || door.is_gone() || aging.is_spent(begun);
-            if self.stage == Stage::Serving && is_last {
-                self.leave(connection);
-                continue;
-            }
-            if self.stage != Stage::Ending && self.worker.is_cut() {
-                self.end(connection, Reason::NO_ERROR);
-                continue;
+            match self.stage {
+                Stage::Serving if is_last => {
+                    self.leave();
+                    continue;
+                }
+                Stage::Leaving { is_known: false } if self.reading.knows_of_leaving => {
+                    self.stage = Stage::Leaving { is_known: true };
+                    let state = &mut *self.link.state.borrow_mut();
+                    self.reading.highest = state.slots.last;
+                    state.say_go_away(state.slots.last, Code::NoError);
+                    continue;
+                }
+                Stage::Leaving { is_known: true } if self.shared.open.get() == 0 => {
+                    self.stage = Stage::Ending { is_shut: false };
+                    continue;
+                }
+                Stage::Serving | Stage::Leaving { .. } if self.worker.is_cut() => {
+                    self.end(Code::NoError);
+                    continue;
+                }
+                Stage::Serving | Stage::Leaving { .. } | Stage::Ending { .. } => {}
             }
             if !self.is_late() {
                 return Poll::Pending;
             }
             match (self.stage, self.since.map(|(waits, _)| waits)) {
-                (Stage::Serving, Some(Waits::Request)) => self.leave(connection),
-                (Stage::Serving | Stage::Leaving, Some(Waits::Client(of))) => {
-                    self.count(of);
-                    if of == Abuse::NotRead {
-                        return Poll::Ready(()); // It would not read the word either.
-                    }
-                    self.end(connection, Reason::ENHANCE_YOUR_CALM);
+                (Stage::Ending { .. }, _) => return Poll::Ready(()),
+                (Stage::Serving, Some(Waits::Request)) => self.leave(),
+                (_, Some(Waits::Client(Abuse::NotRead))) => {
+                    self.count(Abuse::NotRead);
+                    return Poll::Ready(()); // It would not read the word either.
                 }
-                (Stage::Serving | Stage::Leaving, _) => self.end(connection, Reason::NO_ERROR),
-                (Stage::Ending, _) => return Poll::Ready(()),
+                (_, Some(Waits::Client(of))) => self.break_off(Fault::Abuse(of)),
+                (_, Some(Waits::Request | Waits::End) | None) => self.end(Code::NoError),
             }
         }
+    }
+
+    /// Reads what has come and writes what waits.
+    fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<Option<Fault>> {
+        for read in 0.. {
+            let (is_full, fault) = {
+                let state = self.link.state.borrow();
+                (state.out.len() >= MOST_UNWRITTEN, state.fault)
+            };
+            if fault.is_some() {
+                return Ok(fault);
+            }
+            if is_full {
+                break;
+            }
+            if read > READS {
+                cx.waker().wake_by_ref(); // Others have their turn.
+                break;
+            }
+            if !std::mem::take(&mut self.is_new) {
+                match self.reading.input.poll_fill(&mut self.stream, cx)? {
+                    Poll::Ready(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Poll::Ready(_) => {}
+                    Poll::Pending => break,
+                }
+            }
+            let (shared, now) = (&self.shared, self.worker.clock.now());
+            let state = &mut *self.link.state.borrow_mut();
+            if let Err(fault) = self.reading.look(state, now, |begun, state| begin(shared, begun, state)) {
+                return Ok(Some(fault));
+            }
+        }
+        if self.reading.unfinished().is_some() {
+            self.reading.input.shrink();
+        }
+        let _ = self.poll_write(cx)?;
+        Ok(None)
+    }
+
+    /// Writes what waits; ready when nothing does.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        let state = &mut *self.link.state.borrow_mut();
+        let mut written = 0;
+        let polled = loop {
+            let rest = state.out.get(written..).unwrap_or_default();
+            if rest.is_empty() {
+                break Pin::new(&mut self.stream).poll_flush(cx)?;
+            }
+            match Pin::new(&mut self.stream).poll_write(cx, rest)? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(n) => written += n,
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        let was_full = state.out.len() >= JOINED;
+        if written == state.out.len() {
+            state.out.clear();
+            // An idle connection holds nothing.
+            if self.shared.open.get() == 0 || state.out.capacity() > 2 * JOINED {
+                self.worker.blocks.recycle(std::mem::take(&mut state.out));
+            }
+        } else {
+            state.out.drain(..written);
+        }
+        let since = if written > 0 { None } else { self.link.blocked_since.get() };
+        let is_blocked = polled.is_pending();
+        self.link.blocked_since.set(is_blocked.then(|| since.unwrap_or_else(|| self.worker.clock.now())));
+        if was_full && state.out.len() < JOINED || state.has_guests() {
+            state.invite();
+        }
+        Ok(polled)
+    }
+
+    /// Ready when the last words were written and the client has ended too, or never will.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_write(cx) {
+            Ok(Poll::Ready(())) => {}
+            Ok(Poll::Pending) => return Poll::Pending,
+            Err(_) => return Poll::Ready(()),
+        }
+        if self.stage == (Stage::Ending { is_shut: false }) {
+            if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            self.stage = Stage::Ending { is_shut: true };
+        }
+        // A close over bytes that were not read is a reset, and may take the last words back.
+        self.reading.input.release();
+        let mut room = [0; 4096];
+        while self.thrown_away < LINGER_BYTES {
+            let mut buf = ReadBuf::new(&mut room);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => self.thrown_away += buf.filled().len(),
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Whether what the connection waits for has taken too long.
     fn is_late(&mut self) -> bool {
         let timeouts = &self.shared.client.door.listener.timeouts;
-        let due = self.seen.due(timeouts);
         let (waits, time, progress) = match self.stage {
-            Stage::Ending => (Waits::End, PATIENCE, 0),
-            _ if let Some((at, of)) = due => {
+            Stage::Ending { .. } => (Waits::End, PATIENCE, 0),
+            _ if let Some((at, of)) = self.due() => {
                 let left = at.saturating_sub(self.worker.clock.now());
                 (Waits::Client(of), Duration::from_millis(left), at)
             }
-            Stage::Leaving if self.shared.open.get() == 0 => (Waits::End, PATIENCE, 0),
+            Stage::Leaving { .. } if self.shared.open.get() == 0 => (Waits::End, PATIENCE, 0),
             Stage::Serving if self.shared.open.get() == 0 => {
                 (Waits::Request, timeouts.idle, u64::from(self.shared.served.get()))
             }
-            Stage::Serving | Stage::Leaving => {
+            Stage::Serving | Stage::Leaving { .. } => {
                 self.since = None;
                 // Streams may be silent for long, and a connection that is old enough takes no more of them.
                 match self.shared.client.aging.left().filter(|_| self.stage == Stage::Serving) {
@@ -254,31 +372,86 @@ impl Driver<'_> {
         self.deadline.poll().is_ready()
     }
 
+    /// When what was begun and not finished, by the client or towards it, will have taken too long, in the clock's
+    /// milliseconds, and what it is then; the soonest.
+    fn due(&self) -> Option<(u64, Abuse)> {
+        let timeouts = &self.shared.client.door.listener.timeouts;
+        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let blocked = self.link.blocked_since.get().map(|at| (at, timeouts.write, Abuse::NotRead));
+        let unfinished = self.reading.unfinished().map(|what| match what {
+            Unfinished::Head(at) => (at, timeouts.head, Abuse::SlowHead),
+            Unfinished::Data(at) => (at, timeouts.body, Abuse::SlowData),
+        });
+        let both = blocked.into_iter().chain(unfinished);
+        both.map(|(at, time, of)| (at.saturating_add(millis(time)), of)).min_by_key(|(at, _)| *at)
+    }
+
     /// Takes no more requests, and ends behind those that are served.
-    fn leave(&mut self, connection: &mut Connection<Carrier<Watched<Stream>>, Bytes>) {
-        connection.graceful_shutdown();
-        self.stage = Stage::Leaving;
+    fn leave(&mut self) {
+        let state = &mut *self.link.state.borrow_mut();
+        state.say_go_away(frames::LARGEST_WINDOW, Code::NoError);
+        frames::write_header(Kind::Ping, 0, 0, LEAVING.len(), &mut state.out);
+        state.out.extend_from_slice(&LEAVING);
+        self.stage = Stage::Leaving { is_known: false };
+    }
+
+    /// Ends for what the client has done.
+    fn break_off(&mut self, fault: Fault) {
+        if let Fault::Abuse(of) = fault {
+            self.count(of);
+        }
+        self.end(fault.code());
     }
 
     /// Ends at once, with a word why.
-    fn end(&mut self, connection: &mut Connection<Carrier<Watched<Stream>>, Bytes>, why: Reason) {
-        connection.abrupt_shutdown(why);
-        self.stage = Stage::Ending;
+    fn end(&mut self, why: Code) {
+        let state = &mut *self.link.state.borrow_mut();
+        state.say_go_away(state.slots.last, why);
+        state.end();
+        self.stage = Stage::Ending { is_shut: false };
     }
 
     fn count(&self, of: Abuse) {
         self.shared.client.door.shard.abused(of);
     }
+}
 
-    /// Has a request served, by a task that waits for one or by a new one.
-    fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-        let job = Job { shared: Counted::new(&self.shared), request, respond };
-        let idle = self.worker.servants.borrow_mut().pop();
-        let servant = idle.unwrap_or_else(|| {
-            let servant = Rc::new(Servant::default());
-            tokio::task::spawn_local(attend(Rc::clone(self.worker), Rc::clone(&servant)));
-            servant
-        });
-        servant.give(job);
+/// Has a request served, by a task that waits for one or by a new one.
+fn begin(shared: &Rc<Shared>, begun: Begun, state: &mut State) {
+    let worker = &shared.worker;
+    if state.out.capacity() == 0 {
+        state.out = worker.blocks.output();
     }
+    let Begun { place, asked } = begun;
+    let stream = Incoming::new(&shared.link, place, &shared.client.door, &asked);
+    let job = Job { shared: Counted::new(shared), stream, head: asked.head, refused: asked.refused };
+    let idle = worker.servants.borrow_mut().pop();
+    let servant = idle.unwrap_or_else(|| {
+        let servant = Rc::new(Servant::default());
+        tokio::task::spawn_local(attend(Rc::clone(worker), Rc::clone(&servant)));
+        servant
+    });
+    servant.give(job);
+}
+
+/// Writes each piece in its turn, as far as all of one was taken.
+fn write_each<W: AsyncWrite + Unpin>(
+    mut to: Pin<&mut W>,
+    cx: &mut Context<'_>,
+    pieces: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let mut taken = 0;
+    for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+        match to.as_mut().poll_write(cx, piece) {
+            Poll::Ready(Ok(n)) => {
+                taken += n;
+                if n < piece.len() {
+                    break;
+                }
+            }
+            Poll::Ready(Err(_)) | Poll::Pending if taken > 0 => break,
+            other => return other,
+        }
+    }
+    Poll::Ready(Ok(taken))
 }

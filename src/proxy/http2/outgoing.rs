@@ -14,7 +14,8 @@ use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::backward;
-use super::body::{Form, Inward, Outward};
+use super::body::{Inward, Outward};
+use super::request::Form;
 use super::upstream::Connection;
 use crate::message::head::{Search, find_end};
 use crate::net::stream::{Carried, NotProcessed};
@@ -241,21 +242,7 @@ impl AsyncWrite for Outgoing {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = self.get_mut();
-        let mut taken = 0;
-        for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
-            match Pin::new(&mut *stream).poll_write(cx, buf) {
-                Poll::Ready(Ok(n)) => {
-                    taken += n;
-                    if n < buf.len() {
-                        break;
-                    }
-                }
-                Poll::Ready(Err(_)) | Poll::Pending if taken > 0 => break,
-                other => return other,
-            }
-        }
-        Poll::Ready(Ok(taken))
+        super::write_each(self, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

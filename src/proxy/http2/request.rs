@@ -1,103 +1,306 @@
-//! A stream's request as a head of HTTP/1.1, for [`admit`](crate::proxy::request::admit) to judge like any other.
+//! A stream's request, field by field, made a head of HTTP/1.1 for [`admit`](crate::proxy::request::admit) to judge
+//! like any other.
 //!
-//! h2 refuses names that are no lower-case tokens, fields of a connection, and pseudo fields that are missing, repeated,
-//! unknown or late. The rest of RFC 9113 section 8 is here.
+//! What RFC 9113 section 8 calls malformed ends the stream. What is well-formed and cannot be served is answered.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
-use http::{HeaderMap, Method, Request};
+use crate::message::hpack::Field;
+use crate::proxy::respond::{HEAD_TOO_LONG, MALFORMED, Own, PROTOCOL};
 
-use super::body::Form;
-use crate::proxy::respond::{MALFORMED, Own, PROTOCOL};
+/// Far more than any client may send, once decoded: four times the largest block on the wire.
+pub(super) const FAR_TOO_LONG: usize = 256 * 1024;
+/// What a field counts beside its name and value. (RFC 9113 section 6.5.2)
+const OVERHEAD: usize = 32;
 
-/// What a request's head became.
-#[derive(Debug)]
-pub struct Read {
-    /// How its body is framed.
-    pub form: Form,
-    /// Whether its method is HEAD.
-    pub to_head: bool,
-    /// Why it is refused, if it is.
-    pub refused: Option<Own>,
+/// How a body is framed in HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// There is none.
+    None,
+    /// Of so many bytes.
+    Length(u64),
+    /// In the chunked coding.
+    Chunked,
+    /// As it is, until either side ends: a tunnel.
+    Open,
 }
 
-/// Appends the head. `key` is what a WebSocket's handshake has for its key, which HTTP/2 has none of.
-pub fn write<B>(request: &Request<B>, ends: bool, key: u128, out: &mut Vec<u8>) -> Read {
-    let (method, uri, fields) = (request.method(), request.uri(), request.headers());
-    let protocol = request.extensions().get::<h2::ext::Protocol>().map(h2::ext::Protocol::as_str);
-    let mut refused = None;
-    let mut form = match () {
-        () if ends => Form::None,
-        () => fields.get(CONTENT_LENGTH).map_or(Form::Chunked, |_| Form::Length(0)),
-    };
-    let is_connect = method == Method::CONNECT;
-    let told = match (protocol, is_connect) {
-        (Some("websocket"), true) => {
-            form = Form::Open;
-            "GET"
+/// A request whose block was read.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Its head.
+    pub(super) head: Vec<u8>,
+    /// How its body is framed.
+    pub(super) form: Form,
+    /// What `content-length` says.
+    pub(super) length: Option<u64>,
+    /// Whether its method is HEAD.
+    pub(super) to_head: bool,
+    /// Why it is refused, if it is.
+    pub(super) refused: Option<Own>,
+}
+
+/// A block is not a request, or not trailers. (RFC 9113 section 8.1.1)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// Where a pseudo-field's value stands, if it came.
+type Span = Option<(usize, usize)>;
+
+/// A request of which fields come. It is used again for the next.
+#[derive(Debug, Default)]
+pub(super) struct Assembly {
+    /// The values of the pseudo-fields.
+    text: Vec<u8>,
+    method: Span,
+    scheme: Span,
+    authority: Span,
+    path: Span,
+    protocol: Span,
+    head: Vec<u8>,
+    has_started: bool,
+    has_host: bool,
+    cookies: Vec<u8>,
+    length: Option<u64>,
+    /// Bytes that the fields count, and how many they may.
+    list: usize,
+    most: usize,
+    is_malformed: bool,
+    refused: Option<Own>,
+}
+
+/// The fields that are looked at here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    ContentLength,
+    Cookie,
+    Host,
+    Te,
+    OfConnection,
+    Other,
+}
+
+impl Assembly {
+    /// Begins a request whose fields may count `most` bytes; its head is appended to `head`.
+    pub(super) fn begin(&mut self, head: Vec<u8>, most: usize) {
+        let Self { mut text, mut cookies, .. } = std::mem::take(self);
+        text.clear();
+        cookies.clear();
+        *self = Self { text, cookies, head, most, ..Self::default() };
+    }
+
+    /// Whether the fields are far beyond what they may count.
+    pub(super) const fn is_far_too_long(&self) -> bool {
+        self.list > FAR_TOO_LONG
+    }
+
+    /// Takes the next field.
+    pub(super) fn field(&mut self, field: &Field<'_>) {
+        let (name, value) = (field.name, field.value);
+        self.list = self.list.saturating_add(name.len() + value.len() + OVERHEAD);
+        if self.list > self.most {
+            self.refused = Some(HEAD_TOO_LONG);
         }
-        (Some(_), _) => {
-            refused = Some(PROTOCOL);
-            method.as_str()
+        if self.is_malformed || self.list > self.most {
+            return;
         }
-        (None, _) => method.as_str(),
-    };
-    let path = uri.path_and_query().map_or("", |p| p.as_str());
-    let target = match (path, uri.authority()) {
-        ("", Some(authority)) if is_connect => authority.as_str(),
-        (path, _) => path,
-    };
-    for part in [told, " ", target, " HTTP/1.1\r\n"] {
-        out.extend_from_slice(part.as_bytes());
+        if name.first() == Some(&b':') {
+            return self.pseudo(name, value);
+        }
+        self.start();
+        if !is_field(field) {
+            self.is_malformed = true;
+            return;
+        }
+        if has_outer_blank(value) {
+            self.refused = self.refused.or(Some(MALFORMED));
+        }
+        match Known::of(field) {
+            Known::Other => {}
+            Known::Cookie => {
+                // Crumbs of a cookie are one field again, before anybody looks for theirs. (RFC 9113 section 8.2.3)
+                if !self.cookies.is_empty() {
+                    self.cookies.extend_from_slice(b"; ");
+                }
+                return self.cookies.extend_from_slice(value);
+            }
+            Known::Host => return self.host(value),
+            Known::ContentLength => {
+                let length = number(value);
+                self.is_malformed |=
+                    length.is_none() || self.length.is_some_and(|known| Some(known) != length);
+                if self.length.is_some() {
+                    return;
+                }
+                self.length = length;
+            }
+            Known::Te if value.eq_ignore_ascii_case(b"trailers") => {}
+            Known::Te | Known::OfConnection => self.is_malformed = true,
+        }
+        write_field(name, value, &mut self.head);
     }
-    let authority = uri.authority().map(|a| a.as_str().as_bytes());
-    // Without an authority h2 has no place for the scheme that it has judged: then Host alone says for whom it is.
-    let is_served = uri.scheme_str().map_or_else(
-        || authority.is_none() || is_connect && protocol.is_none(),
-        |scheme| matches!(scheme, "http" | "https"),
-    );
-    if !is_served || !agrees(authority, fields) {
-        refused = refused.or(Some(MALFORMED));
+
+    /// The head, if what came is a request; `ends` says that no body follows. `key` makes what a WebSocket's handshake
+    /// has for its key, which HTTP/2 has none of.
+    pub(super) fn finish(&mut self, ends: bool, key: impl FnOnce() -> u128) -> Result<Asked, Malformed> {
+        self.start();
+        let head = std::mem::take(&mut self.head);
+        if self.is_malformed && self.refused != Some(HEAD_TOO_LONG) {
+            return Err(Malformed);
+        }
+        let mut asked = Asked {
+            head,
+            form: if ends { Form::None } else { self.length.map_or(Form::Chunked, Form::Length) },
+            length: self.length,
+            to_head: of(&self.text, self.method) == Some(b"HEAD"),
+            refused: self.refused,
+        };
+        if ends && self.length.is_some_and(|length| length > 0) {
+            return Err(Malformed);
+        }
+        if self.protocol.is_some() && asked.refused.is_none() {
+            asked.form = Form::Open;
+        }
+        if !self.cookies.is_empty() {
+            write_field(b"cookie", &self.cookies, &mut asked.head);
+        }
+        match asked.form {
+            Form::Open => write_handshake(key(), &mut asked.head),
+            Form::Chunked => asked.head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Form::None | Form::Length(_) => {}
+        }
+        asked.head.extend_from_slice(b"\r\n");
+        Ok(asked)
     }
-    if let Some(authority) = authority.or_else(|| fields.get(HOST).map(http::HeaderValue::as_bytes)) {
-        write_field("Host", authority, out);
+
+    fn pseudo(&mut self, name: &[u8], value: &[u8]) {
+        let span = match name {
+            b":method" => &mut self.method,
+            b":scheme" => &mut self.scheme,
+            b":authority" => &mut self.authority,
+            b":path" => &mut self.path,
+            b":protocol" => &mut self.protocol,
+            _ => return self.is_malformed = true,
+        };
+        let start = self.text.len();
+        if self.has_started || span.replace((start, start + value.len())).is_some() {
+            self.is_malformed = true;
+        }
+        // A blank would end the target, and a line's end the line.
+        self.is_malformed |=
+            value.is_empty() | value.iter().fold(false, |bad, &b| bad | (b <= b' ') | (b == 0x7f));
+        self.text.extend_from_slice(value);
     }
-    for (name, value) in fields.iter().filter(|(name, _)| **name != HOST && **name != COOKIE) {
-        if has_outer_blank(value.as_bytes()) {
+
+    /// Writes the first line and `Host`, once: no pseudo-field follows.
+    fn start(&mut self) {
+        if std::mem::replace(&mut self.has_started, true) {
+            return;
+        }
+        let text = &self.text;
+        let (method, path) = (of(text, self.method), of(text, self.path));
+        let (scheme, authority) = (of(text, self.scheme), of(text, self.authority));
+        let (mut is_malformed, mut refused) = (false, None);
+        let is_connect = method == Some(b"CONNECT");
+        let mut told = method.unwrap_or_default();
+        is_malformed |= !told.iter().all(|&b| crate::message::field::is_token_byte(b));
+        match of(text, self.protocol) {
+            Some(b"websocket") if is_connect => told = b"GET",
+            Some(_) => refused = Some(PROTOCOL),
+            None => {}
+        }
+        let target = if is_connect && self.protocol.is_none() {
+            // A tunnel to somewhere else, which has neither a scheme nor a path. (RFC 9113 section 8.5)
+            is_malformed |= scheme.is_some() || path.is_some();
+            authority
+        } else {
+            is_malformed |=
+                scheme.is_none() || !path.is_some_and(|path| path.starts_with(b"/") || path == b"*");
+            path
+        };
+        is_malformed |= method.is_none() || target.is_none();
+        if scheme.is_some_and(|s| !s.eq_ignore_ascii_case(b"http") && !s.eq_ignore_ascii_case(b"https")) {
             refused = refused.or(Some(MALFORMED));
         }
-        write_field(name.as_str(), value.as_bytes(), out);
+        let target = target.unwrap_or_default();
+        let head = &mut self.head;
+        head.reserve(512);
+        for part in [told, b" ", target, b" HTTP/1.1\r\n"] {
+            head.extend_from_slice(part);
+        }
+        if let Some(authority) = authority {
+            write_field(b"Host", authority, head);
+        }
+        self.is_malformed |= is_malformed;
+        self.refused = self.refused.or(refused);
     }
-    write_cookies(fields, out);
-    match form {
-        Form::Open => write_handshake(key, out),
-        Form::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        Form::None | Form::Length(_) => {}
+
+    /// `Host`, where it stands beside the authority, says the same, and once. (RFC 9113 section 8.3.1)
+    fn host(&mut self, value: &[u8]) {
+        let is_second = std::mem::replace(&mut self.has_host, true);
+        let authority = of(&self.text, self.authority);
+        if is_second || authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(value)) {
+            self.refused = self.refused.or(Some(MALFORMED));
+        }
+        if authority.is_none() && !is_second {
+            write_field(b"Host", value, &mut self.head);
+        }
     }
-    out.extend_from_slice(b"\r\n");
-    Read { form, to_head: method == Method::HEAD, refused }
 }
 
-/// Whether `Host`, where it stands beside the authority, says the same, and once. (RFC 9113 section 8.3.1)
-fn agrees(authority: Option<&[u8]>, fields: &HeaderMap) -> bool {
-    let mut hosts = fields.get_all(HOST).iter();
-    match (hosts.next(), hosts.next(), authority) {
-        (_, Some(_), _) => false,
-        (Some(host), None, Some(authority)) => host.as_bytes().eq_ignore_ascii_case(authority),
-        (_, None, _) => true,
+fn of(text: &[u8], span: Span) -> Option<&[u8]> {
+    text.get(span?.0..span?.1)
+}
+
+impl Known {
+    fn of(field: &Field<'_>) -> Self {
+        match (field.known, field.name) {
+            (28, _) | (_, b"content-length") => Self::ContentLength,
+            (32, _) | (_, b"cookie") => Self::Cookie,
+            (38, _) | (_, b"host") => Self::Host,
+            (_, b"te") => Self::Te,
+            (57, _)
+            | (_, b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade") => {
+                Self::OfConnection
+            }
+            _ => Self::Other,
+        }
     }
 }
 
-/// Crumbs of a cookie are one field again, before anybody looks for theirs. (RFC 9113 section 8.2.3)
-fn write_cookies(fields: &HeaderMap, out: &mut Vec<u8>) {
-    let mut crumbs = fields.get_all(COOKIE).iter();
-    let Some(first) = crumbs.next() else { return };
-    out.extend_from_slice(b"cookie: ");
-    out.extend_from_slice(first.as_bytes());
-    for crumb in crumbs {
-        out.extend_from_slice(b"; ");
-        out.extend_from_slice(crumb.as_bytes());
+/// Appends a trailer's line, if trailers may have such a field and their lines stay within `most` bytes.
+pub(super) fn trailer(field: &Field<'_>, most: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let is_right = field.name.first() != Some(&b':')
+        && is_field(field)
+        && matches!(Known::of(field), Known::Other | Known::Cookie)
+        && out.len() + field.name.len() + field.value.len() + OVERHEAD <= most;
+    if !is_right {
+        return Err(Malformed);
     }
-    out.extend_from_slice(b"\r\n");
+    write_field(field.name, field.value.trim_ascii(), out);
+    Ok(())
+}
+
+/// Whether name and value are what a field may have. (RFC 9113 section 8.2.1)
+fn is_field(field: &Field<'_>) -> bool {
+    const NAME: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut b = 0;
+        while b < 256 {
+            let byte = b as u8;
+            table[b] = crate::message::field::is_token_byte(byte) && !byte.is_ascii_uppercase();
+            b += 1;
+        }
+        table
+    };
+    let is_name = field.known > 0
+        || !field.name.is_empty() && field.name.iter().fold(true, |good, &b| good & NAME[usize::from(b)]);
+    is_name && !field.value.iter().fold(false, |bad, &b| bad | (b == 0) | (b == b'\r') | (b == b'\n'))
+}
+
+/// Digits alone.
+fn number(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// A value neither begins nor ends with a blank. (RFC 9113 section 8.2.1)
@@ -116,94 +319,13 @@ fn write_handshake(key: u128, out: &mut Vec<u8>) {
     out.extend_from_slice(b"==\r\n");
 }
 
-fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
-    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.reserve(name.len() + value.len() + 4);
+    for part in [name, b": ", value, b"\r\n"] {
         out.extend_from_slice(part);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use http::{HeaderName, HeaderValue};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::message::head::{Search, find_end, parse_request, room};
-
-    /// The head that a request becomes, and what was found of it.
-    fn written(request: &Request<()>, ends: bool) -> (Vec<u8>, Read) {
-        let mut out = Vec::new();
-        let read = write(request, ends, u128::MAX, &mut out);
-        (out, read)
-    }
-
-    fn name() -> impl Strategy<Value = HeaderName> {
-        "[a-z0-9!#$%&'*+.^_`|~-]{1,12}"
-            .prop_filter_map("a name", |n| HeaderName::from_bytes(n.as_bytes()).ok())
-    }
-
-    fn value() -> impl Strategy<Value = HeaderValue> {
-        prop::collection::vec(any::<u8>(), 0..40)
-            .prop_filter_map("a value", |v| HeaderValue::from_bytes(&v).ok())
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_not_refused_is_one_head_with_the_same_fields(
-            method in "[A-Z!#$%&'*+.^_`|~-]{1,10}",
-            path in "/[ -~\u{80}-\u{ff}]{0,30}",
-            host in "[a-z0-9.-]{1,10}",
-            fields in prop::collection::vec((name(), value()), 0..8),
-            ends in any::<bool>(),
-        ) {
-            let uri = http::Uri::builder().scheme("https").authority(host.as_str()).path_and_query(path.as_str());
-            let Ok(uri) = uri.build() else { return Ok(()) };
-            let mut request = Request::new(());
-            *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
-            *request.uri_mut() = uri;
-            for (name, value) in &fields {
-                request.headers_mut().append(name, value.clone());
-            }
-            let (head, read) = written(&request, ends);
-            if read.refused.is_some() {
-                return Ok(());
-            }
-            prop_assert_eq!(find_end(&head, &mut Search::default()), Ok(Some(head.len())));
-            let mut room = room();
-            let Ok(parsed) = parse_request(&head, &mut room) else { return Ok(()) }; // Which is refused by that.
-            prop_assert_eq!(parsed.method, method);
-            let ours = ["Host", "cookie", "Transfer-Encoding"];
-            let told = parsed.fields.iter().filter(|f| !ours.contains(&f.name));
-            let mut told: Vec<_> = told.map(|f| (f.name.to_owned(), f.value.to_owned())).collect();
-            let mut expected: Vec<_> = request
-                .headers()
-                .iter()
-                .filter(|(n, _)| **n != HOST && **n != COOKIE)
-                .map(|(n, v)| (n.as_str().to_owned(), v.as_bytes().to_owned()))
-                .collect();
-            told.sort();
-            expected.sort();
-            prop_assert_eq!(told, expected);
-        }
-    }
-
-    #[test]
-    fn a_web_socket_has_a_key_of_16_bytes() {
-        let mut request = Request::new(());
-        *request.method_mut() = Method::CONNECT;
-        *request.uri_mut() = "https://test/ws".parse().unwrap();
-        request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
-        for (key, text) in [
-            (0, "AAAAAAAAAAAAAAAAAAAAAA=="),
-            (u128::MAX, "/////////////////////w=="),
-            (u128::from_be_bytes(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ=="),
-        ] {
-            let mut out = Vec::new();
-            let read = write(&request, false, key, &mut out);
-            assert_eq!(read.form, Form::Open);
-            let head = String::from_utf8(out).unwrap();
-            assert!(head.starts_with("GET /ws HTTP/1.1\r\nHost: test\r\n"), "{head}");
-            assert!(head.contains(&format!("\r\nSec-WebSocket-Key: {text}\r\n")), "{head}");
-        }
-    }
-}
+#[path = "request_tests.rs"]
+mod tests;

@@ -9,20 +9,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker, ready};
 
-use bytes::Bytes;
-use h2::RecvStream;
-use h2::server::SendResponse;
-use http::Request;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::stream::{Incoming, Room};
-use super::{Shared, request};
+use super::Shared;
+use super::stream::Incoming;
 use crate::net::buffer::Buffer;
 use crate::net::stream::Stream;
 use crate::proxy::aging::Aging;
 use crate::proxy::connection::{Client, LINGER};
 use crate::proxy::exchange::{self, Next};
-use crate::proxy::respond;
+use crate::proxy::respond::{self, Own};
 use crate::proxy::worker::Worker;
 
 /// Tasks that wait for a request, per worker at most; more end when they have served theirs.
@@ -39,8 +35,11 @@ pub struct Servant {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) shared: Counted,
-    pub(super) request: Request<RecvStream>,
-    pub(super) respond: SendResponse<Bytes>,
+    pub(super) stream: Incoming,
+    /// Its head, as HTTP/1.1 has it.
+    pub(super) head: Vec<u8>,
+    /// Why it is refused, if it is.
+    pub(super) refused: Option<Own>,
 }
 
 /// A stream that is counted until it is dropped.
@@ -94,13 +93,7 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
     })
     .await;
     loop {
-        let Job { shared, request, respond } = servant.next().await;
-        let ends = request.body().is_end_stream();
-        let key = u128::from(worker.random()) << 64 | u128::from(worker.random());
-        let mut head = worker.blocks.output();
-        let read = request::write(&request, ends, key, &mut head);
-        let room = Room::new(&worker.clock, &shared.0.client.door, &shared.0.seen);
-        let stream = Incoming::new(request.into_body(), read.form, respond, read.to_head, room);
+        let Job { shared, stream, head, refused } = servant.next().await;
         let mut held = Buffer::new(&worker.blocks);
         let (len, fits) = (head.len(), held.put(&head));
         worker.blocks.recycle(head);
@@ -120,7 +113,7 @@ pub(super) async fn attend(worker: Rc<Worker>, servant: Rc<Servant>) {
             memory: shared.0.memory.borrow_mut().take(),
             aging: Aging::default(),
         };
-        let next = match read.refused.or((!fits).then_some(respond::HEAD_TOO_LONG)) {
+        let next = match refused.or((!fits).then_some(respond::HEAD_TOO_LONG)) {
             Some(own) => {
                 exchange::refuse(&worker, &mut client, own, len).await;
                 Next::Close

@@ -1,21 +1,20 @@
 //! One request's stream, as the connection of an HTTP/1.1 client: its body is read from it, an answer is written to it.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answer::{self, Answer};
-use super::body::{Form, Inward, Outward, into_io};
-use super::watched::Observed;
+use super::chunks::Chunks;
+use super::link::{Link, State};
+use super::request::{Asked, Form};
+use super::slots::{End, Slot};
+use crate::message::h2_frames::{Code, LARGEST};
 use crate::message::head::{Search, find_end};
 use crate::net::stream::Carried;
-use crate::proxy::clock::Clock;
 use crate::proxy::door::Door;
 use crate::telemetry::reasons::Abuse;
 
@@ -25,8 +24,10 @@ const LONGEST_HEAD: usize = 128 * 1024;
 /// A stream that a client has opened.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    body: Inward,
-    respond: SendResponse<Bytes>,
+    link: Rc<Link>,
+    place: usize,
+    door: Rc<Door>,
+    body: Body,
     /// What has come of a head that came in parts.
     part: Vec<u8>,
     answer: Going,
@@ -35,106 +36,303 @@ pub(super) struct Incoming {
     to_head: bool,
     /// Whether all was said: what still comes of the request is waited for, and thrown away.
     is_shut: bool,
-    room: Room,
+    /// Since when the client gives no room for what it asked for, in the clock's milliseconds.
+    no_room_since: Option<u64>,
 }
 
-/// Whether the client gives room for what it asked for.
+/// A request's body, as it is read.
 #[derive(Debug)]
-pub(super) struct Room {
-    clock: Rc<Clock>,
-    door: Rc<Door>,
-    connection: Rc<Observed>,
-    /// Since when there is none, in the clock's milliseconds.
-    none_since: Option<u64>,
+enum Body {
+    /// There is none, or all of it was read.
+    Ended,
+    /// As it comes.
+    Plain,
+    /// In the chunked coding: framing that comes before `left` bytes of data.
+    Chunked { frame: Vec<u8>, read: usize, left: usize, is_last: bool },
 }
 
 /// How far an answer has come.
 #[derive(Debug)]
 enum Going {
     Head,
-    Body(Outward),
+    /// So many bytes are to come.
+    Length(u64),
+    Chunked(Box<Chunks>),
+    Open,
     /// All of it was sent, or the stream was reset.
     Over,
 }
 
 impl Incoming {
-    /// A stream with a request whose body is framed as `form` says.
-    #[must_use]
-    pub(super) fn new(
-        body: RecvStream,
-        form: Form,
-        respond: SendResponse<Bytes>,
-        to_head: bool,
-        room: Room,
-    ) -> Self {
+    /// The stream in this place, with this request.
+    pub(super) fn new(link: &Rc<Link>, place: usize, door: &Rc<Door>, asked: &Asked) -> Self {
+        let body = match asked.form {
+            Form::None => Body::Ended,
+            Form::Length(_) | Form::Open => Body::Plain,
+            Form::Chunked => Body::Chunked { frame: Vec::new(), read: 0, left: 0, is_last: false },
+        };
         Self {
-            body: Inward::new(body, form),
-            respond,
+            link: Rc::clone(link),
+            place,
+            door: Rc::clone(door),
+            body,
             part: Vec::new(),
             answer: Going::Head,
-            is_tunnel: form == Form::Open,
-            to_head,
+            is_tunnel: asked.form == Form::Open,
+            to_head: asked.to_head,
             is_shut: false,
-            room,
+            no_room_since: None,
         }
     }
 
-    /// Takes a head, or what has come of it, from the front of `bytes`.
-    fn write_head(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let before = self.part.len();
-        if before > 0 {
-            self.part.extend_from_slice(bytes);
+    /// Ready when there is something to read; false at the body's end, behind which nothing comes until the stream
+    /// breaks.
+    fn poll_body(&mut self, cx: &Context<'_>) -> Poll<io::Result<bool>> {
+        let state = &mut *self.link.state.borrow_mut();
+        if let Body::Chunked { frame, read, left, .. } = &self.body
+            && (*read < frame.len() || *left > 0)
+        {
+            return Poll::Ready(Ok(true));
         }
-        let input = if before > 0 { self.part.as_slice() } else { bytes };
-        let found = find_end(input, &mut Search::default()).map_err(|_| io::ErrorKind::InvalidData)?;
-        let Some(len) = found else {
-            if input.len() > LONGEST_HEAD {
-                return Err(io::ErrorKind::InvalidData.into());
+        let slot = live(state, self.place)?;
+        match &mut self.body {
+            Body::Ended => return Poll::Ready(Ok(false)),
+            Body::Plain | Body::Chunked { .. } if slot.read < slot.data.len() => {
+                return Poll::Ready(Ok(true));
             }
-            if before == 0 {
-                self.part.extend_from_slice(bytes);
-            }
-            return Ok(bytes.len());
-        };
-        let head = input.get(..len).unwrap_or_default();
-        let answer = answer::read(head, self.to_head, self.is_tunnel).ok_or(io::ErrorKind::InvalidData)?;
-        self.part.clear();
-        match answer {
-            Answer::Informational(response) => self.respond.send_informational(response).map_err(into_io)?,
-            Answer::Final(response, form) => {
-                let stream = self.respond.send_response(response, form == Form::None).map_err(into_io)?;
-                self.answer = match form {
-                    Form::None => Going::Over,
-                    form => Going::Body(Outward::new(stream, form)),
-                };
+            Body::Plain if slot.has_ended => self.body = Body::Ended,
+            Body::Chunked { is_last: true, .. } => self.body = Body::Ended,
+            Body::Chunked { .. } if slot.has_ended => return Poll::Ready(Ok(true)),
+            Body::Plain | Body::Chunked { .. } => {
+                slot.waits(cx);
+                return Poll::Pending;
             }
         }
-        Ok(len.saturating_sub(before))
+        Poll::Ready(Ok(false))
+    }
+
+    /// Reads what is there of the body.
+    fn read(&mut self, out: &mut ReadBuf<'_>) {
+        let state = &mut *self.link.state.borrow_mut();
+        let Some(slot) = state.slots.get_mut(self.place) else { return };
+        let mut taken = 0;
+        match &mut self.body {
+            Body::Ended => {}
+            Body::Plain => taken = take(slot, usize::MAX, out),
+            Body::Chunked { frame, read, left, is_last } => {
+                while out.remaining() > 0 {
+                    let rest = frame.get(*read..).unwrap_or_default();
+                    if !rest.is_empty() {
+                        let n = rest.len().min(out.remaining());
+                        out.put_slice(rest.get(..n).unwrap_or_default());
+                        *read += n;
+                        continue;
+                    }
+                    (*read, _) = (0, frame.clear());
+                    if *left > 0 {
+                        let n = take(slot, *left, out);
+                        (taken, *left) = (taken + n, *left - n);
+                        if *left == 0 {
+                            frame.extend_from_slice(b"\r\n");
+                        }
+                    } else if slot.read < slot.data.len() {
+                        *left = slot.data.len() - slot.read;
+                        let _ = write!(frame, "{left:x}\r\n"); // A vector takes all.
+                    } else if slot.has_ended && !std::mem::replace(is_last, true) {
+                        frame.extend_from_slice(b"0\r\n");
+                        frame.append(&mut slot.trailers);
+                        frame.extend_from_slice(b"\r\n");
+                    } else {
+                        break;
+                    }
+                }
+            }
+        }
+        let before = state.out.len();
+        state.release_on(self.place, taken as u32);
+        if state.out.len() > before {
+            self.link.wake();
+        }
+    }
+
+    /// Ready when the rest of the request has come, or never will. None of it is given back to the window, so that its
+    /// sender soon waits, and reads what it is told.
+    fn poll_rest(&self, cx: &Context<'_>) -> Poll<()> {
+        let state = &mut *self.link.state.borrow_mut();
+        let Ok(slot) = live(state, self.place) else { return Poll::Ready(()) };
+        slot.is_ignored = true;
+        slot.data.clear();
+        slot.read = 0;
+        if slot.has_ended || matches!(self.body, Body::Ended) {
+            return Poll::Ready(());
+        }
+        slot.waits(cx);
+        Poll::Pending
     }
 
     /// Ready when the client has reset the stream, or is gone.
-    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        match &mut self.answer {
-            Going::Head => self.respond.poll_reset(cx).map(|reset| {
-                into_io(match reset {
-                    Ok(reason) => reason.into(),
-                    Err(error) => error,
-                })
-            }),
-            Going::Body(body) => body.poll_reset(cx),
-            Going::Over => Poll::Pending,
+    fn poll_reset(&self, cx: &Context<'_>) -> Poll<io::Error> {
+        match live(&mut self.link.state.borrow_mut(), self.place) {
+            Err(error) => Poll::Ready(error),
+            Ok(slot) => {
+                slot.waits(cx);
+                Poll::Pending
+            }
         }
     }
+
+    /// Takes from the front of `bytes` what can be sent; how many, and not 0 unless there are none.
+    fn poll_some(&mut self, bytes: &[u8], cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        let link = Rc::clone(&self.link);
+        let state = &mut *link.state.borrow_mut();
+        live(state, self.place)?;
+        let before = state.out.len();
+        let wrote = match &mut self.answer {
+            Going::Head => self.poll_head(bytes, state, cx),
+            Going::Length(left) => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                let n = state.room(self.place, bytes.len().min(most), true, cx);
+                *left -= n as u64;
+                let ends = *left == 0;
+                if ends {
+                    self.answer = Going::Over;
+                }
+                if n > 0 {
+                    state.data(self.place, bytes.get(..n).unwrap_or_default(), ends);
+                }
+                ready_if(n)
+            }
+            Going::Open => {
+                let n = state.room(self.place, bytes.len(), true, cx);
+                if n > 0 {
+                    state.data(self.place, bytes.get(..n).unwrap_or_default(), false);
+                }
+                ready_if(n)
+            }
+            Going::Chunked(_) => self.poll_chunks(bytes, state, cx),
+            Going::Over => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        };
+        self.no_room_since =
+            if wrote.is_pending() { self.no_room_since.or(Some(link.clock.now())) } else { None };
+        if state.out.len() > before || state.has_guests() {
+            link.wake();
+        }
+        wrote
+    }
+
+    /// Takes a head, or what has come of it.
+    fn poll_head(&mut self, bytes: &[u8], state: &mut State, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        let before = self.part.len();
+        let whole = |input: &[u8]| {
+            find_end(input, &mut Search::default()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
+        };
+        if before == 0
+            && let Some(len) = whole(bytes)?
+        {
+            if state.room(self.place, len, false, cx) == 0 {
+                return Poll::Pending;
+            }
+            return Poll::Ready(self.write_head(bytes.get(..len).unwrap_or_default(), state).map(|()| len));
+        }
+        self.part.extend_from_slice(bytes);
+        let Some(len) = whole(&self.part)? else {
+            let is_long = self.part.len() > LONGEST_HEAD;
+            return Poll::Ready(if is_long {
+                Err(io::ErrorKind::InvalidData.into())
+            } else {
+                Ok(bytes.len())
+            });
+        };
+        if state.room(self.place, len, false, cx) == 0 {
+            self.part.truncate(before);
+            return Poll::Pending;
+        }
+        let part = std::mem::take(&mut self.part);
+        Poll::Ready(self.write_head(part.get(..len).unwrap_or_default(), state).map(|()| len - before))
+    }
+
+    fn write_head(&mut self, head: &[u8], state: &mut State) -> io::Result<()> {
+        let mut answer = None;
+        state.block(self.place, |encoder, out| {
+            answer = answer::write(head, self.to_head, self.is_tunnel, encoder, out);
+            answer == Some(Answer::Final(Form::None))
+        });
+        self.answer = match answer.ok_or(io::ErrorKind::InvalidData)? {
+            Answer::Informational => Going::Head,
+            Answer::Final(Form::None) => Going::Over,
+            Answer::Final(Form::Length(n)) => Going::Length(n),
+            Answer::Final(Form::Chunked) => Going::Chunked(Box::default()),
+            Answer::Final(Form::Open) => Going::Open,
+        };
+        Ok(())
+    }
+
+    /// A chunked body: what is decoded of one piece leaves in one frame, however finely it was cut.
+    fn poll_chunks(&mut self, bytes: &[u8], state: &mut State, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        let Going::Chunked(chunks) = &mut self.answer else { return Poll::Pending };
+        let room = state.room(self.place, bytes.len().min(LARGEST), true, cx); // None is enough for what is no data.
+        let mut data = Vec::new();
+        let taken = chunks.decode(bytes, room, &mut data)?;
+        let (has_ended, ends) = (chunks.is_ended(), chunks.is_ended() && chunks.trailers().is_empty());
+        if !data.is_empty() || ends {
+            state.data(self.place, &data, ends);
+        }
+        if has_ended && !ends {
+            state.block(self.place, |encoder, out| {
+                answer::write_trailers(chunks.trailers(), encoder, out);
+                true
+            });
+        }
+        if has_ended {
+            self.answer = Going::Over;
+        }
+        ready_if(taken)
+    }
+
+    /// Whether there was no room for as long as a client may take, though it reads its connection.
+    fn was_never_given_room(&self) -> bool {
+        let most = self.door.listener.timeouts.write.as_millis();
+        self.link.blocked_since.get().is_none()
+            && self.no_room_since.is_some_and(|since| u128::from(self.link.clock.now() - since) >= most)
+    }
+}
+
+/// The stream in this place, if nobody has ended it.
+fn live(state: &mut State, place: usize) -> io::Result<&mut Slot> {
+    let is_over = state.is_over;
+    let slot = state.slots.get_mut(place).filter(|slot| !is_over && slot.end != End::Reset);
+    slot.ok_or_else(|| io::ErrorKind::ConnectionReset.into())
+}
+
+fn ready_if(taken: usize) -> Poll<io::Result<usize>> {
+    if taken > 0 { Poll::Ready(Ok(taken)) } else { Poll::Pending }
+}
+
+/// Moves at most so many bytes of data that came.
+fn take(slot: &mut Slot, most: usize, out: &mut ReadBuf<'_>) -> usize {
+    let rest = slot.data.get(slot.read..).unwrap_or_default();
+    let n = rest.len().min(most).min(out.remaining());
+    out.put_slice(rest.get(..n).unwrap_or_default());
+    slot.read += n;
+    if slot.read == slot.data.len() {
+        slot.data.clear();
+        slot.read = 0;
+    }
+    n
 }
 
 impl AsyncRead for Incoming {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
         if stream.is_shut && !stream.is_tunnel {
-            return stream.body.poll_rest(cx).map(Ok);
+            return stream.poll_rest(cx).map(Ok);
         }
-        if ready!(stream.body.poll_ready(cx))? || stream.is_tunnel {
-            return stream.body.poll_read(cx, out);
+        if ready!(stream.poll_body(cx))? {
+            stream.read(out);
+            return Poll::Ready(Ok(()));
+        }
+        if stream.is_tunnel {
+            return Poll::Ready(Ok(()));
         }
         // Behind its request a client of HTTP/2 is silent, and no less there for it.
         stream.poll_reset(cx).map(Err)
@@ -146,13 +344,7 @@ impl AsyncWrite for Incoming {
         let stream = self.get_mut();
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            let wrote = match &mut stream.answer {
-                Going::Head => Poll::Ready(stream.write_head(rest)),
-                Going::Body(body) => body.poll_write(rest, cx),
-                Going::Over => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            };
-            stream.room.note(wrote.is_pending());
-            match wrote {
+            match stream.poll_some(rest, cx) {
                 Poll::Ready(Ok(n)) => taken += n,
                 // What was taken is said first; an error comes again.
                 Poll::Ready(Err(_)) | Poll::Pending if taken > 0 => break,
@@ -167,21 +359,7 @@ impl AsyncWrite for Incoming {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = self.get_mut();
-        let mut taken = 0;
-        for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
-            match Pin::new(&mut *stream).poll_write(cx, buf) {
-                Poll::Ready(Ok(n)) => {
-                    taken += n;
-                    if n < buf.len() {
-                        break;
-                    }
-                }
-                Poll::Ready(Err(_)) | Poll::Pending if taken > 0 => break,
-                other => return other,
-            }
-        }
-        Poll::Ready(Ok(taken))
+        super::write_each(self, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -195,8 +373,13 @@ impl AsyncWrite for Incoming {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
-        if let Going::Body(body) = &mut stream.answer {
-            body.end();
+        if matches!(stream.answer, Going::Open) {
+            stream.answer = Going::Over;
+            let state = &mut *stream.link.state.borrow_mut();
+            if live(state, stream.place).is_ok() {
+                state.data(stream.place, &[], true);
+                stream.link.wake();
+            }
         }
         stream.is_shut = true;
         Poll::Ready(Ok(()))
@@ -205,7 +388,7 @@ impl AsyncWrite for Incoming {
 
 impl Carried for Incoming {
     fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if ready!(self.body.poll_ready(cx))? || self.is_tunnel {
+        if ready!(self.poll_body(cx))? || self.is_tunnel {
             return Poll::Ready(Ok(()));
         }
         self.poll_reset(cx).map(Err)
@@ -213,33 +396,28 @@ impl Carried for Incoming {
 
     /// Whoever got a part of an answer is told that there is no more of it.
     fn reset_on_close(&mut self) {
-        match &mut self.answer {
-            Going::Head => self.respond.send_reset(Reason::INTERNAL_ERROR),
-            Going::Body(body) if self.room.was_never_given() => {
-                self.room.door.shard.abused(Abuse::ZeroWindow);
-                body.reset(Reason::ENHANCE_YOUR_CALM);
+        let code = match self.answer {
+            Going::Over => return,
+            Going::Head => Code::Internal,
+            Going::Length(_) | Going::Chunked(_) | Going::Open if self.was_never_given_room() => {
+                self.door.shard.abused(Abuse::ZeroWindow);
+                Code::EnhanceYourCalm
             }
-            Going::Body(body) => body.reset(Reason::INTERNAL_ERROR),
-            Going::Over => {}
-        }
+            Going::Length(_) | Going::Chunked(_) | Going::Open => Code::Internal,
+        };
         self.answer = Going::Over;
+        self.link.state.borrow_mut().reset(self.place, code, self.link.clock.now());
+        self.link.wake();
     }
 }
 
-impl Room {
-    pub(super) fn new(clock: &Rc<Clock>, door: &Rc<Door>, connection: &Rc<Observed>) -> Self {
-        let (clock, door, connection) = (Rc::clone(clock), Rc::clone(door), Rc::clone(connection));
-        Self { clock, door, connection, none_since: None }
-    }
-
-    fn note(&mut self, is_none: bool) {
-        self.none_since = if is_none { self.none_since.or(Some(self.clock.now())) } else { None };
-    }
-
-    /// Whether there was none for as long as a client may take, though it reads its connection.
-    fn was_never_given(&self) -> bool {
-        let most = self.door.listener.timeouts.write.as_millis();
-        self.connection.blocked_since().is_none()
-            && self.none_since.is_some_and(|since| u128::from(self.clock.now() - since) >= most)
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let state = &mut *self.link.state.borrow_mut();
+        let before = state.out.len();
+        state.leave(self.place, self.link.clock.now());
+        if state.out.len() > before || state.has_guests() {
+            self.link.wake();
+        }
     }
 }

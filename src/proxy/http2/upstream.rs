@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::carrier::Carrier;
 use super::outgoing::Outgoing;
-use super::{CONNECTION_WINDOW, PATIENCE, RESET_STREAMS, SEND_BUFFER, STREAM_WINDOW};
+use super::{CONNECTION_WINDOW, PATIENCE, STREAM_WINDOW};
 use crate::net::stream::Stream;
 use crate::proxy::clock::Clock;
 use crate::proxy::upstream::{Member, NoLease, open};
@@ -28,6 +28,10 @@ use crate::proxy::worker::Worker;
 const MOST_STREAMS: usize = 100;
 /// Connections per backend and worker: beyond them requests wait for room in one of these.
 const MOST_CONNECTIONS: usize = 64;
+/// Streams that were reset and are remembered, so that what still comes for them is no error: all that may be open.
+const RESET_STREAMS: usize = 100;
+/// Bytes of a request that wait in the library, per stream.
+const SEND_BUFFER: usize = 64 * 1024;
 /// Requests that wait for one connection before another is begun: how much room it will have is not known.
 const WAITING: usize = 32;
 /// Largest head of an answer, bytes. (HTTP/1.1: a block)
