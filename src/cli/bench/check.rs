@@ -123,7 +123,7 @@ pub(super) fn check(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let holds = |check: &Value| check.get("pass").and_then(Value::as_bool) == Some(true);
     let passed = unchecked.is_empty() && checks.iter().all(holds);
     if let Some(file) = &args.json {
-        write(file, &first, checks, doubts)?;
+        write(file, &first, &checks, &doubts)?;
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -198,7 +198,7 @@ fn told(checks: &[Value], doubts: &[String]) -> String {
 }
 
 /// What all of them come to, as a result without combinations.
-fn write(file: &Path, first: &Value, checks: Vec<Value>, doubts: Vec<String>) -> anyhow::Result<()> {
+fn write(file: &Path, first: &Value, checks: &[Value], doubts: &[String]) -> anyhow::Result<()> {
     let mut result = json!({ "source": "bench", "combinations": [], "checks": checks, "doubts": doubts });
     for key in ["schema", "seed", "made", "host", "versions"] {
         if let Some(value) = first.get(key) {
