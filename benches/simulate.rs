@@ -1,4 +1,5 @@
-//! What an event costs `homing simulate`: `cargo bench --bench simulate`, or with a number of sessions behind `--`.
+//! What an event costs `homing simulate`: `cargo bench --bench simulate`, or with a number of sessions
+//! and names of strategies behind `--`.
 //!
 //! One thread, ten backends, a million sessions: one backend crashes and returns, ten times. The quickest pass counts,
 //! for others use the machine too.
@@ -12,6 +13,7 @@ const BUDGET_MS: f64 = 50.0;
 
 fn main() {
     let users = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(1_000_000_u32);
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| word.parse::<u32>().is_err()).collect();
     let events: Vec<String> = (1..=10).map(|i| format!("crash b@{}s+500ms", i)).collect();
     let budget = BUDGET_MS * f64::from(users) / 1e6;
     for (strategy, affinity) in [
@@ -24,6 +26,9 @@ fn main() {
         ("ip_hash", "none"),
         ("round_robin", "none"),
     ] {
+        if asked.iter().any(|a| !a.starts_with("--")) && !asked.iter().any(|a| a == strategy) {
+            continue;
+        }
         let setup = Setup {
             workload: Workload::named("web", users).unwrap(),
             backends: 10,

@@ -93,6 +93,7 @@ impl Load {
     }
 
     /// Whether a request that comes now would get a place among `max` (0: no limit).
+    #[inline]
     #[must_use]
     pub fn has_room(&self, max: u32) -> bool {
         max == 0 || self.waiting() == 0 && self.in_flight() < max

@@ -16,6 +16,11 @@ pub struct Members {
     longest_route: usize,
     primaries: Vec<BackendIx>,
     backups: Vec<BackendIx>,
+    /// What choices ask of every member, kept together: a look at each backend would be a line of cache each.
+    weights: Vec<u16>,
+    /// Those with `max_conns`, and whether there are any.
+    bounded: BackendSet,
+    has_bounded: bool,
 }
 
 /// Primaries or backups: the members that one strategy's tables are built over.
@@ -67,13 +72,25 @@ impl Members {
             backends.iter().enumerate().filter(|(_, b)| is_in(b)).map(|(i, _)| ix(i)).collect()
         };
         let (primaries, backups) = (group(false), group(true));
-        Self { by_id, by_route, longest_route, primaries, backups, backends }
+        let weights = backends.iter().map(|b| b.weight).collect();
+        let bounded: BackendSet =
+            backends.iter().enumerate().filter(|(_, b)| b.max_conns > 0).map(|(i, _)| ix(i)).collect();
+        let has_bounded = !bounded.is_empty();
+        Self { by_id, by_route, longest_route, primaries, backups, weights, bounded, has_bounded, backends }
     }
 
     /// The backend at `ix`, which must come from this `Members`.
+    #[inline]
     #[must_use]
     pub fn get(&self, ix: BackendIx) -> &Arc<Backend> {
         &self.backends[ix.index()]
+    }
+
+    /// Whether a further request may start at `ix`.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self, ix: BackendIx) -> bool {
+        !self.bounded.contains(ix) || self.get(ix).has_room()
     }
 
     /// The place of the backend with this id.
@@ -112,6 +129,7 @@ impl Members {
     }
 
     /// The members that are not backups.
+    #[inline]
     #[must_use]
     pub fn primaries(&self) -> Group<'_> {
         Group { members: self, indexes: &self.primaries }
@@ -152,6 +170,7 @@ impl BackendSet {
     }
 
     /// Whether `ix` is in the set.
+    #[inline]
     #[must_use]
     pub fn contains(&self, ix: BackendIx) -> bool {
         let (word, bit) = (ix.index() / 64, ix.index() % 64);
@@ -216,17 +235,26 @@ impl<'a> Candidates<'a> {
     }
 
     /// Whether `ix` may be chosen.
+    #[inline]
     #[must_use]
     pub fn contains(&self, ix: BackendIx) -> bool {
-        let has_room = || self.room == Room::Whatever || self.group.members.get(ix).has_room();
+        let has_room = || self.room == Room::Whatever || self.group.members.has_room(ix);
         self.open.contains(ix) && !self.tried.contains(ix) && has_room()
     }
 
     /// Of the first 128 members those that are open and were not tried, have they room or not, as bits by their places:
     /// for strategies that look at every member.
+    #[inline]
     #[must_use]
     pub fn first_open(&self) -> [u64; 2] {
-        std::array::from_fn(|word| self.open.first[word] & !self.tried.first[word])
+        let ([a, b], [c, d]) = (self.open.first, self.tried.first);
+        [a & !c, b & !d]
+    }
+
+    /// Whether all members of the group are among those first.
+    #[must_use]
+    pub fn are_first(&self) -> bool {
+        self.group.indexes.last().is_none_or(|ix| ix.index() < 128)
     }
 
     /// Whether `ix` was tried for this request already.
@@ -236,15 +264,37 @@ impl<'a> Candidates<'a> {
     }
 
     /// The backend at `ix`.
+    #[inline]
     #[must_use]
     pub fn get(&self, ix: BackendIx) -> &'a Arc<Backend> {
         self.group.members.get(ix)
     }
 
+    /// Whether some of those that are open may have no room.
+    #[inline]
+    #[must_use]
+    pub fn may_be_full(&self) -> bool {
+        self.room == Room::Needed && self.group.members.has_bounded
+    }
+
+    /// The weight of the backend at `ix`.
+    #[inline]
+    #[must_use]
+    pub fn weight(&self, ix: BackendIx) -> u16 {
+        self.group.members.weights.get(ix.index()).copied().unwrap_or_default()
+    }
+
     /// Those that may be chosen, in file order.
     pub fn iter(&self) -> impl Iterator<Item = (BackendIx, &'a Arc<Backend>)> {
-        let this = *self;
-        self.group.iter().filter(move |(ix, _)| this.contains(*ix))
+        let (this, [first, second]) = (*self, self.first_open());
+        self.group.iter().filter(move |(ix, _)| {
+            let is_open = match ix.index() {
+                place @ 0..64 => first >> place & 1 == 1,
+                place @ 64..128 => second >> (place - 64) & 1 == 1,
+                _ => this.open.contains(*ix) && !this.tried.contains(*ix),
+            };
+            is_open && (this.room == Room::Whatever || this.group.members.has_room(*ix))
+        })
     }
 
     /// Whether nobody may be chosen.

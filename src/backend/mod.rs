@@ -148,6 +148,7 @@ impl Backend {
     }
 
     /// Whether a further request may start under `max_conns`.
+    #[inline]
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.load.has_room(self.max_conns)

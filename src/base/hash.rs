@@ -4,6 +4,7 @@
 //! `ahash` (whose keys and algorithm are free to change); the golden tests below pin it.
 
 /// Hashes `bytes`. Equal on every machine and version of homing.
+#[inline]
 #[must_use]
 pub fn hash64(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
@@ -16,9 +17,24 @@ pub fn hash64_seeded(bytes: &[u8], seed: u64) -> u64 {
 }
 
 /// Mixes two hashes into one (the finalizer of SplitMix64 over their combination).
+#[inline]
 #[must_use]
 pub const fn combine(a: u64, b: u64) -> u64 {
-    let mut z = a ^ b.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+    combine_turned(a, turned(b))
+}
+
+/// The part of [`combine`] that depends on its second hash alone, for one that many are combined with.
+#[inline]
+#[must_use]
+pub const fn turned(b: u64) -> u64 {
+    b.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
+}
+
+/// [`combine`] with a second hash that is [`turned`] already.
+#[inline]
+#[must_use]
+pub const fn combine_turned(a: u64, b: u64) -> u64 {
+    let mut z = a ^ b;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod cidr;
+pub mod crc;
 pub mod hash;
 pub mod ip_text;
 pub mod options;

@@ -18,11 +18,20 @@ pub(crate) struct Run {
     pub(crate) versions: Vec<(String, String)>,
     pub(crate) workload: Vec<(String, String)>,
     pub(crate) combinations: Vec<Combination>,
+    /// The same run with other settings; the combinations above are then those of the first.
+    pub(crate) sweep: Vec<Stop>,
     pub(crate) checks: Vec<Check>,
     pub(crate) probe: Option<Probe>,
     pub(crate) doubts: Vec<String>,
     /// Whether it may be ranked as a whole.
     pub(crate) is_ranked: bool,
+}
+
+/// One run of a range: what was set, and what came out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop {
+    pub(crate) set: Vec<(String, f64)>,
+    pub(crate) combinations: Vec<Combination>,
 }
 
 /// One way to route with one way to keep sessions.
@@ -146,6 +155,13 @@ impl Run {
             versions: pairs(json, "versions"),
             workload: pairs(json, "workload"),
             combinations: list(json, "combinations").iter().map(read).collect(),
+            sweep: list(json, "sweep")
+                .iter()
+                .map(|stop| Stop {
+                    set: fields(stop, "set").filter_map(|(k, v)| Some((k.clone(), v.as_f64()?))).collect(),
+                    combinations: list(stop, "combinations").iter().map(read).collect(),
+                })
+                .collect(),
             checks: list(json, "checks").iter().map(Check::read).collect(),
             probe: json.get("probe").filter(|probe| probe.is_object()).map(Probe::read),
             source,
@@ -168,9 +184,25 @@ impl Run {
             .collect()
     }
 
+    /// From where to where a sweep went through a setting.
+    pub(crate) fn range(&self, name: &str) -> Option<String> {
+        let is_it = |(n, _): &&(String, f64)| n == name || name.strip_suffix("_s") == Some(n);
+        let mut values = self.sweep.iter().filter_map(|stop| stop.set.iter().find(is_it)).map(|(_, v)| *v);
+        let first = values.next()?;
+        let (least, most) = values.fold((first, first), |(a, b), v| (a.min(v), b.max(v)));
+        Some(format!("{} – {}", super::number::short(least), super::number::short(most)))
+    }
+
     /// The value of the workload's key.
     pub(crate) fn of_workload(&self, key: &str) -> Option<&str> {
         self.workload.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Stop {
+    /// What this setting was set to.
+    pub(crate) fn value(&self, name: &str) -> Option<f64> {
+        self.set.iter().find(|(n, _)| n == name).map(|(_, value)| *value)
     }
 }
 

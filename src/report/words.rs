@@ -50,6 +50,7 @@ pub(crate) const SECONDS: Words = Words::of("seconds", "초");
 pub(crate) const MINUTES: Words = Words::of("minutes", "분");
 pub(crate) const WHAT_WAS_RUN: Words = Words::of("What was run", "실행 조건");
 pub(crate) const SKIP: Words = Words::of("Skip to the verdict", "결론으로 건너뛰기");
+pub(crate) const SKIP_TO_CHARTS: Words = Words::of("Skip to the charts", "차트로 건너뛰기");
 pub(crate) const TABLE_NOTE: Words = Words::of(
     "Grey: the theoretical value where there is one, and z, how many standard deviations the measured value lies from \
      it (beyond ±4 something is wrong). Nothing seen is written as the most that may still be, with 95 %.",
@@ -90,6 +91,20 @@ pub(crate) const PARETO: Section = Section {
          번호는 표의 번호입니다.",
     ),
 };
+pub(crate) const SWEEP: Section = Section {
+    title: Words::of("Through a range of settings", "설정값에 따른 변화"),
+    how: Words::of(
+        "A line per way, from a run for each value of the setting below. Dashed: what theory says, where there is a closed \
+         form. Lower is better.",
+        "선 하나가 한 가지 방식이며, 아래 설정값마다 한 번씩 실행한 결과입니다. 점선은 닫힌 식이 있을 때의 이론값입니다. \
+         낮을수록 좋습니다.",
+    ),
+};
+pub(crate) const SWEEP_MORE: Words = Words::of(
+    "There are charts for the first twelve values of the other settings; all figures are in the JSON and the CSV.",
+    "다른 설정은 처음 열두 가지 값만 그렸습니다. 모든 수치는 JSON과 CSV에 있습니다.",
+);
+pub(crate) const MOVES_EACH: Words = Words::of("moves per session", "세션당 이동");
 pub(crate) const PARETO_UNRANKED: Words = Words::of(
     "No front is drawn: what is not to be ranked is hollow.",
     "경계선은 그리지 않았습니다. 순위를 매길 수 없는 조합은 속이 빈 점으로 표시했습니다.",
@@ -368,6 +383,7 @@ pub(crate) fn condition(name: &str) -> Words {
         "zipf" => Words::of("how unequal networks are (Zipf)", "네트워크 편중 (Zipf)"),
         "cookieless" => Words::of("share without cookies", "쿠키 없는 비율"),
         "behind_one" => Words::of("share behind one address", "한 주소 뒤의 비율"),
+        "stay" => Words::of("length of a session, s", "세션 길이, 초"),
         "mobile" => Words::of("share on the move", "이동 중인 비율"),
         "cpu" => Words::of("processor", "프로세서"),
         "cores" => Words::of("cores", "코어"),

@@ -1,10 +1,10 @@
 //! `homing simulate`: what a way of keeping sessions does to them, offline, with millions of sessions.
 //!
 //! The choices are the proxy's own: [`crate::strategy`], [`crate::pool::choose`], standing and members, no copy of
-//! them. `users` is who comes, `script` what happens, `fleet` the backends, `run` one way through all of it with
-//! `tally` and `balance`; `theory` has the closed forms, `result` the JSON, `sweep` whole ranges of settings,
-//! `replay` the clients of an access log, and `check` what is known to be right. `models` are algorithms that
-//! homing does not ship and that are only measured.
+//! them. `users` is who comes, `script` what happens, `fleet` the backends, `marks` what sessions are placed by, `run`
+//! one way through all of it, a `pass` at each change, with `tally` and `balance`; `theory` has the closed forms,
+//! `result` the JSON, `sweep` whole ranges of settings, `replay` the clients of an access log, and `check` what is known
+//! to be right. `models` are algorithms that homing does not ship and that are only measured.
 //!
 //! Left out: single requests. A session asks once between two changes, or as its think times let it; so there are no
 //! latencies, no retries, no bound on requests in flight and no time to detect. `homing bench` measures those.
@@ -12,6 +12,8 @@
 mod balance;
 mod draw;
 mod fleet;
+mod marks;
+mod pass;
 mod run;
 mod tally;
 mod theory;

@@ -1,40 +1,27 @@
 //! One way of keeping sessions, through the whole script.
 //!
-//! What is kept of a session is in arrays of their own: 17 bytes here, 16 in [`Users`], 4 more where addresses change.
-//! Between events sessions begin and end in the order of their times; a change is one pass over the live sessions, each
-//! of which asks once (or, with think times, as likely as it asks at all before the next change). The pass is cut into
-//! pieces of a fixed size that threads share; a piece has pickers of its own, so that the number of threads makes no
-//! difference. Strategies that choose by turns or by counts are asked in order, as one worker is.
+//! What is kept of a session is in arrays of their own: 18 bytes here, 16 in [`Users`], 4 more where addresses change.
+//! Between events sessions begin and end in the order of their times; a change is one pass over the live sessions.
 
 use std::borrow::Cow;
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use super::balance::Balance;
-use super::draw::{Draws, Purpose, below};
+use super::draw::Purpose;
 use super::fleet::{Fleet, MOST, NOBODY, SlotIx, View};
+use super::marks::Marks;
+use super::pass::{self, EVERYBODY, Kind, NOW, Pass, in_threads, pieces, quiet};
 use super::script::{Change, Roll, Step, What};
-use super::tally::{BATCHES, Seen, Tally};
-use super::users::{Book, Users};
+use super::tally::Tally;
+use super::users::{self, Users};
 use super::{Affinity, Key, Problem, Setup, Way};
-use crate::affinity::{Pin, Session, Why};
 use crate::backend::members::BackendSet;
-use crate::base::hash::{combine, hash64};
-use crate::base::ip_text::IpText;
-use crate::base::time::UnixSeconds;
-use crate::pool::choose::{Patience, Pickers, Question};
-use crate::strategy::{Needs, RequestFacts};
+use crate::base::hash::combine;
+use crate::pool::choose::Pickers;
+use crate::strategy::Needs;
 
-/// Sessions of one piece.
-const PIECE: usize = 16_384;
-/// Live sessions are counted at one time: a session that ended is known to have.
-const NOW: UnixSeconds = UnixSeconds(1_000_000);
 /// Times at which live sessions are noted, and more at the events.
 const SAMPLES: usize = 60;
-/// A cohort of all: who was born by then and has not ended by then.
-const EVERYBODY: (f64, f64) = (f64::MAX, f64::MIN);
-/// Bytes kept per session here: its backend, and a bit for each backend that holds its data or that it was at.
-pub(super) const BYTES: usize = 2 + 8 + 8;
 
 /// What a run found.
 #[derive(Debug)]
@@ -95,56 +82,10 @@ pub(super) struct Course<'a> {
     next_birth: usize,
     next_end: usize,
     passes: Vec<(Duration, usize)>,
+    /// Of who begins.
+    marks: Marks,
     /// Nobody.
     tried: BackendSet,
-}
-
-/// A pass as every session of it sees it.
-#[derive(Clone, Copy)]
-struct Pass<'a> {
-    setup: &'a Setup,
-    users: &'a Users,
-    way: &'a Way,
-    address: &'a [u32],
-    view: &'a View,
-    kind: Kind,
-    n: u64,
-    now: f64,
-    until: f64,
-    cohort: (f64, f64),
-    is_first: bool,
-    wiped: u64,
-    /// Whether live sessions are counted as they move.
-    counts: bool,
-    fleet: &'a Fleet,
-    tried: &'a BackendSet,
-}
-
-/// What clients come with in a pass.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Plain,
-    /// Pins that the balancer cannot read.
-    Void,
-    /// A share has no pin any more.
-    Strip(f64),
-    /// A share has nothing any more.
-    Clear(f64),
-}
-
-/// One session's state.
-struct State<'a> {
-    owner: &'a mut SlotIx,
-    held: &'a mut u64,
-    seen: &'a mut u64,
-}
-
-/// Sessions of one pass that follow each other.
-struct Piece<'a> {
-    first: usize,
-    owner: &'a mut [SlotIx],
-    held: &'a mut [u64],
-    seen: &'a mut [u64],
 }
 
 impl<'a> Course<'a> {
@@ -161,6 +102,7 @@ impl<'a> Course<'a> {
             next_birth: 0,
             next_end: 0,
             passes: Vec::new(),
+            marks: Marks::default(),
             tried: BackendSet::new(),
             setup,
             users,
@@ -218,7 +160,7 @@ impl<'a> Course<'a> {
         for event in &mut events {
             event.live = event.tally.batches.iter().map(|b| b.live).sum();
         }
-        let bytes = super::users::BYTES + BYTES + if matches!(self.address, Cow::Owned(_)) { 4 } else { 0 };
+        let bytes = users::BYTES + pass::BYTES + if matches!(self.address, Cow::Owned(_)) { 4 } else { 0 };
         Ok(Record {
             names: self.fleet.names(),
             balance: self.balance(),
@@ -293,7 +235,9 @@ impl<'a> Course<'a> {
     fn begin(&mut self, i: usize) {
         let pass =
             quiet(self.setup, self.users, self.way, &self.address, (&self.view, &self.fleet, &self.tried));
-        let Some(slot) = pass.choose(i, NOBODY, Kind::Plain, &mut self.pickers) else { return };
+        self.marks.set(&pass, std::iter::once(i));
+        let facts = self.marks.facts(0);
+        let Some(slot) = pass.choose(i, NOBODY, Kind::Plain, &facts, &mut self.pickers) else { return };
         self.owner[i] = slot;
         self.held[i] = 1 << slot;
         self.seen[i] = 1 << slot;
@@ -464,223 +408,6 @@ impl<'a> Course<'a> {
             }
         }
         tally
-    }
-}
-
-fn pieces<'a>(
-    first: usize,
-    [owner]: [&'a mut [SlotIx]; 1],
-    [held, seen]: [&'a mut [u64]; 2],
-) -> Vec<Piece<'a>> {
-    let parts = owner.chunks_mut(PIECE).zip(held.chunks_mut(PIECE)).zip(seen.chunks_mut(PIECE));
-    let piece = |(i, ((owner, held), seen))| Piece { first: first + i * PIECE, owner, held, seen };
-    parts.enumerate().map(piece).collect()
-}
-
-/// The pieces, dealt out to threads; sums do not depend on who summed.
-fn in_threads(pass: &Pass<'_>, pieces: Vec<Piece<'_>>, threads: usize, slots: usize) -> Tally {
-    let mut hands: Vec<Vec<Piece<'_>>> = (0..threads).map(|_| Vec::new()).collect();
-    for (i, piece) in pieces.into_iter().enumerate() {
-        hands[i % threads].push(piece);
-    }
-    let work = |hand: Vec<Piece<'_>>| {
-        let mut tally = Tally::new(slots);
-        for piece in hand {
-            let seed = combine(combine(pass.setup.seed, pass.n), piece.first as u64);
-            pass.go_over(piece, &mut Pickers::new(&pass.view.pool, seed), &mut tally);
-        }
-        tally
-    };
-    let work = &work;
-    let mut total = Tally::new(slots);
-    std::thread::scope(|scope| {
-        let mut hands = hands.into_iter();
-        let mine = hands.next();
-        let others: Vec<_> = hands.map(|hand| scope.spawn(move || work(hand))).collect();
-        mine.into_iter().for_each(|hand| total.add(&work(hand)));
-        for other in others {
-            // A thread that panicked has said so; the run is worth nothing then, and ends the same way.
-            match other.join() {
-                Ok(tally) => total.add(&tally),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-    });
-    total
-}
-
-/// A pass in which nothing is counted.
-const fn quiet<'a>(
-    setup: &'a Setup,
-    users: &'a Users,
-    way: &'a Way,
-    address: &'a [u32],
-    (view, fleet, tried): (&'a View, &'a Fleet, &'a BackendSet),
-) -> Pass<'a> {
-    Pass {
-        kind: Kind::Plain,
-        n: 0,
-        now: 0.0,
-        until: f64::MAX,
-        cohort: EVERYBODY,
-        is_first: false,
-        wiped: 0,
-        counts: false,
-        setup,
-        users,
-        way,
-        address,
-        view,
-        fleet,
-        tried,
-    }
-}
-
-impl Pass<'_> {
-    fn go_over(&self, piece: Piece<'_>, pickers: &mut Pickers, tally: &mut Tally) {
-        let states = piece.owner.iter_mut().zip(piece.held).zip(piece.seen);
-        for (i, ((owner, held), seen)) in (piece.first..).zip(states) {
-            if f64::from(self.users.end[i]) > self.now {
-                self.one(i, State { owner, held, seen }, pickers, tally);
-            }
-        }
-    }
-
-    fn one(&self, i: usize, state: State<'_>, pickers: &mut Pickers, tally: &mut Tally) {
-        let State { owner, held, seen } = state;
-        let (draws, who) = (self.users.draws, i as u64);
-        *held &= !self.wiped;
-        let keeps = self.keeps_cookies(draws, who);
-        let from = *owner;
-        if self.is_first && keeps && self.is_in_cohort(i, from) {
-            tally.batches[self.batch(i)].live += 1;
-        }
-        if !self.asks(draws, i) {
-            return;
-        }
-        let kind = match self.kind {
-            Kind::Strip(share) | Kind::Clear(share) if !draws.happens(Purpose::Strip, who, self.n, share) => {
-                Kind::Plain
-            }
-            kind => kind,
-        };
-        let Some(to) = self.choose(i, from, kind, pickers) else {
-            tally.refused += 1;
-            return;
-        };
-        if self.counts && from != to {
-            self.fleet.backend(from).iter().for_each(|b| b.sessions.end(0, NOW, NOW));
-            self.fleet.backend(to).iter().for_each(|b| b.sessions.begin(0, NOW));
-        }
-        let bit = 1_u64 << to;
-        let is_known = *held & bit != 0;
-        if from == to && is_known && !matches!(kind, Kind::Clear(_)) && keeps {
-            return;
-        }
-        *owner = to;
-        if from == NOBODY || !keeps || matches!(kind, Kind::Clear(_)) {
-            (*held, *seen) = (bit, bit);
-            tally.flow(from, to);
-            tally.unkept += u64::from(!keeps);
-            tally.relogins += u64::from(matches!(kind, Kind::Clear(_)));
-            return;
-        }
-        let is_stale = is_known && from != to;
-        let was_there = *seen & bit != 0;
-        let in_cohort = self.is_in_cohort(i, from);
-        let batch = if in_cohort { self.batch(i) } else { 0 };
-        let answer = Seen { from, to, is_lost: !is_known, is_stale, was_there, in_cohort, batch };
-        tally.count(self.view, answer);
-        // Who logs in again has a new id, which no other backend knows; an application that adopts ids goes on with it.
-        *held = if self.setup.adopts_ids || is_known && !is_stale { *held | bit } else { bit };
-        *seen |= bit;
-    }
-
-    fn keeps_cookies(&self, draws: Draws, who: u64) -> bool {
-        self.way.affinity == Affinity::None
-            || !draws.happens(Purpose::Keeps, who, 0, self.setup.workload.cookieless)
-    }
-
-    /// Whether it was live from the event's beginning to its end.
-    fn is_in_cohort(&self, i: usize, from: SlotIx) -> bool {
-        from != NOBODY
-            && f64::from(self.users.born[i]) <= self.cohort.0
-            && f64::from(self.users.end[i]) > self.cohort.1
-    }
-
-    /// Whether it asks before the next change.
-    fn asks(&self, draws: Draws, i: usize) -> bool {
-        let Some(think) = self.setup.workload.think else { return true };
-        let time = self.until.min(f64::from(self.users.end[i])) - self.now;
-        draws.happens(Purpose::Asks, i as u64, self.n, 1.0 - (-time / think).exp())
-    }
-
-    fn batch(&self, i: usize) -> usize {
-        let of = match self.way.affinity {
-            Affinity::Cookie => i as u64,
-            Affinity::None => match self.users.book {
-                Book::V4 => u64::from(self.address[i] >> 8),
-                Book::Listed(_) => self.users.book.network(self.address[i]),
-            },
-        };
-        below(of.wrapping_mul(0x9e37_79b9_7f4a_7c15), BATCHES as u64) as usize
-    }
-
-    /// The backend that it gets: the proxy's own choice.
-    fn choose(&self, i: usize, from: SlotIx, kind: Kind, pickers: &mut Pickers) -> Option<SlotIx> {
-        let session = match self.way.affinity {
-            Affinity::None => None,
-            Affinity::Cookie => Some(self.session(i, from, kind)),
-        };
-        let ask = Question {
-            pool: &self.view.pool,
-            standing: &self.view.standing,
-            session: session.as_ref(),
-            tried: self.tried,
-            follow: None,
-            patience: Patience::NONE,
-        };
-        let facts = RequestFacts { client: None, key: None, hash: 0, attempt: 0, now: NOW };
-        let decision = match (self.way.kind.needs, self.setup.key) {
-            (Needs::Nothing, _) => pickers.choose(&ask, &facts),
-            (Needs::Address, _) => {
-                let client = Some(self.users.book.ip(self.address[i]));
-                pickers.choose(&ask, &RequestFacts { client, ..facts })
-            }
-            (Needs::Key, Key::User) => {
-                let id = self.users.draws.bits(Purpose::Key, i as u64, 1).to_be_bytes();
-                pickers.choose(&ask, &RequestFacts { key: Some(&id), hash: hash64(&id), ..facts })
-            }
-            (Needs::Key, Key::ClientIp) => {
-                let number = self.address[i];
-                if let Book::V4 = self.users.book {
-                    let text = IpText::of_v4(Ipv4Addr::from_bits(number));
-                    let key = text.as_bytes();
-                    pickers.choose(&ask, &RequestFacts { key: Some(key), hash: hash64(key), ..facts })
-                } else {
-                    let key = self.view.pool.key.of_client(self.users.book.ip(number));
-                    pickers.choose(&ask, &RequestFacts { key: Some(&key), hash: hash64(&key), ..facts })
-                }
-            }
-        };
-        decision.choice().map(|choice| self.view.slot(choice.backend))
-    }
-
-    /// The session as its pin tells it.
-    fn session(&self, i: usize, from: SlotIx, kind: Kind) -> Session {
-        let who = i as u64;
-        let begun = Session::begin(self.users.draws.one(Purpose::Key, who), NOW);
-        if from == NOBODY || !self.keeps_cookies(self.users.draws, who) {
-            return begun;
-        }
-        match (kind, self.view.place(from)) {
-            (Kind::Strip(_) | Kind::Clear(_), _) => begun,
-            (Kind::Void, _) => Session { pin: Pin::Void(Why::Invalid), ..begun },
-            (Kind::Plain, Some(place)) => Session { pin: Pin::To(place), ..begun },
-            (Kind::Plain, None) => {
-                Session { pin: Pin::Void(Why::Removed), lost: self.view.id_hash(from), ..begun }
-            }
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::wheel::{MOST_REJECTIONS, Wheel};
 use super::{Kind, Needs, Picker, RequestFacts, Strategy};
 use crate::backend::BackendIx;
 use crate::backend::members::{Candidates, Group};
+use crate::base::crc::{crc32, crc32_after};
 use crate::base::options::Options;
 
 /// `strategy = "hash"`.
@@ -90,12 +91,8 @@ fn at_point(server: &[BackendIx], smooth: &mut Smooth, among: &Candidates<'_>) -
 fn hashes(key: &[u8]) -> impl Iterator<Item = u32> {
     let mut sum = 0_u32;
     (0_u32..).map(move |round| {
-        let mut crc = crc32fast::Hasher::new();
-        if round > 0 {
-            crc.update(itoa::Buffer::new().format(round).as_bytes());
-        }
-        crc.update(key);
-        sum = sum.wrapping_add(crc.finalize() >> 16 & 0x7fff);
+        let before = if round > 0 { crc32(itoa::Buffer::new().format(round).as_bytes()) } else { 0 };
+        sum = sum.wrapping_add(crc32_after(before, key) >> 16 & 0x7fff);
         sum
     })
 }

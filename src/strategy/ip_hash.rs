@@ -7,7 +7,7 @@
 //! (nginx: ngx_http_upstream_ip_hash_module.c. IPv4-mapped addresses hash as IPv6 there; homing's listener turns
 //! them into IPv4 before they come here.)
 
-use std::iter::successors;
+use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,20 +59,22 @@ impl Picker for IpHashPicker {
         let found = match request.client {
             Some(IpAddr::V4(v4)) => {
                 let [a, b, c, _] = v4.octets();
-                self.table.wheel.find(hashes(&[a, b, c]), among)
+                self.table.wheel.find(hashes([a, b, c]), among)
             }
-            Some(IpAddr::V6(v6)) => self.table.wheel.find(hashes(&v6.octets()), among),
-            None => self.table.wheel.find(hashes(&[0; 3]), among),
+            Some(IpAddr::V6(v6)) => self.table.wheel.find(hashes(v6.octets()), among),
+            None => self.table.wheel.find(hashes([0; 3]), among),
         };
         found.or_else(|| self.smooth.next(among, |_| true))
     }
 }
 
 /// The hash after one round over the address, after two, and so on without end.
-fn hashes(address: &[u8]) -> impl Iterator<Item = u32> {
-    let round =
-        |hash: u32| address.iter().fold(hash, |hash, byte| (hash * FACTOR + u32::from(*byte)) % MODULUS);
-    successors(Some(round(START)), move |hash| Some(round(*hash)))
+fn hashes(address: impl AsRef<[u8]>) -> impl Iterator<Item = u32> {
+    let mut hash = START;
+    iter::repeat_with(move || {
+        hash = address.as_ref().iter().fold(hash, |hash, byte| (hash * FACTOR + u32::from(*byte)) % MODULUS);
+        hash
+    })
 }
 
 #[cfg(test)]

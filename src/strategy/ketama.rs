@@ -14,15 +14,26 @@ use crc32fast::Hasher;
 
 use crate::backend::BackendIx;
 use crate::backend::members::Group;
+use crate::base::crc::crc32;
 
 /// Points on one ring at most: 64 MB of table, and a second to build. 160 per unit of weight reach it at a total
 /// weight of 50000.
 pub(super) const MOST_POINTS: u64 = 8_000_000;
 
+/// Arcs of the circle that have an entry of their own, at most.
+const MOST_ARCS: usize = 1 << 16;
+
+/// Points of an arc that are compared all together; hardly any arc has more.
+const NEAR: usize = 4;
+
 /// Points in the order of the circle.
 #[derive(Debug)]
 pub(super) struct Ring {
     points: Vec<Point>,
+    /// How many points lie before each of 2^k equal arcs of the circle, one to two of them per point, and how many there are.
+    before: Vec<u32>,
+    /// What is left of a hash, its lower bits cut off, is its arc.
+    shift: u32,
     /// The members of each server text, in the texts' order.
     servers: Vec<Vec<BackendIx>>,
 }
@@ -52,19 +63,41 @@ impl Ring {
         }
         points.sort_unstable();
         points.dedup_by_key(|p| p.at);
-        Self { points, servers: texts.into_values().map(|(_, members)| members).collect() }
+        let bits = points.len().clamp(2, MOST_ARCS).next_power_of_two().ilog2();
+        let shift = u32::BITS - bits;
+        let mut before = vec![0; (1 << bits) + 1];
+        for point in &points {
+            before[(point.at >> shift) as usize + 1] += 1;
+        }
+        let mut sum = 0;
+        for count in &mut before {
+            sum += *count;
+            *count = sum;
+        }
+        Self { points, before, shift, servers: texts.into_values().map(|(_, members)| members).collect() }
     }
 
     /// The members at the key's point, at the next point, and so on around without end (unless nobody is there).
     pub(super) fn walk(&self, key: &[u8]) -> impl Iterator<Item = &[BackendIx]> {
-        let (before, after) = self.points.split_at(self.first(crc32fast::hash(key)));
-        let circle = after.iter().chain(before).cycle();
+        let mut next = self.first(crc32(key));
+        let circle = std::iter::from_fn(move || {
+            let at = if next < self.points.len() { next } else { 0 };
+            next = at + 1;
+            self.points.get(at)
+        });
         circle.filter_map(|p| self.servers.get(usize::from(p.server)).map(Vec::as_slice))
     }
 
     /// The first point at or after `hash`; their number if it lies behind the last.
     fn first(&self, hash: u32) -> usize {
-        self.points.partition_point(|p| p.at < hash)
+        let arc = (hash >> self.shift) as usize;
+        let (Some(from), Some(to)) = (self.before.get(arc), self.before.get(arc + 1)) else { return 0 };
+        let (from, to) = (*from as usize, *to as usize);
+        match self.points.get(from..from + NEAR) {
+            // Without branches; points of the next arcs, if there are such among them, lie behind.
+            Some(near) if to <= from + NEAR => from + near.iter().filter(|p| p.at < hash).count(),
+            _ => from + self.points.get(from..to).unwrap_or_default().partition_point(|p| p.at < hash),
+        }
     }
 }
 

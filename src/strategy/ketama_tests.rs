@@ -91,6 +91,22 @@ fn keys_find_nginxs_points() {
 }
 
 #[test]
+fn the_first_point_is_found_through_the_arcs_as_without() {
+    let no_points = Ring::new(Pool::weighing(&[]).members.primaries(), 160);
+    assert_eq!(no_points.first(7), 0);
+    for (n, per_weight) in [(1, 1), (2, 1), (3, 160), (10, 160), (3, 50_000)] {
+        let ring = ring(&Pool::sized(0, n), per_weight);
+        let check = |hash: u32| {
+            assert_eq!(ring.first(hash), ring.points.partition_point(|p| p.at < hash), "{hash:#x} of {n}");
+        };
+        [0, 1, u32::MAX - 1, u32::MAX].into_iter().for_each(check);
+        for at in ring.points.iter().map(|p| p.at).chain((0..5000).map(|i| combine(i, 1) as u32)) {
+            [at.wrapping_sub(1), at, at.wrapping_add(1)].into_iter().for_each(check);
+        }
+    }
+}
+
+#[test]
 fn members_of_one_text_share_its_points() {
     let shared = ring(&Pool::of(&[("app.test:80", 1), ("10.0.0.1:80", 1), ("app.test:80", 2)]), 160);
     assert_eq!(shared.points.len(), 480);

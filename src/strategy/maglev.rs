@@ -32,7 +32,7 @@ pub const KIND: Kind = Kind {
 };
 
 /// Slots looked at before the table is left: with half of the backends closed one key in 2^64 gets there.
-const PROBES: u64 = 64;
+const PROBES: usize = 64;
 /// The paper's small table.
 const DEFAULT_SIZE: u32 = 65_537;
 /// The paper's large table.
@@ -82,11 +82,17 @@ impl Maglev {
     /// The members of the slots that a key looks at, in order.
     fn probes(&self, hash: u64) -> impl Iterator<Item = BackendIx> {
         let size = self.slots.len() as u64;
-        let start = hash.checked_rem(size).unwrap_or(0);
-        // The size is prime, so that any step from 1 to size - 1 comes by every slot.
-        let step = 1 + combine(hash, STEP).checked_rem(size.saturating_sub(1)).unwrap_or(0);
-        let slot = move |probe| usize::try_from((start + probe * step) % size.max(1)).ok();
-        (0..PROBES).filter_map(move |probe| self.slots.get(slot(probe)?).copied())
+        // The size is prime, so that any step from 1 to size - 1 comes by every slot. Few keys need more than the first.
+        let (mut at, mut step) = (hash.checked_rem(size).unwrap_or(0), 0);
+        let slots = (0..PROBES).map(move |probe| {
+            if probe == 1 {
+                step = 1 + combine(hash, STEP).checked_rem(size.saturating_sub(1)).unwrap_or(0);
+            }
+            at += step;
+            at = if at < size { at } else { at.saturating_sub(size) };
+            at
+        });
+        slots.filter_map(|at| self.slots.get(usize::try_from(at).ok()?).copied())
     }
 }
 

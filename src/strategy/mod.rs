@@ -107,6 +107,7 @@ macro_rules! strategies {
 strategies! { hash, ip_hash, least_conn, least_sessions, maglev, random, rendezvous, round_robin }
 
 mod ketama;
+mod known;
 #[cfg(test)]
 mod testing;
 mod wheel;

@@ -9,10 +9,11 @@
 
 use std::sync::Arc;
 
+use super::known::Known;
 use super::{Kind, Needs, Picker, RequestFacts, Strategy};
-use crate::backend::members::{Candidates, Group, Room};
+use crate::backend::members::{Candidates, Group};
 use crate::backend::{Backend, BackendId, BackendIx};
-use crate::base::hash::{combine, hash64};
+use crate::base::hash::{combine, combine_turned, hash64, turned};
 use crate::base::options::Options;
 
 /// `strategy = "rendezvous"`.
@@ -27,10 +28,15 @@ pub const KIND: Kind = Kind {
 /// 1e-14 of the result.
 const MARGIN: u64 = 256;
 
+/// Bits of a hash that its logarithm leaves out.
+const LOWER_BITS: u32 = 12;
+/// These bits.
+const LOWER: u64 = (1 << LOWER_BITS) - 1;
+
 fn build(_: &mut Options, group: Group<'_>) -> Arc<dyn Strategy> {
     let first = group.iter().next().map(|(_, b)| b.table_weight());
     Arc::new(Rendezvous {
-        members: group.iter().map(|(ix, b)| (ix, id_hash(&b.id))).collect(),
+        members: group.iter().map(|(ix, b)| (ix, turned(id_hash(&b.id)))).collect(),
         is_even: group.iter().all(|(_, b)| Some(b.table_weight()) == first),
     })
 }
@@ -42,12 +48,12 @@ fn build(_: &mut Options, group: Group<'_>) -> Arc<dyn Strategy> {
 #[must_use]
 pub fn second_choice(session: u64, lost: u64, among: &Candidates<'_>) -> Option<BackendIx> {
     let key = combine(session, lost);
-    best(key, among.iter().map(|(ix, backend)| (ix, backend.as_ref(), id_hash(&backend.id))))
+    best(key, among.iter().map(|(ix, backend)| (ix, backend.as_ref(), turned(id_hash(&backend.id)))))
 }
 
 #[derive(Debug)]
 struct Rendezvous {
-    /// Each member and the hash of its id.
+    /// Each member and the hash of its id, as a key's is combined with it.
     members: Vec<(BackendIx, u64)>,
     /// Whether all weights are equal.
     is_even: bool,
@@ -56,11 +62,14 @@ struct Rendezvous {
 #[derive(Debug)]
 struct RendezvousPicker {
     table: Arc<Rendezvous>,
+    known: Known,
+    /// What the table has of their ids.
+    ids: Vec<u64>,
 }
 
 impl Strategy for Rendezvous {
     fn picker(self: Arc<Self>, _: u64) -> Box<dyn Picker> {
-        Box::new(RendezvousPicker { table: self })
+        Box::new(RendezvousPicker { table: self, known: Known::default(), ids: Vec::new() })
     }
 }
 
@@ -68,9 +77,10 @@ impl Picker for RendezvousPicker {
     fn pick(&mut self, request: &RequestFacts<'_>, among: &Candidates<'_>) -> Option<BackendIx> {
         if self.table.is_even {
             // Who has room is asked of the best alone: if it has, it is also the best of those that have.
-            let best = clear(request.hash, &self.table.members, among);
-            if let Some(ix) = best.filter(|ix| among.contains(*ix)) {
-                return Some(ix);
+            self.know(among);
+            let best = clear(request.hash, &self.ids).and_then(|at| self.known.open().get(at));
+            if let Some(ix) = best.filter(|ix| among.contains(**ix)) {
+                return Some(*ix);
             }
         }
         let candidates = self.table.members.iter().filter(|(ix, _)| among.contains(*ix));
@@ -78,31 +88,51 @@ impl Picker for RendezvousPicker {
     }
 }
 
+impl RendezvousPicker {
+    /// Makes sure who is open, have they room or not.
+    #[inline]
+    fn know(&mut self, among: &Candidates<'_>) {
+        if self.known.update(among) {
+            // Both are in file order.
+            let mut open = self.known.open().iter().peekable();
+            let of_open = self.table.members.iter().filter(|(ix, _)| open.next_if_eq(&ix).is_some());
+            self.ids.clear();
+            self.ids.extend(of_open.map(|(_, id)| *id));
+        }
+    }
+}
+
 fn id_hash(id: &BackendId) -> u64 {
     hash64(id.as_str().as_bytes())
 }
 
-/// The one that [`best`] finds among members of equal weight that are open, have they room or not, by the numbers that the
-/// logarithms would be taken of; `None` if the two largest are so near to each other that rounding may decide, or if nobody
-/// is open.
-fn clear(key: u64, members: &[(BackendIx, u64)], among: &Candidates<'_>) -> Option<BackendIx> {
-    let (open, any) = (among.first_open(), among.with(Room::Whatever));
-    let (mut first, mut second, mut best) = (0, 0, None);
-    for &(ix, id) in members {
-        let is_open = match open.get(ix.index() / 64) {
-            Some(word) => word >> (ix.index() % 64) & 1 == 1,
-            None => any.contains(ix),
-        };
-        if !is_open {
-            continue;
-        }
-        // Without branches: which of them is the largest cannot be foreseen.
-        let number = combine(key, id) >> 12;
-        second = second.max(first.min(number));
-        best = if number > first { Some(ix) } else { best };
-        first = first.max(number);
+/// The place among `ids` of the one that [`best`] finds if weights are equal, by the numbers that the logarithms would be
+/// taken of; `None` if the two largest are so near to each other that rounding may decide, if nobody is there, or too many are.
+#[inline]
+fn clear(key: u64, ids: &[u64]) -> Option<usize> {
+    if ids.len() as u64 > LOWER {
+        return None;
     }
-    best.filter(|_| first - second > MARGIN)
+    let (mut first, mut second) = (0_u64, 0_u64);
+    // Without branches: which is the largest cannot be foreseen. The bits that the logarithm leaves out have the place.
+    let mut take = |id: u64, place: u64| {
+        let number = (combine_turned(key, id) & !LOWER) + place;
+        second = second.max(first.min(number));
+        first = first.max(number);
+    };
+    let (fours, rest) = ids.as_chunks::<4>();
+    let mut place = 0;
+    for four in fours {
+        for (id, i) in four.iter().zip(0..) {
+            take(*id, place + i);
+        }
+        place += 4;
+    }
+    for (id, i) in rest.iter().zip(0..) {
+        take(*id, place + i);
+    }
+    let is_clear = (first >> LOWER_BITS) - (second >> LOWER_BITS) > MARGIN;
+    is_clear.then_some((first & LOWER) as usize)
 }
 
 /// The candidate with the earliest arrival for `key`; should two arrive at once, the one with the lesser id.
@@ -111,7 +141,7 @@ fn best<'a>(
     candidates: impl Iterator<Item = (BackendIx, &'a Backend, u64)>,
 ) -> Option<BackendIx> {
     let arrivals =
-        candidates.map(|(ix, backend, id)| (arrival(combine(key, id), backend.table_weight()), backend, ix));
+        candidates.map(|(ix, backend, id)| (arrival(combine_turned(key, id), backend.table_weight()), backend, ix));
     let earliest = arrivals.min_by(|(a, x, _), (b, y, _)| a.total_cmp(b).then_with(|| x.id.cmp(&y.id)));
     earliest.map(|(_, _, ix)| ix)
 }
@@ -128,7 +158,7 @@ fn arrival(hash: u64, weight: u32) -> f64 {
 /// Made of additions, multiplications and divisions alone, whose results IEEE 754 fixes to the last bit. The
 /// library's `ln` may round differently from one platform to the next, and then two nodes could disagree on a key.
 fn minus_ln(hash: u64) -> f64 {
-    let odd = hash >> 12 << 1 | 1;
+    let odd = hash >> LOWER_BITS << 1 | 1;
     // u = m * 2^(top - 53) with m from 1 up to 2, then m halved if that brings it nearer to 1.
     let top = odd.ilog2();
     let m = odd as f64 / (1_u64 << top) as f64;

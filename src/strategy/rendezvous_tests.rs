@@ -40,18 +40,33 @@ fn placements_never_change() {
 fn equal_weights_are_placed_as_by_their_logarithms() {
     for n in [1, 2, 3, 10, 70, 140] {
         let pool = Pool::sized(0, n).without(&[1, 69, 135]).after(&[2]);
-        let ids: Vec<_> = pool.members.iter().map(|(ix, b)| (ix, id_hash(&b.id))).collect();
+        let ids: Vec<_> = pool.members.iter().map(|(ix, b)| (ix, turned(id_hash(&b.id)))).collect();
         for key in (0..500_u64).map(|k| combine(n as u64, k)) {
             let open = ids.iter().filter(|(ix, _)| pool.candidates().contains(*ix));
             let by_logarithm = best(key, open.map(|(ix, id)| (*ix, pool.members.get(*ix).as_ref(), *id)));
-            assert_eq!(clear(key, &ids, &pool.candidates()), by_logarithm);
+            let open: Vec<_> = ids.iter().filter(|(ix, _)| pool.candidates().contains(*ix)).collect();
+            let turned: Vec<u64> = open.iter().map(|(_, id)| *id).collect();
+            assert_eq!(clear(key, &turned).map(|at| open[at].0), by_logarithm);
             assert_eq!(pick(&pool, key), by_logarithm.map(BackendIx::index));
         }
     }
-    let alike = [(BackendIx(0), 3), (BackendIx(1), 3)];
-    assert_eq!(clear(7, &alike, &Pool::sized(0, 2).candidates()), None, "too near to each other");
+    assert_eq!(clear(7, &[3, 3]), None, "too near to each other");
     let full = Pool::limited(&[1, 1, 1]).with_in_flight(&[1, 0, 1]);
     assert!((0..100).all(|key| pick(&full, combine(key, 1)) == Some(1)), "the best with room");
+}
+
+#[test]
+fn one_picker_follows_those_who_come_and_go() {
+    let all = Pool::sized(0, 9);
+    let mut picker = all.picker(&KIND, &[]);
+    for (round, closed) in [&[][..], &[3], &[3, 5], &[5], &[], &[0, 1, 2, 3, 4, 5, 6, 7, 8], &[8]].iter().enumerate() {
+        let now = Pool::sized(0, 9).without(closed);
+        for key in (0..200).map(|k| combine(round as u64, k)) {
+            let request = RequestFacts { hash: key, ..by_key(b"k") };
+            let chosen = picker.pick(&request, &now.candidates()).map(BackendIx::index);
+            assert_eq!(chosen, pick(&now, key), "round {round}");
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::known::Known;
 use super::{Kind, Needs, Picker, RequestFacts, Strategy};
 use crate::backend::BackendIx;
 use crate::backend::members::{Candidates, Group};
@@ -37,6 +38,7 @@ impl Strategy for RoundRobin {
 pub(super) struct Smooth {
     /// Current weight by the member's place.
     current: Vec<i64>,
+    known: Known,
 }
 
 impl Smooth {
@@ -46,21 +48,25 @@ impl Smooth {
         among: &Candidates<'_>,
         allowed: impl Fn(BackendIx) -> bool,
     ) -> Option<BackendIx> {
-        let mut total = 0;
-        let mut best: Option<(BackendIx, i64)> = None;
-        for (ix, backend) in among.iter().filter(|(ix, _)| allowed(*ix)) {
-            if self.current.len() <= ix.index() {
-                self.current.resize(ix.index() + 1, 0);
+        let (mut total, mut best, mut most) = (0, None, i64::MIN);
+        if self.known.update(among) {
+            let last = self.known.open().last().map_or(0, |ix| ix.index());
+            self.current.resize(self.current.len().max(last + 1), 0);
+        }
+        let may_be_full = among.may_be_full();
+        for &ix in self.known.open() {
+            if may_be_full && !among.contains(ix) || !allowed(ix) {
+                continue;
             }
-            let weight = i64::from(backend.weight);
-            let current = &mut self.current[ix.index()];
+            let weight = i64::from(among.weight(ix));
+            let Some(current) = self.current.get_mut(ix.index()) else { continue };
             *current += weight;
             total += weight;
-            if best.is_none_or(|(_, most)| *current > most) {
-                best = Some((ix, *current));
+            if *current > most {
+                (best, most) = (Some(ix), *current);
             }
         }
-        let (ix, _) = best?;
+        let ix = best?;
         self.current[ix.index()] -= total;
         Some(ix)
     }

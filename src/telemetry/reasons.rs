@@ -69,8 +69,6 @@ pub enum Abuse {
     WindowUpdate,
     /// Too many DATA frames with nothing in them.
     EmptyData,
-    /// Too many DATA frames with next to nothing in them.
-    SmallData,
     /// Too many frames of other kinds.
     Unknown,
     /// The preface, a header block or a small frame did not come to its end.
@@ -178,7 +176,7 @@ impl HandshakeEnd {
 
 impl Abuse {
     /// Every kind, in declaration order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::Resets,
         Self::Provoked,
         Self::Refused,
@@ -190,7 +188,6 @@ impl Abuse {
         Self::Priority,
         Self::WindowUpdate,
         Self::EmptyData,
-        Self::SmallData,
         Self::Unknown,
         Self::SlowHead,
         Self::SlowData,
@@ -213,7 +210,6 @@ impl Abuse {
             Self::Priority => "priority",
             Self::WindowUpdate => "window_update",
             Self::EmptyData => "empty_data",
-            Self::SmallData => "small_data",
             Self::Unknown => "unknown",
             Self::SlowHead => "slow_head",
             Self::SlowData => "slow_data",

@@ -1,6 +1,6 @@
 //! HTTP/2: its streams are to the rest of the data plane what connections of HTTP/1.1 are.
 //!
-//! Frames, windows and header compression of what clients speak are kept here ([`reading`], [`link`], and
+//! Frames, windows and header compression of what clients speak are kept here (`reading`, `link`, and
 //! [`hpack`](crate::message::hpack)); towards backends the h2 library keeps them ([`upstream`]). Each request that comes
 //! becomes a head in the bytes of HTTP/1.1 and a [`Stream`] that carries its body and takes its answer, and goes the way
 //! of every other request: there is one place where a request is admitted, and one where its session is found. Nothing
@@ -11,6 +11,7 @@ mod backward;
 mod body;
 mod carrier;
 mod chunks;
+pub mod dry;
 mod lines;
 mod link;
 mod outgoing;
@@ -36,6 +37,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite, ReadBuf};
 
 use self::link::{Fault, JOINED, Link, State};
 use self::reading::{Begun, LEAVING, Reading, Unfinished};
+pub use self::request::Form;
 pub use self::servant::Servant;
 use self::servant::{Counted, Job, attend};
 use self::stream::Incoming;
@@ -298,6 +300,9 @@ impl Driver<'_> {
     /// Writes what waits; ready when nothing does.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
         let state = &mut *self.link.state.borrow_mut();
+        if state.out.is_empty() && self.link.blocked_since.get().is_none() && !state.has_guests() {
+            return Ok(Poll::Ready(()));
+        }
         let mut written = 0;
         let polled = loop {
             let rest = state.out.get(written..).unwrap_or_default();

@@ -27,25 +27,11 @@ const STYLE: &str = include_str!("style.css");
 pub fn html(result: &Value) -> String {
     let run = Run::read(result);
     let title = if run.source == "simulate" { words::SIMULATED } else { words::TITLE };
-    let body = [
-        head(&run, &title),
-        said(&run),
-        lesson::lesson(&run),
-        overview::overview(&run),
-        charts::time::sessions(&run),
-        charts::time::trouble(&run),
-        charts::pareto::pareto(&run),
-        charts::bars::disruption(&run),
-        charts::matrix::matrices(&run),
-        charts::latency::latency(&run),
-        charts::bars::costs(&run),
-        charts::bars::revocation(&run),
-        probe::probe(&run),
-        charts::checks::checks(&run),
-        lesson::glossary(),
-        conditions(&run),
-    ]
-    .concat();
+    let (body, start, skip) = if run.sweep.len() > 1 {
+        (swept(&run, &title), "sweep", words::SKIP_TO_CHARTS)
+    } else {
+        (measured(&run, &title), "verdict", words::SKIP)
+    };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -53,12 +39,43 @@ pub fn html(result: &Value) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
          <title>homing: {}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <input type=\"radio\" name=\"language\" id=\"en\" checked><input type=\"radio\" name=\"language\" id=\"ko\">\n\
-         <a class=\"skip\" href=\"#verdict\">{}</a>\n\
+         <a class=\"skip\" href=\"#{start}\">{}</a>\n\
          <nav aria-label=\"Language / 언어\"><label for=\"en\" lang=\"en\" class=\"shown\">English</label>\
          <label for=\"ko\" lang=\"ko\" class=\"shown\">한국어</label></nav>\n<main>\n{body}</main>\n</body>\n</html>\n",
         escape(&title.en),
-        both(&words::SKIP),
+        both(&skip),
     )
+}
+
+/// Everything of one run.
+fn measured(run: &Run, title: &Words) -> String {
+    [
+        head(run, title),
+        said(run),
+        lesson::lesson(run),
+        overview::overview(run),
+        charts::time::sessions(run),
+        charts::time::trouble(run),
+        charts::pareto::pareto(run),
+        charts::bars::disruption(run),
+        charts::matrix::matrices(run),
+        charts::latency::latency(run),
+        charts::bars::costs(run),
+        charts::bars::revocation(run),
+        probe::probe(run),
+        charts::checks::checks(run),
+        lesson::glossary(),
+        conditions(run),
+    ]
+    .concat()
+}
+
+/// A range of settings: no verdict, which would be of the first of them.
+fn swept(run: &Run, title: &Words) -> String {
+    let combinations = run.sweep.iter().flat_map(|stop| stop.combinations.iter().cloned()).collect();
+    let all = Run { combinations, ..run.clone() };
+    [head(run, title), charts::sweep::sweep(run), lesson::lesson(&all), lesson::glossary(), conditions(run)]
+        .concat()
 }
 
 fn head(run: &Run, title: &Words) -> String {
@@ -112,8 +129,9 @@ fn conditions(run: &Run) -> String {
         .workload
         .iter()
         .chain(&run.host)
+        .map(|(name, value)| (name, run.range(name).unwrap_or_else(|| value.clone())))
         .map(|(name, value)| {
-            format!("<div><dt>{}</dt><dd>{}</dd></div>", both(&words::condition(name)), escape(value))
+            format!("<div><dt>{}</dt><dd>{}</dd></div>", both(&words::condition(name)), escape(&value))
         })
         .collect();
     if pairs.is_empty() {

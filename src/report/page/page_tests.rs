@@ -129,6 +129,30 @@ fn the_numbers_are_those_of_the_result() {
 }
 
 #[test]
+fn a_range_of_settings_is_a_line_per_way_and_no_verdict() {
+    let result = testing::result();
+    let stop = |n: f64, zipf: f64| json!({ "set": { "n": n, "zipf": zipf }, "combinations": result["combinations"] });
+    let mut swept = result.clone();
+    swept["sweep"] = (2..30).flat_map(|n| [stop(f64::from(n), 0.0), stop(f64::from(n), 1.0)]).collect();
+    let page = html(&swept);
+    elements(&page);
+    assert!(page.contains("id=\"sweep\"") && page.contains("href=\"#sweep\""));
+    assert!(!page.contains("id=\"verdict\"") && !page.contains("id=\"combinations\""), "of the first alone");
+    assert!(page.contains("zipf = 0: ") && page.contains("zipf = 1: ") && page.contains("line expected s0"));
+    assert!(page.contains("<dd>2 – 29</dd>") && page.contains("line s1"), "{page}");
+    // One run alone is told as any run.
+    swept["sweep"] = json!([stop(2.0, 0.0)]);
+    assert!(html(&swept).contains("id=\"verdict\""));
+    // Whatever is in it.
+    for odd in
+        [json!([1, 2, {}]), json!([{ "set": 3 }, { "set": { "n": "x" }, "combinations": 1 }]), json!({})]
+    {
+        swept["sweep"] = odd;
+        elements(&html(&swept));
+    }
+}
+
+#[test]
 fn what_doubts_itself_is_not_ranked() {
     let mut result = testing::result();
     let ranked = html(&result);

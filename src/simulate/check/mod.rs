@@ -1,11 +1,12 @@
 //! What is known to be right, and whether it comes out: algorithms in [`algorithms`] and [`balance`] (A), sessions, events
-//! and figures in [`sessions`] (B).
+//! and figures in [`sessions`], single requests in [`requests`] (B).
 //!
 //! homing's own code is asked wherever homing ships what is meant ([`tables`]), and the small models elsewhere. The seeds
 //! are fixed, so that a check that passes goes on passing.
 
 mod algorithms;
 mod balance;
+mod requests;
 mod sessions;
 mod tables;
 
@@ -182,7 +183,7 @@ impl Book {
 pub fn self_check(long: bool, seed: u64, progress: &mut dyn FnMut(f64)) -> Checks {
     let mut book = Book { checks: Checks::default(), is_long: long, seed };
     let parts: Vec<fn(&mut Book)> =
-        algorithms::PARTS.iter().chain(balance::PARTS).chain(sessions::PARTS).copied().collect();
+        [algorithms::PARTS, balance::PARTS, sessions::PARTS, requests::PARTS].concat();
     for (i, part) in parts.iter().enumerate() {
         part(&mut book);
         progress((i + 1) as f64 / parts.len() as f64);

@@ -26,7 +26,6 @@ pub(super) const PARTS: &[fn(&mut Book)] = &[
     formulas,
     tokens,
     determinism,
-    left_out,
 ];
 
 /// Ways with names of strategy and affinity.
@@ -530,13 +529,4 @@ fn determinism(book: &mut Book) {
     let c = one.and_then(|json| serde_json::from_str::<Value>(&json).ok()).unwrap_or_default();
     let is_same = c["combinations"][1] == c["combinations"][4];
     book.exact("B18", "the same users for a strategy that comes twice", 1.0, f64::from(u8::from(is_same)));
-}
-
-fn left_out(book: &mut Book) {
-    book.without(
-        "B11",
-        "failed requests until a crash is noticed: there are no single requests here; see homing bench",
-    );
-    book.without("B16", "round trips to a store: there is no store here; see homing bench");
-    book.without("B19", "live against simulated: needs a live run; see homing bench");
 }

@@ -45,10 +45,23 @@ pub(in crate::simulate) fn thrown(balls: usize, bins: usize, seed: u64) -> Vec<f
 /// arrival joins the shorter of `d` queues. By Little's law from the mean number there.
 pub(in crate::simulate) fn mean_time(servers: usize, load: f64, d: usize, events: u64, seed: u64) -> f64 {
     let mut stream = Stream(seed, 1 << 41);
-    let mut queues = vec![0_u32; servers];
+    // The steady state of many servers: `k` or more wait at a share of load^(1 + d + d^2 + ..) of them, `k` terms.
+    let mut draw = || {
+        let (u, mut power, mut length) = (as_unit(stream.bits()), 1.0, 0_u32);
+        let mut tail = load;
+        while u < tail {
+            length += 1;
+            power *= d as f64;
+            tail *= load.powf(power);
+        }
+        length
+    };
+    let mut queues: Vec<u32> = (0..servers).map(|_| draw()).collect();
     // Busy servers, and the place of each among them.
-    let (mut busy, mut place) = (Vec::new(), vec![0; servers]);
-    let (mut there, mut time, mut area) = (0_u64, 0.0, 0.0);
+    let mut busy: Vec<usize> = (0..servers).filter(|server| queues[*server] > 0).collect();
+    let mut place = vec![0; servers];
+    busy.iter().enumerate().for_each(|(at, server)| place[*server] = at);
+    let (mut there, mut time, mut area) = (queues.iter().map(|q| u64::from(*q)).sum::<u64>(), 0.0, 0.0);
     let arrivals = load * servers as f64;
     for event in 0..events {
         let rate = arrivals + busy.len() as f64;

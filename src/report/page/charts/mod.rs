@@ -5,6 +5,7 @@ pub(crate) mod checks;
 pub(crate) mod latency;
 pub(crate) mod matrix;
 pub(crate) mod pareto;
+pub(crate) mod sweep;
 pub(crate) mod time;
 
 use super::super::read::{Combination, Run};
