@@ -42,7 +42,7 @@ pub use self::servant::Servant;
 use self::servant::{Counted, Job, attend};
 use self::stream::Incoming;
 use super::aging::Aging;
-use super::clock::Deadline;
+use super::clock::{Deadline, TICK};
 use super::connection::{Client, LINGER_BYTES};
 use super::worker::Worker;
 use crate::affinity::memory::Memory;
@@ -374,6 +374,10 @@ impl Driver<'_> {
                 }
                 // Frames that came in parts meanwhile make it no younger.
                 let waited = Duration::from_millis(now.saturating_sub(self.idle.1));
+                if waited >= timeouts.idle + TICK {
+                    self.since = Some((Waits::Request, served.into()));
+                    return true;
+                }
                 (Waits::Request, timeouts.idle.saturating_sub(waited), served.into())
             }
             Stage::Serving | Stage::Leaving { .. } => {
