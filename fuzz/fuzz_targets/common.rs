@@ -40,11 +40,11 @@ use homing::pool::Pool;
 use homing::pool::choose::{Choice, Patience, Pickers, Question};
 use homing::pool::policy::Panic;
 use homing::pool::standing::Standing;
+use homing::proxy::facts::parse_forwarded;
 use homing::proxy::http2::body::{Form, Inward};
 use homing::proxy::http2::request::{self, Read};
 use homing::proxy::http2::watch::{Unfinished, Verdict, Watch};
 use homing::proxy::http2::{PREFACE, backward};
-use homing::proxy::request::parse_forwarded;
 use homing::store::form;
 use homing::strategy::{Registry, RequestFacts};
 
