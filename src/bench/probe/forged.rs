@@ -1,8 +1,9 @@
 //! T9, T10 and T16: a cookie that is lost, altered, another's, doubled or huge; and what its `Set-Cookie` says.
 
-use super::battery::{Born, invented};
+use super::births::Born;
 use super::findings::Mark;
 use super::jar::line_of;
+use super::made_up::invented;
 use super::names::{Owner, owner};
 use super::observed::Trial;
 use super::prober::{Client, From, Prober};

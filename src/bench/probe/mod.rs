@@ -7,7 +7,8 @@
 //!
 //! * `statistics`, `observed`, `names`, `classify`: what rows say. Pure; the verdict is a function of what was seen.
 //! * `target`, `ask`, `jar`, `identify`: one request, its client, and who answered it.
-//! * `prober`, `battery`, `forged`, `hooks`, `login`: which requests are sent, and what was seen of each.
+//! * `prober`, `battery`: one request after the other, and what is asked in which order; `addresses`, `births`,
+//!   `made_up`, `forged`, `hooks`, `login`: which requests are sent, and what was seen of each.
 //! * `findings`: the checklist and its JSON.
 //!
 //! Left out: HTTP/2, and affinity to anything in a body.
@@ -20,12 +21,15 @@ pub mod observed;
 pub mod statistics;
 pub mod target;
 
+mod addresses;
 mod ask;
 mod battery;
+mod births;
 mod forged;
 mod hooks;
 mod jar;
 mod login;
+mod made_up;
 mod prober;
 
 use std::time::Duration;
