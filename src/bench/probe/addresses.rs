@@ -1,8 +1,10 @@
 //! What keeps a client that has no cookie: its address (T5, T6), the URL (T5c), its connection (T7).
 
+use std::net::Ipv4Addr;
+
 use super::classify::{placing, tiny};
 use super::findings::Mark;
-use super::observed::{Held, Node, Trial, modulo};
+use super::observed::{Held, Node, Trial, modulo, nginx_hash};
 use super::prober::{Client, Connection, From, Path, Prober, Visit};
 use super::statistics::{equal_shares, shares};
 
@@ -49,18 +51,7 @@ pub(super) async fn run(prober: &mut Prober<'_>, first: &[(Visit, Option<Node>)]
         return;
     }
     let From::One(Some(like)) = prober.place() else { return };
-    let mut placed: Vec<(Vec<u8>, Node)> = Vec::new();
-    let mut note = |visit: &Visit, node: Option<Node>| {
-        if let (Some(ip), Some(node)) = (visit.source, node) {
-            placed.push((ip.octets()[..3].to_vec(), node));
-        }
-    };
-    first.iter().for_each(|(visit, node)| note(visit, *node));
-    for _ in first.len()..KEYS {
-        let visit = prober.visit(&mut Client::bare(From::Any)).await;
-        note(&visit, visit.node);
-    }
-    prober.seen.ip_hash = modulo(&placed, prober.seen.nodes.len(), ip_hash).filter(|p| *p < 1e-6);
+    formulas(prober, first).await;
     let of_24 = prober.row(&mut Client::bare(From::Like(like, 3))).await;
     let of_16 = prober.row(&mut Client::bare(From::Like(like, 2))).await;
     let (nodes, shares) = (&prober.seen.nodes, &prober.seen.shares);
@@ -77,6 +68,23 @@ pub(super) async fn run(prober: &mut Prober<'_>, first: &[(Visit, Option<Node>)]
         .map_or_else(String::new, |p| format!("; placed by nginx's ip_hash ({})", tiny(p)));
     (prober.seen.same_24, prober.seen.same_16) = (Some(of_24), Some(of_16));
     prober.find_with("T6", Mark::Note, asked, seen, format!("{verdict}{formula}"), is_24.chance());
+}
+
+/// Whether nginx would send addresses where they came to, by its `ip_hash` or by the `hash` of their text.
+async fn formulas(prober: &mut Prober<'_>, first: &[(Visit, Option<Node>)]) {
+    let mut placed: Vec<(Ipv4Addr, Node)> = Vec::new();
+    placed.extend(first.iter().filter_map(|(visit, node)| visit.source.zip(*node)));
+    for _ in first.len()..KEYS {
+        let visit = prober.visit(&mut Client::bare(From::Any)).await;
+        placed.extend(visit.source.zip(visit.node));
+    }
+    let n = prober.seen.nodes.len();
+    let by = |key: &dyn Fn(Ipv4Addr) -> Vec<u8>, hash: fn(&[u8]) -> u32| {
+        let keys: Vec<(Vec<u8>, Node)> = placed.iter().map(|(ip, node)| (key(*ip), *node)).collect();
+        modulo(&keys, n, hash).filter(|p| *p < 1e-6)
+    };
+    prober.seen.ip_hash = by(&|ip| ip.octets()[..3].to_vec(), ip_hash);
+    prober.seen.address_modulo = by(&|ip| ip.to_string().into_bytes(), nginx_hash);
 }
 
 /// More has been seen by now: backends, and how often.

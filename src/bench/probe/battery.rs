@@ -51,7 +51,6 @@ pub(super) async fn run(prober: &mut Prober<'_>) -> Result<(), Wrong> {
     }
     let mut born = Vec::new();
     for step in STEPS {
-        let before = prober.findings.len();
         match step {
             Step::Addresses => addresses::run(prober, &first).await,
             Step::Connection => {
@@ -82,11 +81,6 @@ pub(super) async fn run(prober: &mut Prober<'_>) -> Result<(), Wrong> {
         if prober.left().is_zero() {
             prober.seen.is_cut =
                 matches!(step, Step::Addresses | Step::Connection | Step::Cookies | Step::MadeUp);
-            // What was asked last has no answers, which says nothing.
-            for finding in prober.findings.iter_mut().skip(before) {
-                (finding.mark, finding.error_probability) = (Mark::LeftOut, None);
-                "the time was up".clone_into(&mut finding.verdict);
-            }
             prober.leave_out("T", "what comes behind that", "the time was up: --within gives more");
             break;
         }
@@ -114,6 +108,9 @@ async fn discover(prober: &mut Prober<'_>) -> Result<Vec<(Visit, Option<Node>)>,
             visits = sample(prober).await?;
         }
     }
+    if let Some(Identify::Cookie(name)) = &prober.identify {
+        prober.seen.told_by = Some(name.clone());
+    }
     let asked = "new clients without cookies, each over a new connection";
     let nodes: Vec<Option<Node>> =
         visits.iter().map(|v| v.answer.as_ref().and_then(|a| prober.whose(a, ""))).collect();
@@ -129,7 +126,7 @@ async fn discover(prober: &mut Prober<'_>) -> Result<Vec<(Visit, Option<Node>)>,
     prober.seen.shares = shares(&counts);
     let (x, degrees) = (chi_square(&counts), counts.len().saturating_sub(1));
     let seen = format!(
-        "{} (by {by}); χ² {x:.1}, P(less) {:.3}, P(more) {:.3}",
+        "{} (by {by}); χ² {x:.1}: by chance so even {:.3}, so uneven {:.3}",
         prober.seen.spread.to_text(&prober.seen.nodes),
         below(x, degrees),
         above(x, degrees)
@@ -137,7 +134,7 @@ async fn discover(prober: &mut Prober<'_>) -> Result<Vec<(Visit, Option<Node>)>,
     let n = counts.len();
     let addresses = if prober.seen.varies { "from many addresses" } else { "from one address" };
     let verdict = format!(
-        "{n} backend{} seen {addresses}; rows of {} tell",
+        "{n} backend{} seen {addresses}; {} answers of one in a row are no chance",
         if n == 1 { "" } else { "s" },
         prober.needed()
     );
@@ -166,6 +163,10 @@ async fn sample(prober: &mut Prober<'_>) -> Result<Vec<Visit>, Wrong> {
             break;
         }
     }
+    if visits.iter().all(|v| v.answer.is_none()) {
+        let why = format!("no answer at {} in time", prober.asker.address);
+        return Err(Wrong::Unreachable(format!("{}: {why}", prober.settings.url)));
+    }
     Ok(visits)
 }
 
@@ -178,11 +179,12 @@ async fn parallel(prober: &mut Prober<'_>) {
         let (asker, path) = (Rc::clone(&prober.asker), prober.asker.target.path.clone());
         let ask = Ask::get(path, source);
         prober.requests += 1;
-        all.spawn_local(async move { asker.once(&ask).await });
+        let left = prober.left();
+        all.spawn_local(async move { tokio::time::timeout(left, asker.once(&ask)).await });
     }
     let mut seen = Trial::default();
     while let Some(done) = all.join_next().await {
-        let answer = done.ok().and_then(Result::ok);
+        let answer = done.ok().and_then(Result::ok).and_then(Result::ok);
         seen.seen.push(answer.and_then(|a| prober.whose(&a, "")));
     }
     let several = seen.counts().iter().filter(|c| **c > 0).count();

@@ -4,11 +4,11 @@ use http::Method;
 
 use super::ask::{Answer, Ask};
 use super::findings::Mark;
-use super::identify::set_by;
 use super::jar::Jar;
 use super::observed::{Carrier, Held, Node, Trial};
 use super::prober::{Client, Connection, Cookies, From, Path, Prober, asker};
 use super::target::{Target, Vary};
+use crate::base::time::UnixSeconds;
 
 /// New clients whose second request is looked at.
 const BIRTHS: usize = 12;
@@ -59,9 +59,11 @@ pub(super) async fn births(prober: &mut Prober<'_>) -> Vec<Born> {
 /// T2, T3, T4: one client with its cookies; and each cookie alone.
 pub(super) async fn jars(prober: &mut Prober<'_>, born: &[Born]) {
     let Some(one) = born.iter().find(|b| !b.jar.0.is_empty()) else {
-        for (id, asked) in
-            [("T2", "the same cookies, one connection"), ("T3", "the same cookies, a new connection each")]
-        {
+        for (id, asked) in [
+            ("T2", "the same cookies, one connection"),
+            ("T3", "the same cookies, a new connection each"),
+            ("T4", "the same cookies, another address each time"),
+        ] {
             prober.leave_out(id, asked, "no answer sets a cookie");
         }
         return;
@@ -85,6 +87,11 @@ pub(super) async fn jars(prober: &mut Prober<'_>, born: &[Born]) {
             "clients come from one address here; --client-header names a field that the balancer trusts",
         );
     }
+    if let Some(direct) = direct(prober).await {
+        for carrier in &mut prober.seen.carriers {
+            carrier.is_the_applications = Some(direct.contains(&carrier.name));
+        }
+    }
     let jar = prober.seen.jar_moved.as_ref().or(prober.seen.jar.as_ref());
     if !prober.seen.held(jar).is_always() {
         return;
@@ -101,11 +108,9 @@ pub(super) async fn jars(prober: &mut Prober<'_>, born: &[Born]) {
                 prober.row(&mut Client::with_text(from, format!("{name}={value}"))).await
             }
         };
-        let direct = direct_sets(prober, &name).await;
         let carrier = &mut prober.seen.carriers[at];
         carrier.alone = Some(row);
         carrier.is_set_anywhere = anywhere.as_ref().map(|sets| sets.contains(&name));
-        carrier.is_the_applications = direct;
     }
 }
 
@@ -131,20 +136,37 @@ async fn set_anywhere(prober: &mut Prober<'_>) -> Option<Vec<String>> {
     (400..500).contains(&answer.status).then(|| jar.0.into_keys().collect())
 }
 
-/// Whether a backend that is asked without the balancer sets this cookie.
-async fn direct_sets(prober: &Prober<'_>, name: &str) -> Option<bool> {
-    let target = Target::parse(prober.settings.direct.as_deref()?).ok()?;
+/// T16, where a backend's own URL is known: the cookies that it sets without the balancer.
+async fn direct(prober: &mut Prober<'_>) -> Option<Vec<String>> {
+    let url = prober.settings.direct.clone()?;
+    let asked = format!("which cookies the backend at {url} sets without the balancer");
+    match sets(prober, &url).await {
+        Ok(names) => {
+            let seen = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let verdict = "these are the application's, and others the balancer's";
+            prober.find("T16", Mark::Note, &asked, seen, verdict);
+            Some(names)
+        }
+        Err(why) => {
+            prober.leave_out("T16", &asked, &why);
+            None
+        }
+    }
+}
+
+/// Asks it as a new client, who logs in where that is asked for.
+async fn sets(prober: &mut Prober<'_>, url: &str) -> Result<Vec<String>, String> {
+    let target = Target::parse(url).map_err(|e| e.to_string())?;
     let path = if target.path == "/" { prober.asker.target.path.clone() } else { target.path.clone() };
-    let asker = asker(prober.settings, target, Vary::Never).await.ok()?;
-    let login = prober.settings.login.clone();
-    let ask = Ask {
-        method: if login.is_some() { Method::POST } else { Method::GET },
-        path: if login.is_some() { "/api/login".to_owned() } else { path },
-        fields: Vec::new(),
-        cookies: String::new(),
-        source: None,
-        body: login.unwrap_or_default(),
-    };
-    let answer = asker.once(&ask).await.ok()?;
-    Some(set_by(&answer, name).is_some())
+    let asker = asker(prober.settings, target, Vary::Never).await.map_err(|e| e.to_string())?;
+    let mut ask = Ask::get(path, None);
+    if let Some(login) = prober.settings.login.clone() {
+        (ask.method, ask.path, ask.body) = (Method::POST, "/api/login".to_owned(), login);
+    }
+    let answer = tokio::time::timeout(prober.left(), asker.once(&ask)).await;
+    let answer = answer.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+    let answer = answer.map_err(|e| format!("it does not answer: {e}"))?;
+    let mut jar = Jar::default();
+    jar.take(&answer, UnixSeconds::now());
+    Ok(jar.0.into_keys().collect())
 }

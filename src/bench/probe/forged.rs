@@ -7,7 +7,7 @@ use super::made_up::invented;
 use super::names::{Owner, owner};
 use super::observed::Trial;
 use super::prober::{Client, From, Prober};
-use super::statistics::{bits_per_letter, same_by_chance};
+use super::statistics::{at_least, bits_per_letter, same_by_chance};
 
 /// Requests of each kind of forgery.
 const TRIES: usize = 8;
@@ -116,10 +116,15 @@ async fn altered(prober: &mut Prober<'_>, name: &str, one: &Born) {
     let asked = format!("{name} with one letter changed");
     let seen = outcome.text(&prober.seen.nodes);
     let home = outcome.home(one.home);
-    let chance = prober.seen.shares.get(one.home).copied().unwrap_or(1.0).powf(TRIES as f64);
+    let share = prober.seen.shares.get(one.home).copied().unwrap_or(1.0);
+    let chance = at_least(home, TRIES, share);
+    // By chance, a few come home.
+    let is_home = chance < 1e-2;
     let (mark, verdict) = if outcome.refused == TRIES {
         (Mark::Note, "refused: the client gets no page")
-    } else if home == TRIES {
+    } else if is_home && reading_of(prober, name).is_part {
+        (Mark::Note, "still at home: only the backend's name in it counts, and the rest is the application's")
+    } else if is_home {
         (Mark::Bad, "still at home: not all of the value counts, so that it can be altered")
     } else if outcome.reissued == TRIES {
         (Mark::Good, "believed no more: placed anew, with a new cookie")
@@ -128,7 +133,7 @@ async fn altered(prober: &mut Prober<'_>, name: &str, one: &Born) {
     } else {
         (Mark::Note, "believed no more: placed anew")
     };
-    prober.find_with("T10", mark, &asked, seen, verdict, (home == TRIES).then_some(chance));
+    prober.find_with("T10", mark, &asked, seen, verdict, is_home.then_some(chance));
     let made = invented(&mut prober.random);
     let outcome = send(prober, name, one, &vec![made; 3]).await;
     let seen = outcome.text(&prober.seen.nodes);
@@ -140,6 +145,11 @@ async fn altered(prober: &mut Prober<'_>, name: &str, one: &Born) {
     };
     let mark = if is_hash { Mark::Note } else { Mark::Good };
     prober.find("T10", mark, &format!("{name} made up"), seen, verdict);
+}
+
+fn reading_of(prober: &Prober<'_>, name: &str) -> super::names::Reading {
+    let at = prober.seen.carriers.iter().position(|c| c.name == name).unwrap_or(0);
+    prober.readings.get(at).cloned().unwrap_or_default()
 }
 
 fn carrier<'p>(prober: &'p Prober<'_>, name: &str) -> &'p super::observed::Carrier {
@@ -238,13 +248,16 @@ fn attributes(prober: &mut Prober<'_>, at: usize, born: &[Born]) {
     };
     let much = if distinct == 1 { "one value".to_owned() } else { format!("{distinct} different values") };
     let seen = format!(
-        "{}; {length} letters, {much} in {} clients, {}; form: {form}",
+        "{}; {length} letter{}, {much} in {} clients, {}; form: {form}",
         if rest.is_empty() { "no attributes" } else { &rest },
+        if length == 1 { "" } else { "s" },
         values.len(),
-        if bits > 0.0 {
+        if let Some(token) = &reading.token {
+            format!("says to who reads it: {}", token.claims.join(", "))
+        } else if bits > 0.0 {
             format!("about {bits:.0} bits at most")
         } else {
-            "too few values for their entropy".to_owned()
+            "too few values to tell how much chance is in them".to_owned()
         }
     );
     let asked = format!("what the Set-Cookie of {} says: {whose}", carrier.name);

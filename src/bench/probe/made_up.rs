@@ -3,7 +3,7 @@
 
 use super::findings::Mark;
 use super::names;
-use super::observed::{Carrier, Field, Trial, modulo};
+use super::observed::{Carrier, Field, Trial, modulo, nginx_hash};
 use super::prober::{Client, Connection, Cookies, From, Prober};
 
 /// Keys that a formula is tried on.
@@ -131,8 +131,7 @@ async fn new_keys(
         row.seen.push(visit.node);
         placed.extend(visit.node.map(|node| (value.into_bytes(), node)));
     }
-    let hash = |key: &[u8]| crc32fast::hash(key) >> 16 & 0x7fff;
-    let found = modulo(&placed, prober.seen.nodes.len(), hash).filter(|p| *p < 1e-6);
+    let found = modulo(&placed, prober.seen.nodes.len(), nginx_hash).filter(|p| *p < 1e-6);
     (row, found)
 }
 
