@@ -155,7 +155,7 @@ async fn direct(prober: &mut Prober<'_>) -> Option<Vec<String>> {
 }
 
 /// Asks it as a new client, who logs in where that is asked for.
-async fn sets(prober: &mut Prober<'_>, url: &str) -> Result<Vec<String>, String> {
+async fn sets(prober: &Prober<'_>, url: &str) -> Result<Vec<String>, String> {
     let target = Target::parse(url).map_err(|e| e.to_string())?;
     let path = if target.path == "/" { prober.asker.target.path.clone() } else { target.path.clone() };
     let asker = asker(prober.settings, target, Vary::Never).await.map_err(|e| e.to_string())?;
