@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
@@ -173,7 +174,11 @@ fn work(
         .enable_all()
         .max_blocking_threads(8)
         .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(async move { Worker::new(index, shared, logger).run().await })
+    let worker = runtime.block_on(async { Worker::new(index, shared, logger) });
+    let end = runtime.block_on(Rc::clone(&worker).run());
+    drop(runtime); // And with it what is cut, of which the log is told.
+    worker.record().flush();
+    end
 }
 
 fn start_log(plan: &Plan, metrics: &Metrics) -> anyhow::Result<Option<AccessLogWriter>> {

@@ -32,8 +32,13 @@ pub(super) struct Terms {
     pub(super) sessions: String,
     /// A file with the key of its tokens, all backends' the same.
     pub(super) key_file: Option<String>,
+    /// A Redis that names tokens that were ended.
+    pub(super) deny_list: Option<String>,
+    /// How long an access token is good.
+    pub(super) access: Duration,
     pub(super) idle: Duration,
     pub(super) is_secure: bool,
+    pub(super) adopts_ids: bool,
 }
 
 /// A backend.
@@ -80,7 +85,7 @@ impl Application {
     /// It does not start.
     pub(super) async fn add(&mut self, at: Option<SocketAddr>, terms: &Terms) -> Result<Member> {
         let number = self.backends.len();
-        let name = NAMES.get(number).map_or_else(|| format!("b{number}"), |name| (*name).to_owned());
+        let name = name_of(number);
         let last = u8::try_from(number + 1).unwrap_or(u8::MAX);
         let address = at.unwrap_or_else(|| (Ipv4Addr::new(127, 77, 0, last), 0).into());
         let mut backend = Backend { name, address, terms: terms.clone(), program: None };
@@ -151,13 +156,27 @@ impl Backend {
         let terms = &self.terms;
         let mut command = this()?;
         command.args(["backend", "--name", &self.name, "--listen", &self.address.to_string()]);
-        command.args(["--sessions", &terms.sessions, "--open-registration", "--password-cost", "low"]);
+        command.args([
+            "--sessions",
+            &terms.sessions,
+            "--open-registration",
+            "--faults",
+            "--password-cost",
+            "low",
+        ]);
         command.args(["--idle", &Span(terms.idle.max(Duration::from_secs(1))).to_string()]);
         if let Some(file) = &terms.key_file {
-            command.args(["--key-file", file]);
+            let access = Span(terms.access.max(Duration::from_millis(100))).to_string();
+            command.args(["--key-file", file, "--access", &access]);
+        }
+        if let Some(url) = &terms.deny_list {
+            command.args(["--deny-list", url]);
         }
         if terms.is_secure {
             command.arg("--secure");
+        }
+        if terms.adopts_ids {
+            command.arg("--adopt");
         }
         let mut program = Program::start(&format!("backend {}", self.name), command)?;
         let begin = format!("backend {}: http://", self.name);
@@ -192,6 +211,20 @@ impl Backend {
         program.kill();
     }
 
+    /// Gives it a fault, in the application's words.
+    ///
+    /// # Errors
+    /// It does not take it.
+    pub(super) async fn fault(&self, what: &Value) -> Result<()> {
+        let (host, body) = (self.address.to_string(), what.to_string());
+        let request = wire::request("POST", "/faults", &host, &[("connection", "close")], Some(&body));
+        match wire::once(self.address, &request, ANSWER).await {
+            Ok(reply) if reply.status == 204 => Ok(()),
+            Ok(reply) => bail!("backend {} answered {}", self.name, reply.status),
+            Err(fault) => bail!("ask backend {}: {}", self.name, fault.name()),
+        }
+    }
+
     async fn stats(&self) -> Option<Stats> {
         self.program.as_ref()?;
         let request =
@@ -206,6 +239,11 @@ impl Backend {
             rss_bytes: number("rss_bytes"),
         })
     }
+}
+
+/// What a backend is called, by its number.
+pub(super) fn name_of(number: usize) -> String {
+    NAMES.get(number).map_or_else(|| format!("b{}", number + 1), |name| (*name).to_owned())
 }
 
 /// A file with a key for tokens, if sessions are in tokens.

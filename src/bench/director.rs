@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use super::application::{Application, Terms};
-use super::balancer::{Balancer, Family, NOTICED, Wish};
+use super::balancer::{Balancer, Family, Member, NOTICED, Wish};
 use super::load::{Load, Nudge};
 use super::process::shell;
 use super::script::{Event, Roll, What};
@@ -18,6 +19,10 @@ use super::store::Store;
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a sweep may last.
 const SWEEP: Duration = Duration::from_secs(30);
+/// By when nobody is asked any more who has been taken out of the list: old processes of a balancer end within a second.
+const LISTED: Duration = Duration::from_millis(1200);
+/// By when nginx asks again whom it failed to reach: its `fail_timeout` is a second.
+const FORGIVEN: Duration = Duration::from_millis(1500);
 /// How long a hook may run.
 const HOOK: Duration = Duration::from_secs(300);
 
@@ -97,11 +102,38 @@ impl Stage {
             What::RestartStore => {
                 self.store.as_mut().context("these sessions need no store")?.restart().await?
             }
-            What::Move(share) => self.load.nudges.borrow_mut().push(Nudge::Move(*share)),
-            What::LoseCookies(share) => self.load.nudges.borrow_mut().push(Nudge::LoseCookies(*share)),
+            What::Slow(name, delay) => {
+                let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                self.fault(name, &json!({ "delay_ms": delay })).await?;
+            }
+            What::Err(name, share) => self.fault(name, &json!({ "errors": share })).await?,
+            What::Flap(name, period, times) => self.flap(name, *period, *times).await?,
+            What::Move(share, far) => self.nudge(Nudge::Move { share: *share, far: *far }),
+            What::Revoke(share) => self.nudge(Nudge::Revoke(*share)),
+            What::LoseCookies(share) => self.nudge(Nudge::LoseCookies(*share)),
             What::Exec(command) => hook(command).await?,
         }
         Ok(None)
+    }
+
+    fn nudge(&self, nudge: Nudge) {
+        self.load.nudges.borrow_mut().push(nudge);
+    }
+
+    async fn fault(&self, name: &str, what: &Value) -> Result<()> {
+        let number = self.application.number(name)?;
+        self.application.backends.get(number).context("a backend of that number")?.fault(what).await
+    }
+
+    async fn flap(&mut self, name: &str, period: Duration, times: u32) -> Result<()> {
+        let number = self.application.number(name)?;
+        for _ in 0..times {
+            self.crash(number);
+            tokio::time::sleep(period / 2).await;
+            self.launch(number).await?;
+            tokio::time::sleep(period / 2).await;
+        }
+        Ok(())
     }
 
     fn set(&self, number: usize, standing: Standing) {
@@ -164,12 +196,17 @@ impl Stage {
                 self.drain(&name, None).await?;
                 self.until_safe(&name, limit).await;
             }
-            self.set(number, Standing::Dead);
+            let listed = if roll.by_list { self.delist(&name).await? } else { None };
+            self.set(number, if listed.is_some() { Standing::Absent } else { Standing::Dead });
             if let Some(backend) = self.application.backends.get_mut(number) {
                 backend.stop().await;
             }
-            covered = covered.min(self.phase(roll, roll.downtime.max(self.notices())).await);
+            covered = covered.min(self.phase(roll, self.notices(), roll.downtime).await);
             self.launch(number).await?;
+            if let Some((place, member)) = listed {
+                self.balancer.members.insert(place, member);
+                self.balancer.reload().await?;
+            }
             if roll.drain.is_some() {
                 self.until_up(&name).await;
                 self.set(number, Standing::Up);
@@ -178,9 +215,22 @@ impl Stage {
             if let Some(command) = &roll.after {
                 hook(&format!("{command} {name}")).await?;
             }
-            covered = covered.min(self.phase(roll, self.notices()).await);
+            covered = covered.min(self.phase(roll, self.finds_again(), roll.pause).await);
         }
         Ok(covered)
+    }
+
+    /// Takes a backend out of the list and waits until nobody asks it any more; its place, if it was in the list.
+    async fn delist(&mut self, name: &str) -> Result<Option<(usize, Member)>> {
+        let number = self.application.number(name)?;
+        let Some(place) = self.balancer.members.iter().position(|member| member.name == name) else {
+            return Ok(None);
+        };
+        self.set(number, Standing::Absent);
+        let member = self.balancer.members.remove(place);
+        self.balancer.reload().await?;
+        tokio::time::sleep(LISTED).await;
+        Ok(Some((place, member)))
     }
 
     fn balancer_order(&self) -> Vec<String> {
@@ -189,17 +239,23 @@ impl Stage {
         if listed.is_empty() { backends } else { listed }
     }
 
-    /// By when the balancer knows what became of a backend.
+    /// By when the balancer knows that a backend is gone.
     fn notices(&self) -> Duration {
         if self.balancer.routing.family.checks() { NOTICED } else { Duration::from_millis(100) }
     }
 
+    /// And by when it knows that one is back. Who does not check leaves out whom it failed to reach, for a second: sessions
+    /// that are looked at before are still where they went, and would seem to move once more than they do.
+    fn finds_again(&self) -> Duration {
+        if self.balancer.routing.family.checks() { NOTICED } else { FORGIVEN }
+    }
+
     /// Lets a phase last: so long, and until every live session has been answered once since the balancer knows. The share
     /// that has.
-    async fn phase(&self, roll: &Roll, at_least: Duration) -> f64 {
-        tokio::time::sleep(self.notices()).await;
+    async fn phase(&self, roll: &Roll, notices: Duration, at_least: Duration) -> f64 {
+        tokio::time::sleep(notices).await;
         let since = self.load.now();
-        tokio::time::sleep(at_least.saturating_sub(self.notices())).await;
+        tokio::time::sleep(at_least.saturating_sub(notices)).await;
         if !roll.sweep {
             return self.load.swept(since);
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::dice::Dice;
-use super::seen::{Life, Micros, Record, Seen};
+use super::seen::{Kind, Life, Micros, Outcome, Record, Revocation, Seen};
 use super::settings::{ClientAddress, Profile, Workload};
 use super::user::User;
 
@@ -38,7 +38,12 @@ pub(super) struct Target {
 /// What is done to clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Nudge {
-    Move(f64),
+    /// This share of them goes elsewhere, and of those this share to another network.
+    Move {
+        share: f64,
+        far: f64,
+    },
+    Revoke(f64),
     LoseCookies(f64),
 }
 
@@ -75,6 +80,8 @@ pub(super) struct Load {
     pub(super) live: RefCell<BTreeMap<u32, Live>>,
     pub(super) tally: RefCell<Tally>,
     pub(super) nudges: RefCell<Vec<Nudge>>,
+    /// Sessions that were ended everywhere: when, until when they were accepted, how often.
+    revoked: RefCell<BTreeMap<u32, (Micros, Micros, u32)>>,
     sessions: Cell<u32>,
     /// Nobody asks any more.
     pub(super) is_over: Cell<bool>,
@@ -94,6 +101,7 @@ impl Load {
             live: RefCell::default(),
             tally: RefCell::default(),
             nudges: RefCell::default(),
+            revoked: RefCell::default(),
             sessions: Cell::default(),
             is_over: Cell::default(),
             networks,
@@ -194,6 +202,26 @@ impl Load {
         self.seen.borrow_mut().record(record);
     }
 
+    /// Looks whether a session that was ended everywhere is still accepted.
+    pub(super) fn watch(&self, session: u32, kind: Kind, outcome: Outcome, [sent, done]: [Micros; 2]) {
+        let mut revoked = self.revoked.borrow_mut();
+        match (kind, outcome) {
+            (Kind::EndAll, Outcome::Hit) => drop(revoked.insert(session, (done, done, 0))),
+            (Kind::Read | Kind::Write | Kind::Refresh, Outcome::Hit) => {
+                if let Some((_, until, accepted)) = revoked.get_mut(&session) {
+                    (*until, *accepted) = (sent.max(*until), *accepted + 1);
+                }
+            }
+            // What has expired may be renewed.
+            (_, Outcome::Unknown | Outcome::None | Outcome::Revoked) | (Kind::Refresh, Outcome::Expired) => {
+                if let Some(of) = revoked.remove(&session) {
+                    self.seen.borrow_mut().revocations.push(revocation(of, false));
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Whether every session that was there at a time has been answered since; the share of them that has.
     pub(super) fn swept(&self, since: Micros) -> f64 {
         let live = self.live.borrow();
@@ -209,6 +237,8 @@ impl Load {
         let now = self.now();
         let mut seen = std::mem::take(&mut *self.seen.borrow_mut());
         let live = std::mem::take(&mut *self.live.borrow_mut());
+        let still = std::mem::take(&mut *self.revoked.borrow_mut());
+        seen.revocations.extend(still.into_values().map(|of| revocation(of, true)));
         seen.lives.extend(live.iter().map(|(s, live)| Life { session: *s, born: live.born, ended: now }));
         seen
     }
@@ -227,6 +257,10 @@ impl Tally {
         self.lags.sort_unstable();
         self.lags.get(self.lags.len() * 99 / 100).map(|micros| Micros::from(*micros))
     }
+}
+
+fn revocation((began, until, accepted): (Micros, Micros, u32), is_capped: bool) -> Revocation {
+    Revocation { seconds: until.saturating_sub(began) as f64 / 1e6, accepted, is_capped }
 }
 
 /// Cumulated weights of 1/k^s.

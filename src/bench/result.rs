@@ -11,16 +11,15 @@ use super::measure::latency::{Distribution, Latencies};
 use super::measure::spread::Spread;
 use super::measure::{EventFigures, Measured};
 use super::run::{Ran, lateness};
+use super::script::What;
+use super::seen::Revocation;
 use super::settings::{Profile, Settings};
 use super::statistics::{Estimate, estimate, of_count};
-use super::theory::{Expected, equal, expected, peak_after_roll};
+use super::store::DENIES;
+use super::theory::peak_after_roll;
 
 /// The name of the form.
 pub const SCHEMA: &str = "homing.bench/1";
-/// How far a figure may be from what is expected.
-const SIGMAS: f64 = 4.0;
-/// A share of sessions that were answered in each phase, from which closed forms hold.
-const COVERED: f64 = 0.995;
 
 /// Runs of one combination.
 #[derive(Debug)]
@@ -32,10 +31,10 @@ pub(super) struct Combination<'a> {
 
 /// Metrics by name.
 #[derive(Debug, Default)]
-struct Metrics(Map<String, Value>);
+pub(super) struct Metrics(Map<String, Value>);
 
 impl Metrics {
-    fn put(&mut self, name: &str, unit: &str, n: usize, of: Estimate) {
+    pub(super) fn put(&mut self, name: &str, unit: &str, n: usize, of: Estimate) {
         self.0.insert(
             name.to_owned(),
             json!({ "value": tidy(of.mean), "low": tidy(of.low), "high": tidy(of.high), "n": n, "unit": unit }),
@@ -51,12 +50,12 @@ impl Metrics {
     }
 
     /// How often something was seen.
-    fn count(&mut self, name: &str, n: usize, count: u64) {
+    pub(super) fn count(&mut self, name: &str, n: usize, count: u64) {
         let (low, high) = of_count(count);
         self.put(name, "count", n, Estimate { mean: count as f64, low, high, error: 0.0 });
     }
 
-    fn expect(&mut self, name: &str, theory: f64, z: Option<f64>) {
+    pub(super) fn expect(&mut self, name: &str, theory: f64, z: Option<f64>) {
         if let Some(metric) = self.0.get_mut(name) {
             metric["theory"] = tidy(theory).into();
             if let Some(z) = z {
@@ -79,6 +78,7 @@ impl Combination<'_> {
         self.balance(settings, &mut metrics);
         self.costs(&mut metrics);
         let latencies = self.latencies(&mut metrics);
+        let revocation = self.revocations(settings, &mut metrics, &mut checks);
         let mut doubts: Vec<String> = self.runs.iter().flat_map(|run| run.doubts.clone()).collect();
         doubts.sort();
         doubts.dedup();
@@ -86,7 +86,8 @@ impl Combination<'_> {
         let backends = self.runs.first().map(|run| run.backends.clone()).unwrap_or_default();
         let events: Vec<Value> = self.events(&backends);
         let series = self.runs.first().map(|run| series(&run.measured, &backends)).unwrap_or_default();
-        let value = json!({
+        let flows = self.flows(settings, &mut checks, &mut doubts);
+        let mut value = json!({
             "id": self.id(),
             "balancer": self.routing.family.name(),
             "strategy": self.routing.strategy,
@@ -100,24 +101,30 @@ impl Combination<'_> {
             "errors": self.classes(),
             "doubts": doubts,
         });
+        if !flows.is_empty() {
+            value["flows"] = flows.into();
+        }
+        if let Some(revocation) = revocation {
+            value["revocation"] = revocation;
+        }
         (value, checks)
     }
 
-    fn measured(&self) -> impl Iterator<Item = &Measured> {
+    pub(super) fn measured(&self) -> impl Iterator<Item = &Measured> {
         self.runs.iter().map(|run| &run.measured)
     }
 
-    fn sum(&self, of: impl Fn(&Measured) -> u64) -> u64 {
+    pub(super) fn sum(&self, of: impl Fn(&Measured) -> u64) -> u64 {
         self.measured().map(of).sum()
     }
 
     /// How many backends a session can be on.
-    fn backends(&self, settings: &Settings) -> usize {
+    pub(super) fn backends(&self, settings: &Settings) -> usize {
         settings.url.as_ref().map_or(settings.backends, |foreign| foreign.backends.len())
     }
 
     /// The events of all runs, side by side; what is told twice (a crash, and it with its return) once.
-    fn told(&self) -> Vec<Vec<&EventFigures>> {
+    pub(super) fn told(&self) -> Vec<Vec<&EventFigures>> {
         let first = self.runs.first().map(|run| run.measured.events.as_slice()).unwrap_or_default();
         (0..first.len())
             .map(|place| self.measured().filter_map(|m| m.events.get(place)).collect::<Vec<_>>())
@@ -131,112 +138,6 @@ impl Combination<'_> {
                 !is_part
             })
             .collect()
-    }
-
-    fn losses(&self, settings: &Settings, metrics: &mut Metrics, checks: &mut Vec<Value>) {
-        let sessions = usize::try_from(self.sum(|m| m.sessions)).unwrap_or(0);
-        metrics.count("lost", sessions, self.sum(|m| m.totals.lost));
-        metrics.count("stale", sessions, self.sum(|m| m.totals.stale));
-        let writes = usize::try_from(self.sum(|m| m.requests)).unwrap_or(0);
-        metrics.count("duplicates", writes, self.sum(|m| m.totals.duplicates));
-        let n = self.backends(settings);
-        let keeps = self.sessions == "memory";
-        let (mut lost, mut variance, mut theory, mut live) = (0.0, 0.0, Some(0.0), 0);
-        let mut stale = 0.0;
-        let events = self.told();
-        for (place, events) in events.iter().enumerate() {
-            let Some(event) = events.first() else { continue };
-            let losses: Vec<f64> =
-                events.iter().flat_map(|e| e.losses.iter().map(|n| f64::from(*n))).collect();
-            let there = usize::try_from(events.iter().map(|e| e.live).sum::<u64>()).unwrap_or(0);
-            if there == 0 {
-                continue;
-            }
-            live = live.max(there);
-            stale += events.iter().map(|e| e.counts.stale).sum::<u64>() as f64 / there as f64;
-            // Where most come and go meanwhile, what was lost counts against those that were there.
-            let stays = losses.len() * 2 > there;
-            let of = estimate(&losses).filter(|_| stays).unwrap_or_else(|| {
-                let (count, n) = (events.iter().map(|e| e.counts.lost).sum::<u64>() as f64, there as f64);
-                Estimate { mean: count / n, low: 0.0, high: 0.0, error: count.sqrt() / n }
-            });
-            lost += of.mean;
-            variance += of.error * of.error;
-            // What comes first finds sessions spread evenly.
-            let shares = if place == 0 { equal(n) } else { event.shares.clone() };
-            let target = event.target.map(usize::from);
-            let expected = expected(&event.kind, self.routing.placement, keeps, &shares, target);
-            // What lies elsewhere is not lost by anything that is done to backends and balancers.
-            let is_safe = !keeps && !matches!(event.kind.as_str(), "store_restart" | "jar_clear" | "exec");
-            if is_safe && expected.is_none() {
-                let none = Expected { lost: 0.0, moves: 0.0, check: "B1" };
-                checks.push(self.check(&event.kind, "lost", none, (0.0, of), there));
-                continue;
-            }
-            theory = theory.zip(expected).map(|(sum, expected)| sum + expected.lost);
-            let covered = events.iter().all(|e| stays && e.coverage.unwrap_or(1.0) >= COVERED);
-            let covered = covered || !keeps || event.kind == "roll_drain";
-            if let Some(expected) = expected.filter(|_| covered) {
-                checks.push(self.check(&event.kind, "lost", expected, (expected.lost, of), there));
-                let moves: Vec<f64> =
-                    events.iter().flat_map(|e| e.moves.iter().map(|n| f64::from(*n))).collect();
-                if let Some(of) = estimate(&moves).filter(|_| keeps && stays) {
-                    checks.push(self.check(
-                        &event.kind,
-                        "moved",
-                        expected,
-                        (expected.moves, of),
-                        moves.len(),
-                    ));
-                }
-            } else {
-                theory = None;
-            }
-        }
-        if live == 0 {
-            return;
-        }
-        let error = variance.sqrt();
-        let width = 1.96 * error;
-        metrics.put(
-            "lost_per_live",
-            "per session",
-            live,
-            // Of nothing seen in n, 3/n at most.
-            Estimate {
-                mean: lost,
-                low: (lost - width).max(0.0),
-                high: if lost > 0.0 { lost + width } else { 3.0 / live as f64 },
-                error,
-            },
-        );
-        if let Some(theory) = theory {
-            metrics.expect("lost_per_live", theory, Some(z(lost, theory, error, live)));
-        }
-        let of = Estimate { mean: stale, low: stale, high: stale.max(3.0 / live as f64), error: 0.0 };
-        metrics.put("stale_per_live", "per session", live, of);
-    }
-
-    fn check(
-        &self,
-        event: &str,
-        what: &str,
-        of: Expected,
-        (value, seen): (f64, Estimate),
-        n: usize,
-    ) -> Value {
-        let z = z(seen.mean, value, seen.error, n);
-        json!({
-            "id": of.check,
-            "what": format!("{}: {what} per live session, {event}", self.id()),
-            "expected": tidy(value),
-            "measured": tidy(seen.mean),
-            "sigma": tidy(seen.error),
-            "n": n,
-            "z": tidy(z),
-            "tolerance": "4σ",
-            "pass": z.abs() < SIGMAS,
-        })
     }
 
     fn moves(&self, metrics: &mut Metrics) {
@@ -298,12 +199,49 @@ impl Combination<'_> {
         metrics.average("session_cookie_bytes", "bytes", bytes(0));
         metrics.average("affinity_cookie_bytes", "bytes", bytes(1));
         metrics.average("cookie_bytes", "bytes", self.measured().map(|m| m.cookie_bytes.iter().sum()));
-        let revoked: Vec<f64> = runs().flat_map(|r| r.revocations.iter().map(|r| r.seconds)).collect();
-        metrics.average("revocation_s", "s", revoked.into_iter());
-        let still = runs().flat_map(|r| &r.revocations).filter(|r| r.is_capped).count();
+    }
+
+    /// How long sessions were accepted that had been ended, and the distribution of that.
+    fn revocations(
+        &self,
+        settings: &Settings,
+        metrics: &mut Metrics,
+        checks: &mut Vec<Value>,
+    ) -> Option<Value> {
+        let all: Vec<Revocation> = self.runs.iter().flat_map(|run| run.revocations.iter().copied()).collect();
+        let mut seconds: Vec<f64> = all.iter().map(|one| one.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        let longest = *seconds.last()?;
+        metrics.average("revocation_s", "s", seconds.iter().copied());
+        metrics.count(
+            "accepted_after_revocation",
+            all.len(),
+            all.iter().map(|one| u64::from(one.accepted)).sum(),
+        );
+        let place = (seconds.len() * 99).div_ceil(100).saturating_sub(1);
+        metrics.average("revocation_p99_s", "s", seconds.get(place).copied().into_iter());
+        let still = all.iter().filter(|one| one.is_capped).count();
         if still > 0 {
-            metrics.count("revocations_not_seen", still, still as u64);
+            metrics.count("revocations_not_seen", all.len(), still as u64);
         }
+        let only_probes = !settings.events.iter().any(|event| matches!(event.what, What::Revoke(_)));
+        if self.sessions.starts_with("jwt") && !self.sessions.ends_with(DENIES) && still == 0 && only_probes {
+            // Tokens were new when they were revoked: each is good for all of its life, as far as one asks often.
+            let life = settings.workload.access.as_secs_f64();
+            metrics.expect("revocation_s", life, None);
+            checks.push(json!({
+                "id": "B15",
+                "what": format!("{}: the longest that a token was accepted after its end, s", self.id()),
+                "expected": tidy(life),
+                "measured": tidy(longest),
+                "tolerance": "5 % and 0.3 s",
+                "pass": (longest - life).abs() < 0.05 * life + 0.3,
+            }));
+        }
+        let n = seconds.len() as f64;
+        let cdf: Vec<[f64; 2]> =
+            seconds.iter().enumerate().map(|(i, s)| [tidy(*s), tidy((i + 1) as f64 / n)]).collect();
+        Some(json!({ "n": seconds.len(), "not_seen": still, "max": tidy(longest), "cdf": cdf }))
     }
 
     fn latencies(&self, metrics: &mut Metrics) -> Value {
@@ -394,13 +332,13 @@ fn distribution(of: &Distribution) -> Value {
 }
 
 /// How many standard errors a mean is away. What never varies may be away by half an observation.
-fn z(mean: f64, theory: f64, error: f64, n: usize) -> f64 {
+pub(super) fn z(mean: f64, theory: f64, error: f64, n: usize) -> f64 {
     let difference = mean - theory;
     if difference.abs() < 1e-9 { 0.0 } else { difference / error.max(0.5 / n.max(1) as f64) }
 }
 
 /// To a millionth: more digits are nobody's.
-fn tidy(value: f64) -> f64 {
+pub(super) fn tidy(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
@@ -449,6 +387,8 @@ pub(super) fn frame(settings: &Settings, versions: &BTreeMap<String, String>, ma
             "runs": settings.runs,
             "think_s": workload.think.as_secs_f64(),
             "session_s": workload.session.as_secs_f64(),
+            "application": if settings.adopts_ids { "adopting" } else { "strict" },
+            "access_s": workload.access.as_secs_f64(),
             "idle_s": workload.idle.as_secs_f64(),
             "duration_s": settings.duration.as_secs_f64(),
             "time_scale": workload.time_scale,

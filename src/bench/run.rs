@@ -5,29 +5,28 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use tokio::task::LocalSet;
+use anyhow::{Result, bail};
+use tokio::task::{LocalSet, spawn_local};
 
 use super::application::{Application, Stats, Terms, key_file};
 use super::balancer::{Balancer, Family, Member, NOTICED, Routing};
 use super::director::Stage;
-use super::jar::{Jar, Origin};
 use super::load::{Load, Target};
 use super::measure::{Measured, measure};
 use super::process::Folder;
+use super::revocation;
 use super::script::What;
-use super::settings::Settings;
-use super::store::{Kind, Store};
+use super::seen::Revocation;
+use super::settings::{Profile, Settings};
+use super::store::{DENIES, Kind, Store};
 use super::usage;
-use super::user::Told;
-use super::wire::{self, Connection};
 
 /// How long users directly at the backends are measured, before anything else.
 const CALIBRATION: Duration = Duration::from_secs(2);
 /// By when the first users must have logged in, after their ramp.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two questions whether a session is still accepted.
-const PROBE: Duration = Duration::from_millis(100);
+/// How long it is watched at most how long a token is accepted.
+const LASTING: Duration = Duration::from_secs(3600);
 /// The share of a processor from which the generator is too busy to be believed.
 const TOO_BUSY: f64 = 0.7;
 /// How late requests may leave, in milliseconds at the 99th percentile: one more than the timers' own.
@@ -92,14 +91,6 @@ pub(super) struct Cost {
     pub(super) bytes_per_session: Option<f64>,
 }
 
-/// How long a session was accepted after all of its user's were ended.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Revocation {
-    pub(super) seconds: f64,
-    /// It still was, when nobody waited any longer.
-    pub(super) is_capped: bool,
-}
-
 /// What was used until a moment.
 struct Used {
     at: u64,
@@ -158,7 +149,7 @@ impl Scene<'_> {
                 let generator = generator(&load, from, to, usage::own().saturating_sub(busy));
                 let commands = self.counted(&load, &application, store.as_ref()).await;
                 let seen = load.end();
-                let measured = measure(&seen, from, to, application.backends.len());
+                let measured = measure(&seen, from, to, application.backends.len(), None);
                 let cost = Cost { commands, ..Cost::default() };
                 Ok(Ran { measured, generator, cost, backends: application.names(), ..Ran::default() })
             })
@@ -213,6 +204,10 @@ impl Scene<'_> {
         self.stage("users log in");
         self.filled(&load).await?;
         self.stage("steady");
+        let count = self.settings.revocations;
+        // What only expires takes long: it is watched all the while.
+        let lasting =
+            self.only_expires().then(|| spawn_local(revocation::all(Rc::clone(&load), count, LASTING)));
         load.tally.borrow_mut().lags.clear();
         let (from, busy) = (load.now(), usage::own());
         let before = used(stage, from).await;
@@ -231,9 +226,18 @@ impl Scene<'_> {
         let to = load.now();
         let generator = generator(&load, from, to, usage::own().saturating_sub(busy));
         self.stage("revocation");
-        let revocations = self.revocations(&load).await;
+        let mut revocations = match lasting {
+            None => revocation::all(Rc::clone(&load), count, self.settings.revocation_limit).await,
+            Some(lasting) => {
+                load.is_over.set(true);
+                lasting.await.unwrap_or_default()
+            }
+        };
         let seen = load.end();
-        let measured = measure(&seen, from, to, stage.application.backends.len());
+        revocations.extend(&seen.revocations);
+        let workload = &load.workload;
+        let mean = (workload.profile == Profile::Web).then_some(workload.session.as_micros() as u64);
+        let measured = measure(&seen, from, to, stage.application.backends.len(), mean);
         let mut ran = Ran {
             cost: cost(&before, &after, self.routing.family, load.workload.users),
             backends: stage.application.names(),
@@ -256,12 +260,19 @@ impl Scene<'_> {
             Some(kind) => Some(Store::start(kind).await?),
             None => None,
         };
-        let sessions = store.as_ref().map_or_else(|| self.sessions.to_owned(), Store::url);
+        let url = store.as_ref().map(Store::url);
+        let (sessions, deny_list) = match self.sessions.strip_suffix(DENIES) {
+            Some(tokens) => (tokens.to_owned(), url),
+            None => (url.unwrap_or_else(|| self.sessions.to_owned()), None),
+        };
         let terms = Terms {
             key_file: key_file(self.sessions, &folder),
             sessions,
+            deny_list,
+            access: self.settings.workload.access,
             idle: self.settings.workload.idle,
             is_secure: self.settings.secure,
+            adopts_ids: self.settings.adopts_ids && self.sessions == "memory",
         };
         let at = self.settings.url.as_ref().map(|foreign| foreign.backends.as_slice()).unwrap_or_default();
         let application = Application::start(self.settings.backends, at, &terms).await?;
@@ -296,8 +307,8 @@ impl Scene<'_> {
         let end = load.now() + (workload.ramp + PATIENCE).as_micros() as u64;
         // Of a partly open load some have left again.
         let enough = match workload.profile {
-            super::settings::Profile::Cohort => workload.users,
-            super::settings::Profile::Web => workload.users * 7 / 10,
+            Profile::Cohort => workload.users,
+            Profile::Web => workload.users * 7 / 10,
         };
         let ramp = load.now() + workload.ramp.as_micros() as u64 + 100_000;
         loop {
@@ -315,6 +326,11 @@ impl Scene<'_> {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Whether a session that is ended is good until its token expires.
+    fn only_expires(&self) -> bool {
+        self.sessions.starts_with("jwt") && !self.sessions.ends_with(DENIES)
     }
 
     fn stage(&self, stage: &str) {
@@ -341,17 +357,6 @@ impl Scene<'_> {
             drop(tally);
             (self.tell.borrow_mut())(&self.progress.borrow());
         }
-    }
-
-    async fn revocations(&self, load: &Rc<Load>) -> Vec<Revocation> {
-        let mut all = Vec::new();
-        for number in 0..self.settings.revocations {
-            match revocation(load, number, self.settings.revocation_limit).await {
-                Ok(revocation) => all.push(revocation),
-                Err(error) => tracing::debug!("revocation: {error:#}"),
-            }
-        }
-        all
     }
 }
 
@@ -430,82 +435,4 @@ pub(super) fn lateness(runs: &[Ran]) -> Option<String> {
             "requests left up to {late:.1} ms late (p99): the machine is too busy, and latencies are not ranked"
         )
     })
-}
-
-/// Logs a user in twice, ends all of that user's sessions by the one, and sees how long the other is accepted.
-async fn revocation(load: &Rc<Load>, number: usize, limit: Duration) -> Result<Revocation> {
-    let (mut first, mut second) = (Probe::new(load, number), Probe::new(load, number + 1000));
-    let body = format!("{{\"user\":\"revoked{number}\",\"password\":\"demo\"}}");
-    for probe in [&mut first, &mut second] {
-        let (status, _) = probe.ask("POST", "/api/login", Some(&body)).await?;
-        if status != 200 {
-            bail!("log in: {status}");
-        }
-    }
-    if second.ask("GET", "/api/me", None).await?.0 != 200 {
-        bail!("the second session does not work");
-    }
-    let (status, _) = first.ask("POST", "/api/logout-everywhere", None).await?;
-    if status >= 300 {
-        bail!("log out everywhere: {status}");
-    }
-    let began = load.now();
-    let mut accepted = began;
-    loop {
-        let sent = load.now();
-        let (status, _) = second.ask("GET", "/api/me", None).await?;
-        let seconds = |at: u64| at.saturating_sub(began) as f64 / 1e6;
-        if status != 200 {
-            return Ok(Revocation { seconds: seconds(accepted), is_capped: false });
-        }
-        accepted = sent;
-        if load.now() - began > limit.as_micros() as u64 {
-            return Ok(Revocation { seconds: limit.as_secs_f64(), is_capped: true });
-        }
-        tokio::time::sleep(PROBE).await;
-    }
-}
-
-/// A client without a plan of its own.
-struct Probe<'a> {
-    load: &'a Load,
-    connection: Connection,
-    jar: Jar,
-}
-
-impl<'a> Probe<'a> {
-    fn new(load: &'a Load, number: usize) -> Self {
-        let target = load.target.borrow();
-        let to = target.addresses.first().copied().unwrap_or_else(|| ([127, 0, 0, 1], 9).into());
-        let mut dice = super::dice::Dice::new(load.seed, 9, number as u64);
-        let from = match load.workload.client_address {
-            super::settings::ClientAddress::Bind => {
-                load.address(&mut dice, u32::try_from(number).unwrap_or(0))
-            }
-            _ => None,
-        };
-        Self { load, connection: Connection::new(to, from), jar: Jar::default() }
-    }
-
-    async fn ask(&mut self, method: &str, path: &str, body: Option<&str>) -> Result<(u16, Told)> {
-        let (host, is_https) = {
-            let target = self.load.target.borrow();
-            (target.host.clone(), target.is_https)
-        };
-        let now = std::time::Instant::now();
-        let cookies = self.jar.line(path, now);
-        let fields: Vec<(&str, &str)> = cookies.iter().map(|line| ("cookie", line.as_str())).collect();
-        let request = wire::request(method, path, &host, &fields, body);
-        let asked = self.connection.ask(&request, self.load.workload.timeout, true).await;
-        let reply = asked.map_err(|fault| anyhow::anyhow!(fault.name())).context(path.to_owned())?;
-        let name = host.split(':').next().unwrap_or_default();
-        let origin = Origin {
-            host: name,
-            is_trustworthy: is_https || name.starts_with("127.") || name == "localhost",
-        };
-        for line in &reply.cookies {
-            self.jar.put(line, origin, path, now);
-        }
-        Ok((reply.status, Told::read(&reply)))
-    }
 }

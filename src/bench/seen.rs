@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Write,
     Refresh,
     Logout,
+    /// Of all sessions that the user has.
+    EndAll,
 }
 
 /// What came of it.
@@ -62,6 +64,10 @@ pub(super) struct Record {
     /// What was answered, and what was last acknowledged to this client before.
     pub(super) version: u32,
     pub(super) expected: u32,
+    /// The session is of another login than the one last acknowledged: an old copy, or back from one.
+    pub(super) is_other: bool,
+    /// It was answered at a second try.
+    pub(super) is_retried: bool,
     /// Writes without an answer since that may have been done.
     pub(super) unsure: u16,
     pub(super) cookies: Cookies,
@@ -80,6 +86,16 @@ pub(super) struct Life {
     pub(super) session: u32,
     pub(super) born: Micros,
     pub(super) ended: Micros,
+}
+
+/// How long a session was accepted after all of its user's had been ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Revocation {
+    pub(super) seconds: f64,
+    /// Requests that were accepted.
+    pub(super) accepted: u32,
+    /// It still was, when nobody looked any longer.
+    pub(super) is_capped: bool,
 }
 
 /// How a backend stands, by what was done to it.
@@ -122,6 +138,7 @@ pub(super) struct Seen {
     pub(super) records: Vec<Record>,
     pub(super) lives: Vec<Life>,
     pub(super) world: World,
+    pub(super) revocations: Vec<Revocation>,
     /// Records that there was no room for.
     pub(super) dropped: u64,
 }
@@ -170,19 +187,19 @@ impl Record {
         matches!(self.outcome, Outcome::Failed(_))
     }
 
-    /// An older version than the one last acknowledged was seen.
+    /// Another state than the one last acknowledged was seen: an older version, or that of another login.
     pub(super) fn is_stale(&self) -> bool {
         self.outcome == Outcome::Hit
             && match self.kind {
-                Kind::Read => self.version < self.expected,
-                Kind::Write => self.version < self.expected + 1,
+                Kind::Read => self.is_other || self.version < self.expected,
+                Kind::Write => self.is_other || self.version < self.expected + 1,
                 _ => false,
             }
     }
 
     /// How many writes were done that nobody asked for.
     pub(super) fn duplicates(&self) -> u32 {
-        if self.kind == Kind::Write && self.outcome == Outcome::Hit {
+        if self.kind == Kind::Write && self.outcome == Outcome::Hit && !self.is_other {
             self.version.saturating_sub(self.expected + 1 + u32::from(self.unsure))
         } else {
             0

@@ -21,7 +21,7 @@ pub struct Settings {
     pub backends: usize,
     /// Each is combined with each kind of sessions.
     pub routings: Vec<Routing>,
-    /// `memory`, `redis`, `memcached`, `jwt` or `jwt:ALGORITHM`.
+    /// `memory`, `redis`, `memcached`, `jwt` or `jwt:ALGORITHM`; and with `+deny` behind those, tokens with a deny-list.
     pub sessions: Vec<String>,
     /// What happens, in the order of time.
     pub events: Vec<Event>,
@@ -33,6 +33,8 @@ pub struct Settings {
     pub replicas: usize,
     /// A foreign balancer, and where it expects the backends.
     pub url: Option<Foreign>,
+    /// The application adopts the session id that a login shows, where sessions are in its memory.
+    pub adopts_ids: bool,
     /// The application's cookies are `Secure` and have the prefix `__Host-`.
     pub secure: bool,
     /// Users of whom all sessions are ended everywhere at the end, to see how long others of theirs are accepted.
@@ -69,6 +71,8 @@ pub struct Workload {
     pub session: Duration,
     /// A session ends after so long without a request, scaled.
     pub idle: Duration,
+    /// An access token is good for so long, scaled.
+    pub access: Duration,
     /// The share of requests that write.
     pub writes: f64,
     /// The share of sessions that begin with several requests at once.

@@ -10,6 +10,8 @@ pub(super) struct Estimate {
     pub(super) error: f64,
 }
 
+/// How many standard errors a figure may be from what is expected.
+pub(super) const SIGMAS: f64 = 4.0;
 /// Student's t at 97.5 %, for 1 to 30 degrees of freedom.
 const T: [f64; 30] = [
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,

@@ -15,6 +15,8 @@ use super::process::{Folder, Program, find, first_line};
 const START: Duration = Duration::from_secs(10);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
+/// What stands behind a kind of tokens that are looked up in a list of those that were ended.
+pub(super) const DENIES: &str = "+deny";
 /// Which server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -37,6 +39,7 @@ impl Kind {
         match sessions {
             "redis" => Some(Self::Redis),
             "memcached" => Some(Self::Memcached),
+            tokens if tokens.ends_with(DENIES) => Some(Self::Redis),
             _ => None,
         }
     }
@@ -140,7 +143,7 @@ impl Store {
                 let compared = scripts.saturating_sub(calls("zadd"));
                 let [get, set] =
                     [calls("get").saturating_sub(compared), calls("set").saturating_sub(scripts)];
-                Some(scripts + calls("getex") + get + set)
+                Some(scripts + calls("getex") + calls("mget") + get + set)
             }
             Kind::Memcached => Some(
                 ["cmd_get", "cmd_set", "cmd_touch", "delete_hits", "delete_misses", "cmd_meta"]

@@ -30,9 +30,13 @@ pub(super) struct User {
     /// Which of the target's addresses it goes to.
     door: usize,
     expected: u32,
+    /// By when it began, the login whose session was last acknowledged.
+    begun: Option<u64>,
     unsure: u16,
     has_session: bool,
     nudged: usize,
+    /// All of this user's sessions are to be ended.
+    ends_everywhere: bool,
 }
 
 impl User {
@@ -56,9 +60,11 @@ impl User {
             connection,
             door,
             expected: 0,
+            begun: None,
             unsure: 0,
             has_session: false,
             nudged,
+            ends_everywhere: false,
         }
     }
 
@@ -81,12 +87,19 @@ impl User {
                 return;
             }
             self.obey_nudges();
+            if std::mem::take(&mut self.ends_everywhere) && self.has_session {
+                next = self.ask(Kind::EndAll, due).await.1 + self.think();
+                continue;
+            }
             let done = if self.has_session { self.act(due).await } else { self.log_in(due).await };
             next = done + self.think();
         }
         if self.has_session && self.dice.happens(0.5) {
             let due = self.load.sleep_until(end).await;
             self.ask(Kind::Logout, due).await;
+        } else if self.has_session {
+            // Whoever has read the last page is still there.
+            self.load.wait_until(end).await;
         }
         let life = self.load.live.borrow_mut().remove(&self.number);
         if let Some(life) = life {
@@ -154,17 +167,24 @@ impl User {
         self.nudged += nudges.len();
         for nudge in nudges {
             match nudge {
-                Nudge::Move(share) if self.dice.happens(share) => {
-                    let elsewhere = u32::try_from(self.dice.below(1 << 30)).unwrap_or(0);
-                    self.address = self.load.address(&mut self.dice, elsewhere);
+                Nudge::Move { share, far } if self.dice.happens(share) => {
+                    let near = self.address.filter(|_| !self.dice.happens(far));
+                    self.address = match near {
+                        Some(near) => Some(neighbour(near, &mut self.dice)),
+                        None => {
+                            let elsewhere = u32::try_from(self.dice.below(1 << 30)).unwrap_or(0);
+                            self.load.address(&mut self.dice, elsewhere)
+                        }
+                    };
                     self.connection.close();
                 }
+                Nudge::Revoke(share) => self.ends_everywhere |= self.dice.happens(share),
                 Nudge::LoseCookies(share) if self.dice.happens(share) => {
                     self.jar.lose(|_| true);
                     self.has_session = false;
                     self.connection.close();
                 }
-                Nudge::Move(_) | Nudge::LoseCookies(_) => {}
+                Nudge::Move { .. } | Nudge::LoseCookies(_) => {}
             }
         }
     }
@@ -214,6 +234,7 @@ impl User {
                 let to = self.door_now();
                 self.connection.turn_to(to, from);
                 reply = self.connection.ask(&request, self.load.workload.timeout, may_repeat).await;
+                reply.iter_mut().for_each(|reply| reply.is_retried = true);
             }
         }
         let done = self.load.now();
@@ -229,7 +250,10 @@ impl User {
     ) -> Outcome {
         let mut cookies = if kind == Kind::First { Cookies::default() } else { self.cookie_bytes() };
         let read = reply.as_ref().ok().map(Told::read).unwrap_or_default();
-        if let Ok(reply) = reply {
+        // Whose sessions are ended everywhere goes on with a copy of the cookies.
+        if let Ok(reply) = reply
+            && kind != Kind::EndAll
+        {
             self.take_cookies(kind, reply, &mut cookies);
         }
         let outcome = match reply {
@@ -242,6 +266,7 @@ impl User {
         });
         let version = read.version.unwrap_or(self.expected);
         let (expected, unsure) = (self.expected, self.unsure);
+        let is_other = read.begun.is_some() && self.begun.is_some() && read.begun != self.begun;
         let session = self.number;
         self.load.record(Record {
             session,
@@ -253,9 +278,15 @@ impl User {
             done,
             version,
             expected,
+            is_other,
+            is_retried: reply.as_ref().is_ok_and(|reply| reply.is_retried),
             unsure,
             cookies,
         });
+        self.load.watch(session, kind, outcome, [sent, done]);
+        if outcome == Outcome::Hit && matches!(kind, Kind::Login | Kind::Read | Kind::Write) {
+            self.begun = read.begun.or(self.begun);
+        }
         self.remember(kind, outcome, version, backend, sent);
         outcome
     }
@@ -315,6 +346,8 @@ pub(super) struct Told {
     pub(super) backend: Option<String>,
     pub(super) session: Option<String>,
     pub(super) version: Option<u32>,
+    /// When its login was, in the application's own time.
+    pub(super) begun: Option<u64>,
 }
 
 impl Told {
@@ -322,13 +355,16 @@ impl Told {
         let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         let text = |key: &str| Some(body.get(key)?.as_str()?.to_owned());
         let version = body.get("version").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-        Self { backend: text("backend"), session: text("session"), version }
+        let begun = body.get("begun").and_then(Value::as_u64);
+        Self { backend: text("backend"), session: text("session"), version, begun }
     }
 }
 
 fn judge(kind: Kind, status: u16, told: &Told) -> Outcome {
     match (status, told.session.as_deref()) {
-        (200..=299, _) if told.backend.is_some() || kind == Kind::Logout => Outcome::Hit,
+        (200..=299, _) if told.backend.is_some() || matches!(kind, Kind::Logout | Kind::EndAll) => {
+            Outcome::Hit
+        }
         (401, Some("unknown")) => Outcome::Unknown,
         // A credential was there, and on the way it was lost.
         (401, Some("none")) => Outcome::None,
@@ -337,6 +373,20 @@ fn judge(kind: Kind, status: u16, told: &Told) -> Outcome {
         (500.., _) if told.backend.is_some() => Outcome::Failed(Class::Application(status)),
         (500.., _) => Outcome::Failed(Class::Balancer(status)),
         _ => Outcome::Failed(Class::Strange(status)),
+    }
+}
+
+/// Another address of the same network.
+fn neighbour(address: IpAddr, dice: &mut Dice) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            // 1 to 253, and not the one that it was.
+            let step = u8::try_from(1 + dice.below(252)).unwrap_or(1);
+            let other = (u16::from(d.saturating_sub(1)) + u16::from(step)) % 253 + 1;
+            [a, b, c, u8::try_from(other).unwrap_or(1)].into()
+        }
+        v6 @ IpAddr::V6(_) => v6,
     }
 }
 
@@ -353,5 +403,6 @@ const fn path(kind: Kind) -> (&'static str, &'static str) {
         Kind::Write => ("POST", "/api/cart"),
         Kind::Refresh => ("POST", "/api/refresh"),
         Kind::Logout => ("POST", "/api/logout"),
+        Kind::EndAll => ("POST", "/api/logout-everywhere"),
     }
 }

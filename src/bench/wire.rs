@@ -37,6 +37,8 @@ pub(super) struct Reply {
     /// The values of its `Set-Cookie` fields.
     pub(super) cookies: Vec<String>,
     pub(super) body: Vec<u8>,
+    /// It is the answer to a second try, ours or the balancer's.
+    pub(super) is_retried: bool,
 }
 
 /// A kept-open connection; opened when it is needed.
@@ -55,6 +57,7 @@ struct Head {
     body: Body,
     keeps: bool,
     cookies: Vec<String>,
+    is_retried: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -96,7 +99,7 @@ impl Connection {
             match self.exchange(request).await {
                 Err(Fault::Reset) if is_kept && may_repeat => {
                     self.stream = None;
-                    self.exchange(request).await
+                    self.exchange(request).await.map(|reply| Reply { is_retried: true, ..reply })
                 }
                 asked => asked,
             }
@@ -158,7 +161,7 @@ impl Connection {
         if head.keeps {
             self.stream = Some(stream);
         }
-        Ok(Reply { status: head.status, cookies: head.cookies, body })
+        Ok(Reply { status: head.status, cookies: head.cookies, body, is_retried: head.is_retried })
     }
 }
 
@@ -204,6 +207,7 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
         body: Body::UntilEnd,
         keeps: response.version == Some(1),
         cookies: Vec::new(),
+        is_retried: false,
     };
     for field in response.headers.iter() {
         let value = String::from_utf8_lossy(field.value);
@@ -215,6 +219,8 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
                 head.body = Body::Chunked
             }
             "connection" if value.to_ascii_lowercase().contains("close") => head.keeps = false,
+            // homing tells so where the pin's backend could not be reached.
+            "x-homing-affinity" => head.is_retried = value.contains("unreachable"),
             "set-cookie" => head.cookies.push(value.into_owned()),
             _ => {}
         }

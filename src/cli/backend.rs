@@ -45,9 +45,16 @@ pub(super) struct BackendArgs {
     /// Cookies are `Secure` and have the prefix `__Host-`
     #[arg(long)]
     secure: bool,
+    /// A login keeps whatever id the client shows, as careless applications do: old copies of a session stay reachable, and
+    /// an id can be planted. To see what comes of it, with `memory`
+    #[arg(long)]
+    adopt: bool,
     /// Who logs in with the password `demo` is registered then and there
     #[arg(long)]
     open_registration: bool,
+    /// `POST /faults` with `{"delay_ms": 200, "errors": 0.5}` makes answers late, and half of them a 500
+    #[arg(long)]
+    faults: bool,
     /// `owasp` (Argon2id, 19 MiB, two passes), or `low`, which protects nothing, to measure something else
     #[arg(long, default_value = "owasp", value_name = "COST")]
     password_cost: CostArg,
@@ -71,6 +78,9 @@ pub(super) fn backend(args: BackendArgs) -> anyhow::Result<ExitCode> {
         }
         _ => None,
     };
+    if args.adopt && args.sessions != Place::Memory {
+        anyhow::bail!("--adopt goes with --sessions memory: in a store there are no old copies");
+    }
     let options = Options {
         sessions: args.sessions,
         deny_list: args.deny_list,
@@ -79,6 +89,8 @@ pub(super) fn backend(args: BackendArgs) -> anyhow::Result<ExitCode> {
         lifetime: args.lifetime.0,
         access: args.access.0,
         secure: args.secure,
+        adopts_ids: args.adopt,
+        takes_faults: args.faults,
         open_registration: args.open_registration,
         cost: match args.password_cost {
             CostArg::Owasp => Cost::Owasp,

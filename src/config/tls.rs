@@ -35,6 +35,7 @@ pub(super) fn read(
     for item in item.iter().flat_map(one_or_several) {
         match pair(&item, scope) {
             Some((path, pair)) => {
+                warn_of_twins(&item, (&path, &pair), (&paths, &pairs), scope);
                 paths.push(path);
                 pairs.push(pair);
             }
@@ -133,6 +134,24 @@ fn pair(item: &Item<'_>, scope: &Scope<'_>) -> Option<(PairPaths, Pair)> {
             item.refuse_with_help(format_args!("{} {must}", path.display()), MAKE);
             None
         }
+    }
+}
+
+/// Of two certificates for one name the first is shown.
+fn warn_of_twins(
+    item: &Item<'_>,
+    (path, pair): (&PairPaths, &Pair),
+    (paths, before): (&[PairPaths], &[Pair]),
+    scope: &Scope<'_>,
+) {
+    for name in &pair.names {
+        let Some(at) = before.iter().position(|other| other.names.contains(name)) else { continue };
+        let first = paths.get(at).map(|path| path.certificate.display().to_string()).unwrap_or_default();
+        let message = format!(
+            "{} is for {name}, as {first} is, which stands before it and is shown to who asks for that name",
+            path.certificate.display()
+        );
+        scope.report.warning(item.span(), message, "take one of both out");
     }
 }
 

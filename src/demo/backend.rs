@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
 use super::accounts::Accounts;
+use super::faults::Faults;
 use super::jwt::KeyError;
 use super::options::Options;
 use super::password::Hasher;
@@ -56,6 +57,7 @@ pub(super) struct Backend {
     pub(super) accounts: Accounts,
     pub(super) hasher: Hasher,
     pub(super) counts: Counts,
+    pub(super) faults: Cell<Faults>,
     /// The demo that it stands in, where it may be killed and revived.
     pub(super) stage: Option<Rc<Stage>>,
 }
@@ -145,6 +147,7 @@ impl Backend {
             counts: Counts::default(),
             sessions,
             accounts,
+            faults: Cell::default(),
             stage,
             options,
         })

@@ -130,6 +130,29 @@ fn an_id_changes_at_login_and_the_one_before_is_worth_nothing() {
 }
 
 #[test]
+fn where_ids_are_adopted_a_loss_is_seen_and_the_old_copy_comes_back() {
+    let (_demo, a, b) = two(&Options { adopts_ids: true, ..options() });
+    let cookie = log_in(a, "ada", "").cookie();
+    let first = post(a, "/api/cart", &cookie, r#"{"item": "tea"}"#).json();
+    assert_eq!(session(b, &cookie), "unknown", "a loss is no hit");
+    assert_eq!(session(b, &cookie), "unknown", "nor is one made by asking");
+    assert_eq!(
+        log_in(b, "ada", &cookie).cookie(),
+        cookie,
+        "the login goes on under the id that it was shown"
+    );
+    let second = post(b, "/api/cart", &cookie, r#"{"item": "milk"}"#).json();
+    assert!(second["begun"].as_u64() >= first["begun"].as_u64());
+    let old = get(a, "/api/me", &cookie).json();
+    assert_eq!(
+        (&old["session"], &old["cart"], &old["begun"]),
+        (&"hit".into(), &json!(["tea"]), &first["begun"])
+    );
+    let planted = format!("session={}", "A".repeat(22));
+    assert_eq!(log_in(a, "eve", &planted).cookie(), planted);
+}
+
+#[test]
 fn an_unknown_id_is_reported_and_not_made_anew() {
     let (_demo, a, b) = two(&options());
     let cookie = log_in(a, "ada", "").cookie();

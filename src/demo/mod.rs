@@ -43,6 +43,7 @@ mod jwt;
 mod wire;
 
 mod events;
+mod faults;
 mod page;
 mod request;
 mod stats;

@@ -66,8 +66,14 @@ pub struct Options {
     pub access: Duration,
     /// Cookies are `Secure` and have the prefix `__Host-`.
     pub secure: bool,
+    /// A login keeps the id that the client shows, instead of a new one: what PHP does without strict mode and a new id at
+    /// login. Whoever planted the id has the session too, and a backend that the client comes back to still has the old copy
+    /// under it. For [`Place::Memory`], to show just that.
+    pub adopts_ids: bool,
     /// Who logs in with the password `demo` is registered then and there.
     pub open_registration: bool,
+    /// `POST /faults` makes answers late or errors, for who is on this machine.
+    pub takes_faults: bool,
     /// What hashing a password costs.
     pub cost: Cost,
     /// Accounts that several backends of one process share, where no store keeps them. Without it, its own.
@@ -87,7 +93,9 @@ impl Options {
             lifetime: Duration::from_secs(8 * 3600),
             access: Duration::from_secs(5 * 60),
             secure: false,
+            adopts_ids: false,
             open_registration: false,
+            takes_faults: false,
             cost: Cost::Owasp,
             accounts: None,
         }

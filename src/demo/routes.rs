@@ -65,6 +65,10 @@ pub(super) enum Refusal {
     Broken,
     #[error("the body did not arrive within 10 s")]
     Late,
+    #[error("delay_ms must be 0 to 60000, errors a share from 0 to 1")]
+    NoFault,
+    #[error("this is the fault that was asked for")]
+    Fault,
     #[error("this was sent by a page of another site")]
     OtherSite,
 }
@@ -94,6 +98,13 @@ where
     let path = request.uri().path().to_owned();
     let (reads, posts) =
         (matches!(*request.method(), Method::GET | Method::HEAD), request.method() == Method::POST);
+    let faults = backend.faults.get();
+    if !matches!(path.as_str(), "/faults" | "/stats") {
+        faults.wait().await;
+    }
+    if path.starts_with("/api/") && faults.strikes() {
+        return Err(Refusal::Fault);
+    }
     match path.as_str() {
         "/" | "/healthz" | "/slow" | "/events" | "/stats" | "/api/me" if !reads => {
             Err(Refusal::Method("GET, HEAD"))
@@ -108,6 +119,8 @@ where
             let asked = Asked::read(backend, request.headers(), Value::Null);
             Ok(tell(shop::me(backend, &asked).await))
         }
+        "/faults" if backend.options.takes_faults && !posts => Err(Refusal::Method("POST")),
+        "/faults" if backend.options.takes_faults => take_fault(backend, request).await,
         "/demo/stage" if backend.stage.is_some() => on_stage(backend, request, reads).await,
         "/api/register"
         | "/api/login"
@@ -189,6 +202,22 @@ where
     })
 }
 
+async fn take_fault<B>(backend: &Backend, request: Request<B>) -> Result<Reply, Refusal>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (head, body) = request.into_parts();
+    if request::is_from_another_site(&head.headers) || !request::is_for_loopback(&head.headers) {
+        return Err(Refusal::OtherSite);
+    }
+    let faults = backend.faults.get().with(&receive(body).await?).ok_or(Refusal::NoFault)?;
+    backend.faults.set(faults);
+    let mut response = Response::new(Either::Left(Full::default()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
 async fn slow(backend: &Backend, query: &str) -> Result<Reply, Refusal> {
     let wait = match request::field(query.as_bytes(), "ms").map(|ms| ms.parse::<u64>()) {
         None => SLOW_DEFAULT,
@@ -221,10 +250,11 @@ fn refuse(backend: &Backend, refusal: Refusal) -> Reply {
     let status = match refusal {
         Refusal::NoPage => StatusCode::NOT_FOUND,
         Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-        Refusal::Wait | Refusal::Broken | Refusal::NotJson => StatusCode::BAD_REQUEST,
+        Refusal::Wait | Refusal::Broken | Refusal::NotJson | Refusal::NoFault => StatusCode::BAD_REQUEST,
         Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Late => StatusCode::REQUEST_TIMEOUT,
         Refusal::OtherSite => StatusCode::FORBIDDEN,
+        Refusal::Fault => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let told = json!({ "backend": &**backend.name(), "boot": backend.boot, "error": refusal.to_string() });
     let mut response = json(status, &told);

@@ -172,6 +172,7 @@ fn of_session(backend: &Backend, given: &Given, how: &'static str) -> Told {
             ("user", session.user.as_str().into()),
             ("version", session.version.into()),
             ("created_by", session.created_by.as_str().into()),
+            ("begun", session.born.into()),
             ("cart", session.cart.clone().into()),
             ("session", how.into()),
         ],

@@ -84,22 +84,40 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         story: Story::new(began, id),
         has_informed: false,
     };
-    let mut upload = exchange.upload();
-    let next = match exchange.run(&mut upload).await {
+    let mut told = Told { upload: exchange.upload(), exchange, is_over: false };
+    let Told { exchange, upload, is_over } = &mut told;
+    let next = match exchange.run(upload).await {
         Ok(next) => next,
-        Err(Stop::Answer(own)) => exchange.answer(own, None, &upload).await,
-        Err(Stop::Redirect(to)) => exchange.answer(to.0, Some(&to.1), &upload).await,
+        Err(Stop::Answer(own)) => exchange.answer(own, None, upload).await,
+        Err(Stop::Redirect(to)) => exchange.answer(to.0, Some(&to.1), upload).await,
         Err(Stop::Gone(end)) => {
             exchange.story.end = end;
             exchange.story.bytes_in = exchange.story.bytes_in.max(upload.moved);
             Next::Over
         }
     };
-    let Exchange { request, story, client, .. } = &mut exchange;
-    request.head = upload.take_head();
-    worker.finish(story, Some(request), client);
-    worker.blocks.recycle(std::mem::take(&mut request.head));
+    *is_over = true;
     next
+}
+
+/// A request of which the counters and the log are told when it is over; also when homing stops before that.
+struct Told<'a> {
+    exchange: Exchange<'a>,
+    upload: Pump,
+    is_over: bool,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        let Exchange { worker, request, story, client, .. } = &mut self.exchange;
+        if !self.is_over {
+            story.end = "stopped";
+            story.bytes_in = story.bytes_in.max(self.upload.moved);
+        }
+        request.head = self.upload.take_head();
+        worker.finish(story, Some(request), client);
+        worker.blocks.recycle(std::mem::take(&mut request.head));
+    }
 }
 
 /// One request on its way.

@@ -10,6 +10,7 @@ use homing::snapshot::carried::Carried;
 use homing::snapshot::phases::Phase;
 use homing::strategy::Registry;
 
+use crate::harness::h2::{self, Raw};
 use crate::harness::{Does, backend, get, homing, open, read_reply, until};
 
 #[test]
@@ -42,6 +43,37 @@ fn the_second_signal_cuts_what_is_in_flight() {
     homing.phases().advance(Phase::Cut);
     assert!(read_reply(&mut stream, &mut Vec::new(), true).is_cut);
     homing.join();
+}
+
+#[test]
+fn what_is_cut_is_in_the_access_log() {
+    let a = backend("a");
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let access = format!("[access_log]\nformat = \"json\"\npath = {:?}\n", log.to_str().unwrap());
+    let homing = homing(&[&a])
+        .listener("h2c = true\n")
+        .run_edited(|t| t.replace("[access_log]\nformat = \"off\"\n", &access));
+    a.does(Does::Hold);
+    let mut stream = open(homing.address);
+    stream.write_all(b"GET /held?x HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let mut client = Raw::begin(homing.address, &[]);
+    client.send(&h2::get(1, "/carried"));
+    until(|| a.requests().len() == 2);
+    homing.phases().advance(Phase::Cut);
+    homing.join();
+    let text = std::fs::read_to_string(&log).unwrap();
+    let mut told: Vec<(String, String, String)> = text
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let word = |name: &str| line[name].as_str().unwrap().to_owned();
+            (word("path"), word("backend"), word("end"))
+        })
+        .collect();
+    told.sort();
+    let expected = ["/carried", "/held"].map(|path| (path.to_owned(), "a".to_owned(), "stopped".to_owned()));
+    assert_eq!(told, expected, "{text}");
 }
 
 #[test]

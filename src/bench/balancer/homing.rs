@@ -40,7 +40,7 @@ pub(super) fn configuration(balancer: &Balancer, node: &Node) -> String {
     };
     let mut text = format!(
         "[admin]\nlisten = \"{}\"\n\n[access_log]\nformat = \"off\"\n\n[shutdown]\nnotice = \"1ms\"\ndrain = \"100ms\"\n\n\
-         [[listener]]\nname = \"web\"\nlisten = \"{}\"\n{trusted}\n[[pool]]\nname = \"app\"\nstrategy = {strategy}\n\
+         [[listener]]\nname = \"web\"\naffinity_header = true\nlisten = \"{}\"\n{trusted}\n[[pool]]\nname = \"app\"\nstrategy = {strategy}\n\
          fail_timeout = \"3s\"\nbackends = [\n",
         node.admin, node.address
     );

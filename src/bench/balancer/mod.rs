@@ -59,6 +59,8 @@ pub enum Placement {
     Consistent,
     /// Whenever one goes or comes, most sessions move.
     Modulo,
+    /// When the list changes, some more move than have to.
+    Maglev,
     /// Each request goes anywhere.
     Spread,
     /// Nobody knows.
@@ -160,6 +162,18 @@ impl Routing {
             return Err(format!("{name}: no such way; there are {}", names.join(", ")));
         }
         Ok(chosen)
+    }
+
+    /// What is to be expected where the list itself changes, and not who of it is up.
+    pub(super) fn listed(&self) -> Placement {
+        match (self.family, self.strategy.as_str(), self.placement) {
+            (Family::Homing, "maglev", Placement::Consistent) => Placement::Maglev,
+            (Family::Homing, "hash" | "ip_hash", Placement::Consistent) => Placement::Modulo,
+            (Family::Nginx, "ip_hash", _) => Placement::Modulo,
+            // Its servers have numbers by their places in the list.
+            (Family::Haproxy, "source_consistent", _) => Placement::Unknown,
+            (.., placement) => placement,
+        }
     }
 
     /// A balancer of which nothing is known.

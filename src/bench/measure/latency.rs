@@ -36,6 +36,7 @@ impl Latencies {
             let micros = u32::try_from(record.latency()).unwrap_or(u32::MAX);
             let name = match (record.kind, class) {
                 (Kind::Login, _) => "login",
+                _ if record.is_retried => "retried",
                 (_, Class::Moved) => "moved",
                 (_, Class::First) => "first",
                 (_, Class::OwnerHit) => "owner_hit",

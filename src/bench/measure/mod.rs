@@ -1,5 +1,6 @@
 //! From what was seen to figures. Nothing here has a clock or a socket: the same records give the same figures.
 
+pub(super) mod flow;
 pub(super) mod latency;
 pub(super) mod moves;
 pub(super) mod spread;
@@ -27,6 +28,7 @@ pub(super) struct Measured {
     pub(super) latencies: Latencies,
     pub(super) cookie_bytes: [f64; 2],
     pub(super) series: Series,
+    pub(super) flows: Vec<flow::Flow>,
 }
 
 /// What an event did.
@@ -42,6 +44,7 @@ pub(super) struct EventFigures {
     pub(super) shares: Vec<f64>,
     /// Of the sessions that lived through it: how many times each was lost.
     pub(super) losses: Vec<u32>,
+    pub(super) stale: Vec<u32>,
     pub(super) moves: Vec<u32>,
     pub(super) counts: moves::Counts,
     /// Sessions that the backends that went had.
@@ -68,8 +71,14 @@ pub(super) struct Series {
 /// Windows of a series, at most.
 const WINDOWS: u64 = 120;
 
-/// Figures of what was seen from a time on, with so many backends.
-pub(super) fn measure(seen: &Seen, from: Micros, to: Micros, backends: usize) -> Measured {
+/// Figures of what was seen from a time on, with so many backends. Sessions that come and go are of a mean length.
+pub(super) fn measure(
+    seen: &Seen,
+    from: Micros,
+    to: Micros,
+    backends: usize,
+    mean: Option<Micros>,
+) -> Measured {
     let tracked = Tracked::of(seen, backends);
     let within = || seen.records.iter().filter(|r| (from..=to).contains(&r.sent));
     let mut measured = Measured {
@@ -95,6 +104,7 @@ pub(super) fn measure(seen: &Seen, from: Micros, to: Micros, backends: usize) ->
         [session + u64::from(r.cookies.session), affinity + u64::from(r.cookies.affinity)]
     });
     measured.cookie_bytes = sum.map(|sum| sum as f64 / measured.requests.max(1) as f64);
+    measured.flows = mean.map_or_else(Vec::new, |mean| flow::flows(seen, &tracked, to, backends, mean));
     measured.series = series(seen, &tracked, from, to, backends);
     measured
 }

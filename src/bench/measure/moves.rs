@@ -231,19 +231,17 @@ fn figure(
 ) -> super::EventFigures {
     let stayers: Vec<u32> =
         seen.lives.iter().filter(|l| l.born < began && l.ended >= end).map(|l| l.session).collect();
-    let mut each: BTreeMap<u32, (u32, u32)> = stayers.iter().map(|s| (*s, (0, 0))).collect();
     let within = |at: Micros| (began..end).contains(&at);
-    for (session, _) in tracked.losses.iter().filter(|(_, at)| within(*at)) {
-        if let Some((losses, _)) = each.get_mut(session) {
-            *losses += 1;
+    let each = |seen: &mut dyn Iterator<Item = (u32, Micros)>| {
+        let mut each: BTreeMap<u32, u32> = stayers.iter().map(|s| (*s, 0)).collect();
+        for (session, _) in seen.filter(|(_, at)| within(*at)) {
+            each.entry(session).and_modify(|times| *times += 1);
         }
-    }
+        each.into_values().collect::<Vec<u32>>()
+    };
     let mut matrix = vec![vec![0_u64; backends]; backends];
     let mut last_trouble = None::<Micros>;
     for one in tracked.moves.iter().filter(|one| within(one.at)) {
-        if let Some((_, moves)) = each.get_mut(&one.session) {
-            *moves += 1;
-        }
         if let Some(cell) =
             matrix.get_mut(usize::from(one.from)).and_then(|row| row.get_mut(usize::from(one.to)))
         {
@@ -270,7 +268,6 @@ fn figure(
     let gone = all.iter().filter(|b| went(**b)).count();
     // Of a roll, each backend goes once; of everything else, those that are away afterwards.
     let ideal = stayers.len() as f64 * gone as f64 / backends.max(1) as f64;
-    let (losses, moves): (Vec<u32>, Vec<u32>) = each.into_values().unzip();
     super::EventFigures {
         kind: kind.to_owned(),
         target: event.target,
@@ -282,8 +279,9 @@ fn figure(
         at: began.saturating_sub(zero) as f64 / 1e6,
         live: seen.lives.iter().filter(|l| l.born < began && l.ended >= began).count() as u64,
         shares,
-        losses,
-        moves,
+        losses: each(&mut tracked.losses.iter().copied()),
+        stale: each(&mut tracked.stale.iter().copied()),
+        moves: each(&mut tracked.moves.iter().map(|one| (one.session, one.at))),
         counts: tracked.counts(began, end),
         least,
         ideal,

@@ -12,6 +12,8 @@ fn record(session: u32, at: Micros, backend: u16, outcome: Outcome) -> Record {
         done: at + 1,
         version: 0,
         expected: 0,
+        is_other: false,
+        is_retried: false,
         unsure: 0,
         cookies: Cookies::default(),
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 use super::client::Failed;
 use super::probe::{self, BenchCommand};
@@ -18,10 +19,13 @@ use crate::bench::{
     self, ClientAddress, Event, Foreign, Interrupted, Missing, Profile, Progress, Routing, Settings, Workload,
 };
 
+mod check;
 mod words;
 
 /// What happens where nothing else is asked for.
 const EVENTS: &str = "crash b@2s, return b@6s, roll@10s";
+/// Sessions at a time.
+const USERS: u32 = 300;
 /// Between two lines where nobody sees the one that is written over.
 const LINE: Duration = Duration::from_secs(5);
 /// A session lives at least so much longer than its user thinks at most.
@@ -32,7 +36,8 @@ const MARGIN: f64 = 1.5;
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     other: Option<BenchCommand>,
-    /// Where sessions live: memory, redis, memcached, jwt, jwt:rs256, jwt:es256, jwt:eddsa; separated by commas
+    /// Where sessions live: memory, redis, memcached, jwt, jwt:rs256, jwt:es256, jwt:eddsa; separated by commas. `+deny`
+    /// behind a kind of jwt keeps a deny-list in Redis, which every request asks
     #[arg(long, alias = "sessions", value_name = "KINDS", value_delimiter = ',')]
     session: Vec<String>,
     /// homing's ways to route: cookie, learn, rr, hrw, maglev, ring, ip-hash, or names of `homing strategies`
@@ -63,12 +68,16 @@ pub(super) struct BenchArgs {
     /// The same from a file of [[at]] tables
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    /// Runs of which closed forms know what must come out, and what came out; as in B3,B5, or all; list says of what. With --users, --seed,
+    /// --json and --quiet; exit 1 if one fails
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["events", "script"])]
+    check: Vec<String>,
     /// Who comes: `cohort`, sessions that all stay, as closed forms have it; `web`, sessions that come and go
     #[arg(long, value_name = "NAME", default_value = "cohort")]
     profile: ProfileArg,
-    /// Sessions at a time
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=50_000))]
-    users: u32,
+    /// Sessions at a time [default: 300]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    users: Option<u32>,
     /// User times are divided by this; the network's, checks' and retries' are not
     #[arg(long, value_name = "K", default_value_t = 20.0)]
     time_scale: f64,
@@ -81,6 +90,9 @@ pub(super) struct BenchArgs {
     /// A session is over after so long without a request, before it is scaled
     #[arg(long, value_name = "TIME", default_value = "30m")]
     idle: Span,
+    /// An access token is good for so long, before it is scaled; with jwt
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    access: Span,
     /// The share of requests that change something
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     writes: f64,
@@ -106,6 +118,10 @@ pub(super) struct BenchArgs {
     /// How long is measured before the first event and after the last
     #[arg(long, value_name = "TIME", default_value = "3s")]
     settle: Span,
+    /// What becomes of a session that a backend does not know, in memory: `strict`, its user logs in again and has a new id;
+    /// `adopting`, the new session has the old id, under which other backends still have old copies
+    #[arg(long, value_name = "KIND", default_value = "strict")]
+    application: ApplicationArg,
     /// Cookies of the application are `Secure`, with the prefix `__Host-`
     #[arg(long)]
     secure: bool,
@@ -135,30 +151,56 @@ enum AddressArg {
     Same,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ApplicationArg {
+    Strict,
+    Adopting,
+}
+
 pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     if let Some(BenchCommand::Probe(args)) = &args.other {
         return probe::probe(args);
     }
+    if !args.check.is_empty() {
+        return check::check(args);
+    }
     let settings = args.settings().map_err(Failed::Usage)?;
-    let mut screen = Screen::new(args.quiet);
-    let result = bench::bench(&settings, &mut |progress| screen.show(progress));
-    screen.end();
-    let result = match result {
+    let result = match run(&settings, args.quiet)? {
         Ok(result) => result,
-        Err(error) if error.downcast_ref::<Missing>().is_some() => {
-            say(&format!("homing: {error:#}\n"));
-            return Ok(ExitCode::from(2));
-        }
-        Err(error) if error.downcast_ref::<Interrupted>().is_some() => {
-            say(&format!("homing: {error}\n"));
-            return Ok(ExitCode::from(130));
-        }
-        Err(error) => return Err(error),
+        Err(code) => return Ok(code),
     };
     if let Some(file) = &args.json {
         std::fs::write(file, format!("{result:#}\n")).with_context(|| format!("write {}", file.display()))?;
     }
     deliver(&result, &args.output)
+}
+
+/// A bench and its result; or the code to exit with, if a program is missing or somebody broke it off.
+fn run(settings: &Settings, is_quiet: bool) -> anyhow::Result<Result<Value, ExitCode>> {
+    let mut screen = Screen::new(is_quiet);
+    let result = bench::bench(settings, &mut |progress| screen.show(progress));
+    screen.end();
+    match result {
+        Ok(result) => Ok(Ok(result)),
+        Err(error) if error.downcast_ref::<Missing>().is_some() => {
+            say(&format!("homing: {error:#}\n"));
+            Ok(Err(ExitCode::from(2)))
+        }
+        Err(error) if error.downcast_ref::<Interrupted>().is_some() => {
+            say(&format!("homing: {error}\n"));
+            Ok(Err(ExitCode::from(130)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+impl BenchArgs {
+    fn of(words: &[&str]) -> Self {
+        use clap::FromArgMatches as _;
+        let command = Self::augment_args(clap::Command::new("bench").no_binary_name(true));
+        Self::from_arg_matches(&command.try_get_matches_from(words).unwrap()).unwrap()
+    }
 }
 
 impl BenchArgs {
@@ -175,7 +217,7 @@ impl BenchArgs {
             return Err("--url: one kind of --session at a time".to_owned());
         }
         let routings = if url.is_some() { vec![Routing::foreign()] } else { self.routings()? };
-        Ok(Settings {
+        let mut settings = Settings {
             command: std::env::args()
                 .enumerate()
                 .map(|(i, word)| match i {
@@ -197,15 +239,18 @@ impl BenchArgs {
             replicas: self.replicas.into(),
             url,
             secure: self.secure,
+            adopts_ids: self.application == ApplicationArg::Adopting,
             revocations: self.revocations.into(),
             revocation_limit: Duration::from_secs(2),
-        })
+        };
+        settings.rehearse()?;
+        Ok(settings)
     }
 
     fn events(&self) -> Result<(Option<u64>, Vec<Event>), String> {
         if let Some(file) = &self.script {
             let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-            return bench::parse_file(&text).map_err(|what| format!("{}: {what}", file.display()));
+            return bench::parse_file(&text, &file.display().to_string());
         }
         match self.events.as_deref() {
             Some("none") => Ok((None, Vec::new())),
@@ -225,7 +270,7 @@ impl BenchArgs {
         }
         let scaled = |span: Span| span.0.div_f64(self.time_scale);
         let is_web = self.profile == ProfileArg::Web;
-        let (think, users) = (scaled(self.think), self.users as usize);
+        let (think, users) = (scaled(self.think), self.users.unwrap_or(USERS));
         // A cohort's are cut short, so that everybody is heard of soon: what is lost does not hang on it.
         let think_cap = if is_web { 10 } else { 3 };
         if think.is_zero() {
@@ -233,18 +278,19 @@ impl BenchArgs {
         }
         Ok(Workload {
             profile: if is_web { Profile::Web } else { Profile::Cohort },
-            users,
+            users: users as usize,
             time_scale: self.time_scale,
             think,
             think_cap,
             session: scaled(self.session_length),
             // Whoever still thinks is still there.
             idle: scaled(self.idle).max((think * think_cap).mul_f64(MARGIN)).max(Duration::from_secs(2)),
+            access: scaled(self.access),
             writes: self.writes,
             parallel: self.parallel.unwrap_or(if is_web { 0.3 } else { 0.0 }),
             zipf: self.zipf.unwrap_or(if is_web { 1.0 } else { 0.0 }),
             client_address: self.client_address(),
-            ramp: Duration::from_millis(500 + 4 * u64::from(self.users)),
+            ramp: Duration::from_millis(500 + 4 * u64::from(users)),
             timeout: Duration::from_secs(10),
         })
     }
@@ -282,8 +328,15 @@ impl BenchArgs {
     fn sessions(&self) -> Result<Vec<String>, String> {
         let known =
             ["memory", "redis", "memcached", "jwt", "jwt:hs256", "jwt:rs256", "jwt:es256", "jwt:eddsa"];
-        if let Some(unknown) = self.session.iter().find(|kind| !known.contains(&kind.as_str())) {
-            return Err(format!("--session {unknown}: must be one of {}", known.join(", ")));
+        let is_known = |kind: &&String| {
+            let tokens = kind.strip_suffix("+deny").filter(|kind| kind.starts_with("jwt"));
+            known.contains(&tokens.unwrap_or(kind))
+        };
+        if let Some(unknown) = self.session.iter().find(|kind| !is_known(kind)) {
+            return Err(format!(
+                "--session {unknown}: must be one of {}, or a kind of jwt with +deny behind it",
+                known.join(", ")
+            ));
         }
         if !self.session.is_empty() {
             return Ok(self.session.clone());

@@ -62,12 +62,19 @@ impl Kept {
         session: &Session,
         jar: Jar,
     ) -> Result<Vec<String>, Failed> {
-        let id = SessionId::random().map_err(|_| Failed::NoRandomness)?;
+        let adopted = match self {
+            Self::Memory(memory) if memory.borrow().adopts => shown.id(),
+            _ => None,
+        };
+        let id = match adopted {
+            Some(id) => id,
+            None => SessionId::random().map_err(|_| Failed::NoRandomness)?,
+        };
         match self {
             Self::Memory(memory) => {
                 let mut memory = memory.borrow_mut();
                 memory.put(id, session.clone());
-                shown.id().into_iter().for_each(|before| memory.revoke(before));
+                shown.id().filter(|before| *before != id).into_iter().for_each(|b| memory.revoke(b));
             }
             Self::Redis(redis) => redis.put(id, session, shown.id()).await?,
             Self::Memcached(memcached) => memcached.put(id, session, shown.id()).await?,

@@ -21,6 +21,8 @@ pub(super) struct Memory {
     queue: VecDeque<(SessionId, Instant)>,
     capacity: usize,
     times: Times,
+    /// Whether a login keeps the id that is shown.
+    pub(super) adopts: bool,
 }
 
 #[derive(Debug)]
@@ -32,8 +34,8 @@ struct Slot {
 }
 
 impl Memory {
-    pub(super) fn new(times: Times) -> Self {
-        Self { by_id: HashMap::new(), queue: VecDeque::new(), capacity: CAPACITY, times }
+    pub(super) fn new(times: Times, adopts: bool) -> Self {
+        Self { by_id: HashMap::new(), queue: VecDeque::new(), capacity: CAPACITY, times, adopts }
     }
 
     /// Sessions that are there and have not been ended.
@@ -53,15 +55,17 @@ impl Memory {
         Entry::Live(session.clone(), Mark::Version(session.version))
     }
 
-    /// Begins a session under an id that was drawn for it.
+    /// Begins a session under an id that was drawn for it, or adopted; what was under that is gone.
     pub(super) fn put(&mut self, id: SessionId, session: Session) {
         let now = Instant::now();
         // Two for one: what is over goes, however many come.
         self.sweep(now);
         self.sweep(now);
         while self.by_id.len() >= self.capacity && self.evict() {}
-        self.by_id.insert(id, Slot { session: Some(session), made: now, seen: now });
-        self.queue.push_back((id, now));
+        let slot = Slot { session: Some(session), made: now, seen: now };
+        if self.by_id.insert(id, slot).is_none() {
+            self.queue.push_back((id, now));
+        }
     }
 
     pub(super) fn replace(&mut self, id: SessionId, session: &Session, mark: &Mark) -> Swap {
@@ -150,7 +154,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_store_gives_up_the_session_that_idled_longest() {
-        let mut memory = Memory { capacity: 2, ..Memory::new(TIMES) };
+        let mut memory = Memory { capacity: 2, ..Memory::new(TIMES, false) };
         let [a, b, c] = [1, 2, 3].map(SessionId::of);
         for id in [a, b] {
             memory.put(id, session("x"));
@@ -165,7 +169,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_session_ends_and_a_visit_keeps_it_but_not_past_its_lifetime() {
-        let mut memory = Memory::new(TIMES);
+        let mut memory = Memory::new(TIMES, false);
         let id = SessionId::of(7);
         memory.put(id, session("ada"));
         for _ in 0..5 {
@@ -180,7 +184,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_long_over_goes_by_itself() {
-        let mut memory = Memory::new(TIMES);
+        let mut memory = Memory::new(TIMES, false);
         for n in 0..100 {
             memory.put(SessionId::of(n), session("ada"));
         }
@@ -193,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_ended_is_remembered_and_not_written_over() {
-        let mut memory = Memory::new(TIMES);
+        let mut memory = Memory::new(TIMES, false);
         let [a, b, c] = [1, 2, 3].map(SessionId::of);
         for (id, user) in [(a, "ada"), (b, "ada"), (c, "bob")] {
             memory.put(id, session(user));

@@ -1,7 +1,7 @@
 //! Where sessions live, behind the same few calls: in this process, in a store, or in the client's token.
 //!
-//! What a client shows that nobody knows is reported and never made anew: a loss must not look like a hit. What was
-//! ended on purpose is remembered as `revoked` for a while, so that it does not look like a loss.
+//! What a client shows that nobody knows is reported and never made anew: a loss must not look like a hit, even where the
+//! login that follows adopts the id. What was ended on purpose is remembered as `revoked` for a while, so that it does not look like a loss.
 
 mod id;
 mod kept;
@@ -117,7 +117,7 @@ impl Sessions {
         let times = Times { idle: options.idle, lifetime: options.lifetime, access: options.access };
         let redis = |endpoint: &_| Link::new(Clone::clone(endpoint), resp::parse, Rc::clone(&tally));
         let way = match &options.sessions {
-            Place::Memory => Way::Kept(Kept::Memory(Memory::new(times).into())),
+            Place::Memory => Way::Kept(Kept::Memory(Memory::new(times, options.adopts_ids).into())),
             Place::Redis(at) => Way::Kept(Kept::Redis(redis::Redis::new(redis(at), times))),
             Place::Memcached(at) => {
                 let link = Link::new(at.clone(), meta::parse, Rc::clone(&tally));

@@ -30,6 +30,10 @@ pub(super) enum Fault {
     Abuse(Abuse),
 }
 
+/// A window over its bound. (RFC 9113 section 6.9.1)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooWide;
+
 impl Fault {
     /// The code that says so to the client.
     pub(super) const fn code(self) -> Code {
@@ -301,22 +305,25 @@ impl State {
     }
 
     /// Opens a window by so many bytes; the connection's, or a stream's.
-    pub(super) fn widen(window: &mut i64, by: u32) -> bool {
+    pub(super) fn widen(window: &mut i64, by: u32) -> Result<(), TooWide> {
         *window += i64::from(by);
-        *window <= i64::from(LARGEST_WINDOW)
+        if *window > i64::from(LARGEST_WINDOW) { Err(TooWide) } else { Ok(()) }
     }
 
     /// The client says what the window of every stream was at first.
-    pub(super) fn set_initial_window(&mut self, size: u32) -> bool {
+    pub(super) fn set_initial_window(&mut self, size: u32) -> Result<(), TooWide> {
         let change = i64::from(size) - self.initial_window;
         self.initial_window = i64::from(size);
-        self.slots.iter_mut().fold(true, |fits, slot| {
+        for slot in self.slots.iter_mut() {
             slot.window += change;
+            if slot.window > i64::from(LARGEST_WINDOW) {
+                return Err(TooWide);
+            }
             if change > 0 {
                 slot.wake();
             }
-            fits && slot.window <= i64::from(LARGEST_WINDOW)
-        })
+        }
+        Ok(())
     }
 
     /// Ends all streams: their tasks find their client gone.

@@ -1,6 +1,6 @@
 //! HTTP/2: its streams are to the rest of the data plane what connections of HTTP/1.1 are.
 //!
-//! Frames, windows and header compression of what clients speak are kept here ([`reading`], [`link`], and
+//! Frames, windows and header compression of what clients speak are kept here (`reading`, `link`, and
 //! [`hpack`](crate::message::hpack)); towards backends the h2 library keeps them ([`upstream`]). Each request that comes
 //! becomes a head in the bytes of HTTP/1.1 and a [`Stream`] that carries its body and takes its answer, and goes the way
 //! of every other request: there is one place where a request is admitted, and one where its session is found. Nothing

@@ -526,9 +526,7 @@ fn settings(frame: &Frame, payload: &[u8], state: &mut State) -> Judged {
                 return Err(Fault::Wrong(Code::FlowControl));
             }
             setting::INITIAL_WINDOW_SIZE => {
-                if !state.set_initial_window(value) {
-                    return Err(Fault::Wrong(Code::FlowControl));
-                }
+                state.set_initial_window(value).map_err(|_| Fault::Wrong(Code::FlowControl))?;
             }
             setting::MAX_FRAME_SIZE if !(LARGEST as u32..1 << 24).contains(&value) => return Err(WRONG),
             _ => {}
@@ -545,11 +543,7 @@ fn window_update(frame: &Frame, payload: &[u8], state: &mut State, now: u64) -> 
         return Err(WRONG);
     }
     if frame.stream == 0 {
-        return if State::widen(&mut state.window, more) {
-            Ok(())
-        } else {
-            Err(Fault::Wrong(Code::FlowControl))
-        };
+        return State::widen(&mut state.window, more).map_err(|_| Fault::Wrong(Code::FlowControl));
     }
     match state.slots.find(frame.stream) {
         Known::Idle => return Err(WRONG),
@@ -557,7 +551,7 @@ fn window_update(frame: &Frame, payload: &[u8], state: &mut State, now: u64) -> 
             if let Some(slot) = state.slots.get_mut(place)
                 && slot.end == End::Open
             {
-                if State::widen(&mut slot.window, more) {
+                if State::widen(&mut slot.window, more).is_ok() {
                     slot.wake();
                 } else {
                     state.reset(place, Code::FlowControl, now);

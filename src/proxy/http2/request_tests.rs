@@ -109,10 +109,9 @@ fn what_is_malformed_is_no_request() {
     for fields in wrong {
         assert!(with(fields).is_err(), "{fields:?}");
     }
-    for at in 0..GET.len() {
-        let fields: Vec<Pair<'_>> =
-            GET.iter().enumerate().filter(|&(n, _)| n != at).map(|(_, pair)| *pair).collect();
-        assert_eq!(made(&fields, true).is_err(), at != 2, "without {:?}", GET[at]);
+    for missing in GET {
+        let fields: Vec<Pair<'_>> = GET.into_iter().filter(|pair| *pair != missing).collect();
+        assert_eq!(made(&fields, true).is_err(), missing.0 != b":authority", "without {missing:?}");
     }
     for (at, value) in [(0, b"G T" as &[u8]), (3, b"/a b"), (3, b"a"), (3, b""), (2, b"a\r\nb"), (0, b"")] {
         let mut fields = GET;

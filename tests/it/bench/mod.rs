@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::harness::until;
 
+mod live;
+
 /// Users think a fifth of a second on average, and three fifths at most.
 const SMALL: [&str; 12] = [
     "--users",
@@ -27,11 +29,15 @@ const SMALL: [&str; 12] = [
 
 fn bench(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_homing"));
-    command.arg("bench").args(SMALL).args(words).stdin(Stdio::null());
+    command.arg("bench").stdin(Stdio::null());
+    for pair in SMALL.chunks(2).filter(|pair| !words.contains(&pair[0])) {
+        command.args(pair);
+    }
+    command.args(words);
     command
 }
 
-fn text(output: &Output) -> String {
+fn text_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -49,7 +55,7 @@ fn what_is_lost_in_a_crash_and_in_a_roll_is_what_closed_forms_say() {
     command.args(["--json", &json, "--csv", &csv, "--md", &md]);
     command.args(["--fail-if", "unforced_moves>0", "--fail-if", "lost_per_live>0"]);
     let output = command.output().unwrap();
-    let text = text(&output);
+    let text = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "sessions were lost: {text}");
     assert!(text.contains("failed: homing/cookie/memory: lost_per_live is "), "{text}");
     assert!(!text.contains("failed: homing/cookie/memory: unforced_moves"), "{text}");
@@ -98,7 +104,7 @@ fn nobody_in_a_token_loses_a_login_and_the_exit_code_says_so() {
         .args(["--fail-if", "lost>0", "--fail-if", "jwt:stale>0"])
         .output()
         .unwrap();
-    let text = text(&output);
+    let text = text_of(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("Every session was kept by homing/round_robin/jwt."), "{text}");
 }
@@ -109,20 +115,53 @@ fn what_is_missing_or_wrong_is_said_before_anything_is_done() {
         .env("PATH", "/nonexistent/bin")
         .output()
         .unwrap();
-    let said = text(&missing);
+    let said = text_of(&missing);
     assert_eq!(missing.status.code(), Some(2), "{said}");
     assert!(said.contains("nginx is not installed") && said.contains("apt-get install nginx"), "{said}");
     for (words, expected) in [
         (&["--events", "explode b@1s"][..], "no such event"),
+        (&["--events", "roll@1s, crash z@2s"], "event \"crash z@2s\": no backend \"z\": there are a, b, c"),
+        (&["--events", "return b@2s"], "b runs at that time"),
+        (&["--events", "lb_loss@1s"], "--replicas 2"),
+        (&["--events", "store_restart@1s", "--session", "redis,jwt"], "sessions in jwt have no store"),
+        (
+            &[
+                "--url",
+                "http://127.0.0.1:9",
+                "--backends",
+                "127.0.0.1:1,127.0.0.1:2",
+                "--events",
+                "drain b@1s",
+            ],
+            "is not ours: tell it by exec",
+        ),
+        (&["--session", "redis+deny"], "must be one of memory"),
+        (&["--check", "B3,B99"], "--check B99: must be one of B1, B2"),
         (&["--strategy", "best"], "no such strategy"),
         (&["--session", "paper"], "must be one of memory"),
         (&["--fail-if", "lost"], "no comparison"),
         (&["--url", "http://127.0.0.1:9", "--backends", "9001..9003"], "must be as 127.0.0.1:9001..9003"),
     ] {
         let output = bench(words).output().unwrap();
-        let said = text(&output);
+        let said = text_of(&output);
         assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
         assert!(said.contains(expected), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn a_script_is_gone_through_before_anything_is_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.toml");
+    let file = file.to_str().unwrap();
+    for (second, place) in [("target = \"z\"", ":8:10: no backend \"z\""), ("much = 1", ":5:1: crash: ")] {
+        let text =
+            format!("[[at]]\nt = \"1s\"\ndo = \"roll\"\n\n[[at]]\nt = \"2s\"\ndo = \"crash\"\n{second}\n");
+        std::fs::write(file, text).unwrap();
+        let output = bench(&["--script", file]).output().unwrap();
+        let said = text_of(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{file}{place}")) && !said.contains("starting"), "{said}");
     }
 }
 

@@ -116,6 +116,21 @@ fn a_certificate_that_ends_soon_is_warned_of() {
 }
 
 #[test]
+fn two_certificates_for_one_name_are_warned_of() {
+    let files = Files::new();
+    files.make("one", &["a.test", "shop.test"]);
+    files.make("two", &["shop.test", "*.shop.test"]);
+    files.make("three", &["b.shop.test"]); // No twin: a whole name counts before a wildcard.
+    let pairs = ["one", "two", "three"].map(|name| files.pair(name)).join(", ");
+    let pool = "[[pool]]\nname = \"app\"\nbackends = [\"a:1\"]\n";
+    files.write("homing.toml", &format!("[[listener]]\nlisten = \"127.0.0.1:0\"\ntls = [{pairs}]\n{pool}"));
+    let config = files.path("homing.toml");
+    let said = run(env!("CARGO_BIN_EXE_homing"), &["check", "-c", config.to_str().unwrap()], "").err;
+    assert!(said.contains("two.pem is for shop.test, as ") && said.contains("one.pem is"), "{said}");
+    assert_eq!(said.matches(" is for ").count(), 1, "{said}");
+}
+
+#[test]
 fn another_file_keeps_the_sockets_and_a_bad_one_changes_nothing() {
     let (a, files) = (backend("a"), Files::new());
     let mut process = homing(&[&a]).listener(&files.tls()).spawn();
