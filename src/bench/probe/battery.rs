@@ -134,7 +134,7 @@ async fn discover(prober: &mut Prober<'_>) -> Result<Vec<(Visit, Option<Node>)>,
     let n = counts.len();
     let addresses = if prober.seen.varies { "from many addresses" } else { "from one address" };
     let verdict = format!(
-        "{n} backend{} seen {addresses}; {} answers of one in a row are no chance",
+        "{n} backend{} seen {addresses}; {} answers in a row from one of them are no chance",
         if n == 1 { "" } else { "s" },
         prober.needed()
     );

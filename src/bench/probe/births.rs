@@ -142,8 +142,11 @@ async fn direct(prober: &mut Prober<'_>) -> Option<Vec<String>> {
     let asked = format!("which cookies the backend at {url} sets without the balancer");
     match sets(prober, &url).await {
         Ok(names) => {
-            let seen = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            let verdict = "these are the application's, and others the balancer's";
+            let (seen, verdict) = if names.is_empty() {
+                ("none".to_owned(), "all that come through the balancer are its own")
+            } else {
+                (names.join(", "), "these are the application's, and others the balancer's")
+            };
             prober.find("T16", Mark::Note, &asked, seen, verdict);
             Some(names)
         }
