@@ -35,7 +35,7 @@ pub(super) async fn run(prober: &mut Prober<'_>, first: &[(Visit, Option<Node>)]
         Held::No => "an address is not enough".to_owned(),
         Held::Unknown => "not enough backends or answers to tell".to_owned(),
     };
-    let mark = if held == Held::No { Mark::Note } else { Mark::Good };
+    let mark = if held.is_always() { Mark::Good } else { Mark::Note };
     prober.find_with("T5", mark, asked, text, verdict, held.chance());
     let asked = "addresses of one /24, and of one /16";
     if !prober.seen.varies {
@@ -147,6 +147,10 @@ pub(super) async fn other_paths(prober: &mut Prober<'_>) {
     // With one backend until now, a row cannot be held: what counts is whether others were seen.
     let spreads = row.counts().iter().filter(|c| **c > 0).count() > 1;
     if spreads && prober.seen.shares.len() < prober.seen.nodes.len() {
+        // Who there is shows only now.
+        for _ in 0..ORDER {
+            prober.visit(&mut client).await;
+        }
         prober.seen.shares = equal_shares(prober.seen.nodes.len());
         let again = prober.row(&mut Client::bare(place)).await;
         prober.seen.same_address = Some(again);

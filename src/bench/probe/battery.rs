@@ -133,11 +133,12 @@ async fn discover(prober: &mut Prober<'_>) -> Result<Vec<(Visit, Option<Node>)>,
     );
     let n = counts.len();
     let addresses = if prober.seen.varies { "from many addresses" } else { "from one address" };
-    let verdict = format!(
-        "{n} backend{} seen {addresses}; {} answers in a row from one of them are no chance",
-        if n == 1 { "" } else { "s" },
-        prober.needed()
-    );
+    let verdict = if n == 1 {
+        format!("one backend seen {addresses} until now")
+    } else {
+        let needed = prober.needed();
+        format!("{n} backends seen {addresses}; {needed} answers in a row from one of them are no chance")
+    };
     prober.find("T1", Mark::Note, asked, seen, verdict);
     Ok(visits.into_iter().zip(nodes).collect())
 }
