@@ -217,7 +217,7 @@ fn not_asked(left_out: &[&Finding], paint: Paint) -> String {
     for reason in reasons {
         let of = left_out.iter().filter(|f| f.verdict == reason);
         let asked: Vec<String> = of.map(|f| format!("{} {}", f.id, clean(&f.asked))).collect();
-        let text = format!("not asked, {}: {}", clean(reason), asked.join("; "));
+        let text = format!("{}: left out, {}", asked.join("; "), clean(reason));
         out.push_str(&format!("   {}\n", paint.text(&text, Hue::Faint)));
     }
     out

@@ -21,62 +21,51 @@ pub(super) struct Facts<'a, 'b> {
 
 impl Facts<'_, '_> {
     /// The host that is asked for, without its port.
-    #[inline]
     pub(super) fn name(&self) -> &str {
         host::without_port(self.host)
     }
 }
 
 impl KeyFacts for Facts<'_, '_> {
-    #[inline]
     fn client(&self) -> Option<IpAddr> {
         self.client
     }
 
-    #[inline]
     fn header(&self, name: &str) -> Option<&[u8]> {
         self.head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
     }
 
-    #[inline]
     fn cookies(&self) -> impl Iterator<Item = &[u8]> {
         let lines = self.head.fields.iter().zip(&self.fields.names);
         lines.filter(|(_, n)| **n == Name::Cookie).map(|(f, _)| f.value)
     }
 
-    #[inline]
     fn only_cookie_line(&self) -> Option<&[u8]> {
         self.fields.cookie
     }
 
-    #[inline]
     fn has_cookies(&self) -> bool {
         self.fields.cookies > 0
     }
 
-    #[inline]
     fn query(&self) -> Option<&[u8]> {
         self.target.split_once('?').map(|(_, query)| query.as_bytes())
     }
 
-    #[inline]
     fn path(&self) -> &[u8] {
         self.target.split('?').next().unwrap_or_default().as_bytes()
     }
 
-    #[inline]
     fn host(&self) -> Option<&[u8]> {
         Some(host::without_port(self.host).as_bytes()).filter(|h| !h.is_empty())
     }
 
-    #[inline]
     fn tls_subject(&self) -> Option<&[u8]> {
         Some(self.tls?.subject.as_ref()?.as_bytes())
     }
 }
 
 /// Whether the proxy that tells of the client says that it came by https: the first of what several have told.
-#[inline]
 pub(super) fn tells_https(head: &RequestHead<'_, '_>, fields: &Fields<'_>) -> bool {
     let mut told = head.fields.iter().zip(&fields.names).filter(|(_, n)| **n == Name::ForwardedOther);
     let proto = told.find(|(f, _)| f.name.eq_ignore_ascii_case("x-forwarded-proto"));
@@ -86,7 +75,6 @@ pub(super) fn tells_https(head: &RequestHead<'_, '_>, fields: &Fields<'_>) -> bo
 
 /// The client as the trusted proxies tell it: from the right, the first address that is not a trusted proxy's. An
 /// entry that is no address ends the walk at the last one that was.
-#[inline]
 pub(super) fn claimed_client(
     head: &RequestHead<'_, '_>,
     fields: &Fields<'_>,

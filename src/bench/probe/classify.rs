@@ -99,7 +99,7 @@ pub fn classify(seen: &Observed, readings: &[Reading]) -> Verdict {
             return unknown(if seen.varies {
                 "Every answer came from one backend: there is only one, or everything looks the same to the balancer."
             } else {
-                "Every answer came from one backend: there is only one, or clients are kept by their address, and all came from one."
+                "Every answer came from one backend: there is only one, or clients are kept by their address, and all came from one; --client-header names the field by which the balancer believes another."
             });
         }
         _ => {}
@@ -368,9 +368,6 @@ fn nothing(seen: &Observed, mut doubts: Vec<String>) -> Verdict {
         _ => "a session in one backend's memory is lost as soon as a request goes elsewhere".to_owned(),
     };
     let sentence = format!("No affinity: each request goes to any of {n} backends, {how}; {costs}.");
-    if !seen.varies {
-        doubts.push("clients could come from one address only".to_owned());
-    }
     Verdict { kind: Kind::None, certainty: 1.0 - chance, sentence, details: Vec::new(), doubts }
 }
 

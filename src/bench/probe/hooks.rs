@@ -71,7 +71,8 @@ pub(super) async fn run(prober: &mut Prober<'_>) {
 /// # Errors
 /// Why it was not done, in words.
 async fn hook(prober: &Prober<'_>, command: &str, backend: &str) -> Result<(), String> {
-    let limit = HOOK.min(prober.left());
+    // One that hangs leaves time for the others.
+    let limit = HOOK.min(prober.settings.within / 4).min(prober.left());
     let began = Instant::now();
     let mut child = process::shell(command)
         .env("HOMING_BACKEND", backend)
@@ -106,7 +107,7 @@ fn in_words(status: std::process::ExitStatus) -> String {
 
 /// What is kept back of the time while a backend is away, so that it can be brought back within it.
 fn reserve(prober: &Prober<'_>) -> Duration {
-    HOOK.min(prober.settings.within / 6)
+    HOOK.min(prober.settings.within / 4)
 }
 
 /// Whether there is time to send a backend away and to bring it back; if not, that is said.

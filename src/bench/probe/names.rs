@@ -240,6 +240,9 @@ fn is_sealed(value: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// `{"alg":"none"}` and `{"sub":"u"}`.
+    const TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1In0.";
+
     fn carrier(name: &str, values: &[(Node, &str)]) -> Carrier {
         let values = values.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
         Carrier {
@@ -265,6 +268,7 @@ mod tests {
             ("JSESSIONID", &[(0, "4F2A"), (1, "77B1")], Some(false), "", None),
             ("shop_session", &[(0, "4F2A")], Some(false), "", None),
             ("__Host-session", &[(0, "4F2A")], Some(false), "", None),
+            ("auth", &[(0, TOKEN)], Some(false), "a signed token, none", None),
             ("AWSALB", &[(0, "x+1"), (1, "y+2")], Some(true), "", None),
             ("_1a2b3", &[(0, "x")], Some(true), "", None),
             ("strange", &[(0, "x1"), (0, "x2")], None, "", None),
