@@ -54,8 +54,8 @@ fn requests_of_http2_become_one_of_http1_each() {
 }
 
 #[test]
-fn what_is_thought_of_a_connection_does_not_depend_on_its_pieces() {
-    replay("watch", common::watch);
+fn what_is_made_of_frames_does_not_depend_on_their_pieces() {
+    replay("frames", common::frames);
 }
 
 #[test]

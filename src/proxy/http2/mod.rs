@@ -11,6 +11,7 @@ mod backward;
 mod body;
 mod carrier;
 mod chunks;
+pub mod dry;
 mod lines;
 mod link;
 mod outgoing;
@@ -34,6 +35,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite, ReadBuf};
 
 use self::link::{Fault, JOINED, Link, State};
 use self::reading::{Begun, LEAVING, Reading, Unfinished};
+pub use self::request::Form;
 pub use self::servant::Servant;
 use self::servant::{Counted, Job, attend};
 use self::stream::Incoming;

@@ -13,7 +13,7 @@ const OVERHEAD: usize = 32;
 
 /// How a body is framed in HTTP/1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub enum Form {
     /// There is none.
     None,
     /// Of so many bytes.
