@@ -186,39 +186,32 @@ fn cookie(seen: &Observed, carrier: &Carrier, reading: &Reading) -> Option<Part>
             }
             part(Kind::AppCookieHash, format!("the hash of the cookie {name}"), chance, details, None)
         }
-        (None, Some(chance)) => match whose {
-            Owner::Application(why) => {
-                let words = format!("a table of the application's cookie {name}");
-                part(
-                    Kind::AppCookieTable,
-                    words,
-                    chance,
-                    vec![format!("it is the application's: {why}")],
-                    None,
-                )
+        (None, Some(chance)) => {
+            let chance = if is_echo { chance.max(0.5) } else { chance };
+            let doubt = is_echo.then(|| by_its_own_word(name));
+            match whose {
+                Owner::Application(why) => {
+                    let words = format!("a table of the application's cookie {name}");
+                    let details = vec![format!("it is the application's: {why}")];
+                    part(Kind::AppCookieTable, words, chance, details, doubt)
+                }
+                Owner::Balancer(why) if reading.is_part => {
+                    let words = format!("the backend's name in the application's cookie {name}");
+                    part(Kind::LbCookie, words, chance, vec![why], doubt)
+                }
+                Owner::Balancer(why) => {
+                    let details = vec![format!("{name} is the balancer's: {why}")];
+                    part(Kind::LbCookie, format!("the balancer's own cookie {name}"), chance, details, doubt)
+                }
+                Owner::Unclear => {
+                    let unclear = format!(
+                        "whether {name} is the balancer's or the application's does not show; --direct asks a backend itself"
+                    );
+                    let doubt = doubt.or(Some(unclear));
+                    part(Kind::LbCookie, format!("the cookie {name}"), chance.max(0.5), Vec::new(), doubt)
+                }
             }
-            Owner::Balancer(_) if is_echo => part(
-                Kind::LbCookie,
-                format!("the balancer's own cookie {name}"),
-                chance.max(0.5),
-                Vec::new(),
-                Some(by_its_own_word(name)),
-            ),
-            Owner::Balancer(why) if reading.is_part => {
-                let words = format!("the backend's name in the application's cookie {name}");
-                part(Kind::LbCookie, words, chance, vec![why], None)
-            }
-            Owner::Balancer(why) => {
-                let details = vec![format!("{name} is the balancer's: {why}")];
-                part(Kind::LbCookie, format!("the balancer's own cookie {name}"), chance, details, None)
-            }
-            Owner::Unclear => {
-                let doubt = format!(
-                    "whether {name} is the balancer's or the application's does not show; --direct asks a backend itself"
-                );
-                part(Kind::LbCookie, format!("the cookie {name}"), chance.max(0.5), Vec::new(), Some(doubt))
-            }
-        },
+        }
         (None, None) => None,
     }
 }
