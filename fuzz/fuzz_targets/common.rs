@@ -40,9 +40,9 @@ use homing::pool::Pool;
 use homing::pool::choose::{Choice, Patience, Pickers, Question};
 use homing::pool::policy::Panic;
 use homing::pool::standing::Standing;
+use homing::proxy::facts::parse_forwarded;
 use homing::proxy::http2::dry::{Dry, Heard};
 use homing::proxy::http2::{Form, PREFACE};
-use homing::proxy::request::parse_forwarded;
 use homing::store::form;
 use homing::strategy::{Registry, RequestFacts};
 

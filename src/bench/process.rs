@@ -111,10 +111,7 @@ impl Program {
 
     /// Ends it at once, as `kill -9` does.
     pub(super) fn kill(&mut self) {
-        for process in usage::family(&[self.child.id()]) {
-            tell(process, Signal::KILL);
-        }
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 
     fn ended_within(&mut self, limit: Duration) -> bool {
@@ -143,6 +140,14 @@ impl Drop for Program {
             self.ended_within(PATIENCE);
         }
     }
+}
+
+/// Ends a process at once with all that descends from it, each by its id.
+pub(super) fn end(child: &mut Child) {
+    for process in usage::family(&[child.id()]) {
+        tell(process, Signal::KILL);
+    }
+    let _ = child.wait();
 }
 
 fn tell(process: u32, signal: Signal) {

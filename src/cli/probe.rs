@@ -101,6 +101,9 @@ pub(super) fn probe(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
     };
     let local = tokio::task::LocalSet::new();
     let probed = local.block_on(&runtime, Box::pin(probe::probe(&settings, &mut progress)));
+    drop(local);
+    // A look-up of a name may still hang, and is nothing to wait for.
+    runtime.shutdown_background();
     if is_terminal {
         super::say("\r\x1b[K");
     }
@@ -173,8 +176,9 @@ fn checklist(probed: &Probed, paint: Paint) -> String {
     let mut out = format!("{}\n", paint.text(&clean(&verdict.sentence), hue));
     let certainty = match 1.0 - verdict.certainty {
         _ if !probed.is_told() => String::new(),
-        p if p <= 0.0 => ", certain".to_owned(),
-        p => format!(", error probability {}", tiny(p)),
+        p if p <= 0.0 => String::new(),
+        p if p >= 0.1 => ", not for certain".to_owned(),
+        p => format!("; chance would look so with probability {}", tiny(p)),
     };
     out.push_str(&format!("  kind: {}{certainty}\n", verdict.kind.name()));
     for detail in &verdict.details {
@@ -184,9 +188,10 @@ fn checklist(probed: &Probed, paint: Paint) -> String {
         out.push_str(&format!("  {} {}\n", paint.text("doubt:", Hue::Caution), clean(doubt)));
     }
     out.push('\n');
-    for finding in &probed.findings {
-        out.push_str(&line(finding, paint));
-    }
+    let (left_out, asked): (Vec<&Finding>, Vec<&Finding>) =
+        probed.findings.iter().partition(|f| f.mark == Mark::LeftOut);
+    asked.into_iter().for_each(|finding| out.push_str(&line(finding, paint)));
+    out.push_str(&not_asked(&left_out, paint));
     let by =
         probed.identified_by.as_ref().map_or_else(String::new, |by| format!(", told apart by {}", clean(by)));
     let n = probed.backends.len();
@@ -200,12 +205,30 @@ fn checklist(probed: &Probed, paint: Paint) -> String {
     out
 }
 
+/// What was left out, by the reasons for it.
+fn not_asked(left_out: &[&Finding], paint: Paint) -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    for finding in left_out {
+        if !reasons.contains(&finding.verdict.as_str()) {
+            reasons.push(&finding.verdict);
+        }
+    }
+    let mut out = String::new();
+    for reason in reasons {
+        let of = left_out.iter().filter(|f| f.verdict == reason);
+        let asked: Vec<String> = of.map(|f| format!("{} {}", f.id, clean(&f.asked))).collect();
+        let text = format!("{}: left out, {}", asked.join("; "), clean(reason));
+        out.push_str(&format!("   {}\n", paint.text(&text, Hue::Faint)));
+    }
+    out
+}
+
 fn line(finding: &Finding, paint: Paint) -> String {
     let (sign, hue) = match finding.mark {
         Mark::Good => ("ok", Hue::Good),
         Mark::Note => ("--", Hue::None),
         Mark::Bad => ("!!", Hue::Bad),
-        Mark::LeftOut => ("  ", Hue::Faint),
+        Mark::LeftOut => ("  ", Hue::Faint), // See `not_asked`.
     };
     let chance = finding.error_probability.map_or_else(String::new, |p| format!(" (by chance: {})", tiny(p)));
     let mut out = format!(

@@ -15,6 +15,7 @@ pub mod connection;
 mod deliver;
 pub mod door;
 pub mod exchange;
+pub mod facts;
 pub mod forward;
 mod grpc;
 pub mod handshake;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::facts::{Facts, claimed_client, tells_https};
 use super::grpc;
 use super::handshake::Secured;
 use super::request_id::Digits;
@@ -19,7 +20,6 @@ use super::upstream::PoolView;
 use super::vouched::Vouched;
 use super::worker::{View, Worker};
 use crate::affinity::carriers::Reading;
-use crate::affinity::key::KeyFacts;
 use crate::affinity::memory::Memory;
 use crate::affinity::{Pin, Session, Why};
 use crate::base::hash::{combine, hash64};
@@ -186,8 +186,8 @@ pub(super) struct Fields<'b> {
     is_last_hop: bool,
     pub(super) expects: bool,
     /// The `Cookie` line, while it is the only one.
-    cookie: Option<&'b [u8]>,
-    cookies: usize,
+    pub(super) cookie: Option<&'b [u8]>,
+    pub(super) cookies: usize,
     forwarded_for: usize,
     pub(super) request_id: Option<&'b [u8]>,
     user_agent: &'b [u8],
@@ -508,98 +508,6 @@ impl<'b> Place<'b> {
             path => path,
         };
         Ok(Self { host: authority, target })
-    }
-}
-
-/// Whether the proxy that tells of the client says that it came by https: the first of what several have told.
-fn tells_https(head: &RequestHead<'_, '_>, fields: &Fields<'_>) -> bool {
-    let mut told = head.fields.iter().zip(&fields.names).filter(|(_, n)| **n == Name::ForwardedOther);
-    let proto = told.find(|(f, _)| f.name.eq_ignore_ascii_case("x-forwarded-proto"));
-    let first = proto.and_then(|(f, _)| f.value.split(|&b| b == b',').next());
-    first.is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"))
-}
-
-/// The client as the trusted proxies tell it: from the right, the first address that is not a trusted proxy's. An
-/// entry that is no address ends the walk at the last one that was.
-fn claimed_client(head: &RequestHead<'_, '_>, fields: &Fields<'_>, asker: &Asker<'_>) -> Option<IpAddr> {
-    let mut client = asker.peer;
-    let lines = head.fields.iter().zip(&fields.names).rev().filter(|(_, n)| **n == Name::ForwardedFor);
-    for entry in lines.flat_map(|(f, _)| f.value.rsplit(|&b| b == b',')) {
-        let Some(ip) = parse_forwarded(entry.trim_ascii()) else { return client };
-        client = Some(ip);
-        if !asker.listener.trusted_proxies.contains(ip) {
-            return client;
-        }
-    }
-    client
-}
-
-/// An address as `X-Forwarded-For` has it: bare, or with a port, or in brackets.
-#[must_use]
-pub fn parse_forwarded(entry: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(entry).ok()?;
-    let text = text.trim_matches('"');
-    let ip = text
-        .parse::<IpAddr>()
-        .ok()
-        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|a| a.ip()))
-        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())?;
-    Some(ip.to_canonical())
-}
-
-/// What is known of a request before its pool is asked.
-pub(super) struct Facts<'a, 'b> {
-    pub(super) head: &'a RequestHead<'a, 'b>,
-    fields: &'a Fields<'b>,
-    pub(super) client: Option<IpAddr>,
-    pub(super) host: &'a str,
-    pub(super) target: &'a str,
-    tls: Option<&'a Secured>,
-}
-
-impl Facts<'_, '_> {
-    /// The host that is asked for, without its port.
-    pub(super) fn name(&self) -> &str {
-        host::without_port(self.host)
-    }
-}
-
-impl KeyFacts for Facts<'_, '_> {
-    fn client(&self) -> Option<IpAddr> {
-        self.client
-    }
-
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        self.head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
-    }
-
-    fn cookies(&self) -> impl Iterator<Item = &[u8]> {
-        let lines = self.head.fields.iter().zip(&self.fields.names);
-        lines.filter(|(_, n)| **n == Name::Cookie).map(|(f, _)| f.value)
-    }
-
-    fn only_cookie_line(&self) -> Option<&[u8]> {
-        self.fields.cookie
-    }
-
-    fn has_cookies(&self) -> bool {
-        self.fields.cookies > 0
-    }
-
-    fn query(&self) -> Option<&[u8]> {
-        self.target.split_once('?').map(|(_, query)| query.as_bytes())
-    }
-
-    fn path(&self) -> &[u8] {
-        self.target.split('?').next().unwrap_or_default().as_bytes()
-    }
-
-    fn host(&self) -> Option<&[u8]> {
-        Some(host::without_port(self.host).as_bytes()).filter(|h| !h.is_empty())
-    }
-
-    fn tls_subject(&self) -> Option<&[u8]> {
-        Some(self.tls?.subject.as_ref()?.as_bytes())
     }
 }
 

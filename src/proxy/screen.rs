@@ -3,8 +3,9 @@
 //! Who comes in is looked at first, then how often, then how large a body is announced. A session's own rate is looked
 //! at once the session is read, which is in `request`.
 
+use super::facts::Facts;
 use super::grpc;
-use super::request::{Asker, Facts, Refusal};
+use super::request::{Asker, Refusal};
 use super::respond::{self, Own};
 use super::story::Asked;
 use super::turned::{Turned, With};

@@ -99,7 +99,7 @@ pub fn classify(seen: &Observed, readings: &[Reading]) -> Verdict {
             return unknown(if seen.varies {
                 "Every answer came from one backend: there is only one, or everything looks the same to the balancer."
             } else {
-                "Every answer came from one backend: there is only one, or clients are kept by their address, and all came from one."
+                "Every answer came from one backend: there is only one, or clients are kept by their address, and all came from one; --client-header names the field by which the balancer believes another."
             });
         }
         _ => {}
@@ -151,6 +151,9 @@ fn cookie(seen: &Observed, carrier: &Carrier, reading: &Reading) -> Option<Part>
     let (kept, of) = carrier.kept_birth;
     let knows_birth = kept == of && same_by_chance(&seen.shares, 2).powf(of as f64) < 1e-3;
     let whose = owner(carrier, reading);
+    // Where backends are told apart by what a client sends back, it stays by its own word.
+    let is_echo = seen.told_by.as_ref() == Some(name)
+        && carrier.made_up.as_ref().is_none_or(|row| row.seen.iter().flatten().next().is_none());
     let part = |kind, words, chance, details, doubt| Some(Part { kind, words, chance, details, doubt });
     match (made_up, alone) {
         (Some(chance), _) if is_learnt(seen, &carrier.new_keys) => {
@@ -165,39 +168,50 @@ fn cookie(seen: &Observed, carrier: &Carrier, reading: &Reading) -> Option<Part>
         (Some(chance), _) if !carrier.is_set => {
             let details = vec![consistency(seen, carrier.modulo)];
             let doubt = carrier.modulo.is_none().then(|| looks_alike(name));
-            part(Kind::AppCookieHash, format!("the hash of the cookie {name}"), chance, details, doubt)
+            part(
+                Kind::AppCookieHash,
+                format!("the value of the cookie {name}, by a hash"),
+                chance,
+                details,
+                doubt,
+            )
         }
         (Some(chance), _) => {
             let mut details = vec![consistency(seen, carrier.modulo)];
             if of > kept {
                 details.push(format!(
-                    "{} of {of} new clients left the backend that made their session at once",
+                    "{} of {of} new clients left the backend that made their session at once: what is in its memory is lost",
                     of - kept
                 ));
             }
             part(Kind::AppCookieHash, format!("the hash of the cookie {name}"), chance, details, None)
         }
-        (None, Some(chance)) => match whose {
-            Owner::Application(why) => {
-                let words = format!("a table of the application's cookie {name}");
-                part(
-                    Kind::AppCookieTable,
-                    words,
-                    chance,
-                    vec![format!("it is the application's: {why}")],
-                    None,
-                )
+        (None, Some(chance)) => {
+            let chance = if is_echo { chance.max(0.5) } else { chance };
+            let doubt = is_echo.then(|| by_its_own_word(name));
+            match whose {
+                Owner::Application(why) => {
+                    let words = format!("a table of the application's cookie {name}");
+                    let details = vec![format!("it is the application's: {why}")];
+                    part(Kind::AppCookieTable, words, chance, details, doubt)
+                }
+                Owner::Balancer(why) if reading.is_part => {
+                    let words = format!("the backend's name in the application's cookie {name}");
+                    part(Kind::LbCookie, words, chance, vec![why], doubt)
+                }
+                Owner::Balancer(why) => {
+                    let details = vec![format!("{name} is the balancer's: {why}")];
+                    part(Kind::LbCookie, format!("the balancer's own cookie {name}"), chance, details, doubt)
+                }
+                Owner::Unclear => {
+                    let unclear = format!(
+                        "whether {name} is the balancer's or the application's does not show; --direct asks a backend itself"
+                    );
+                    let doubt = doubt.or(Some(unclear));
+                    part(Kind::LbCookie, format!("the cookie {name}"), chance.max(0.5), Vec::new(), doubt)
+                }
             }
-            Owner::Balancer(why) => {
-                part(Kind::LbCookie, format!("the balancer's own cookie {name}"), chance, vec![why], None)
-            }
-            Owner::Unclear => {
-                let doubt = format!(
-                    "whether {name} is the balancer's or the application's does not show; --direct asks a backend itself"
-                );
-                part(Kind::LbCookie, format!("the cookie {name}"), chance.max(0.5), Vec::new(), Some(doubt))
-            }
-        },
+        }
         (None, None) => None,
     }
 }
@@ -219,9 +233,15 @@ fn is_learnt(seen: &Observed, new_keys: &Trial) -> bool {
     in_turn(new_keys, seen.nodes.len()).is_some_and(|p| p <= RARE)
 }
 
+fn by_its_own_word(name: &str) -> String {
+    format!(
+        "backends are told apart by {name}, which a client sends back, and nothing shows that anybody reads it: --identify by something else tells"
+    )
+}
+
 fn looks_alike(name: &str) -> String {
     format!(
-        "a table of {name} that places values it does not know by hash or at random would look alike; a page that sets one tells"
+        "a table of {name} that places values it does not know by a hash would look alike: the URL of a page that sets {name}, or --login, tells"
     )
 }
 
@@ -243,7 +263,7 @@ fn address(seen: &Observed) -> Part {
         None if is_learnt(seen, &seen.spread) => {
             "kept in a table: addresses are placed in turn as they come, which no hash does".to_owned()
         }
-        None => consistency(seen, None),
+        None => consistency(seen, seen.address_modulo),
     });
     Part { kind, words: words.to_owned(), chance: chance + more, details, doubt: None }
 }
@@ -282,6 +302,12 @@ fn join(seen: &Observed, mut parts: Vec<Part>) -> Verdict {
     }
     if seen.is_cut {
         doubts.push("the time was up before everything was asked".to_owned());
+    }
+    if let Some(login) = seen.login.filter(|l| l.known < l.of) {
+        doubts.push(format!(
+            "a login does not last all the same: {} of {} requests behind it knew the user",
+            login.known, login.of
+        ));
     }
     if !seen.varies {
         doubts.push("clients could come from one address only: what an address does is not known".to_owned());
@@ -322,12 +348,19 @@ fn nothing(seen: &Observed, mut doubts: Vec<String>) -> Verdict {
         return verdict;
     }
     let (how, chance) = placing(seen);
-    let sentence = format!(
-        "No affinity: each request goes to any of {n} backends, {how}; a session in one backend's memory is lost with the next request."
-    );
-    if !seen.varies {
-        doubts.push("clients could come from one address only".to_owned());
-    }
+    let costs = match seen.login {
+        Some(login) if login.is_everywhere() && login.is_signed => {
+            "a login lasts all the same, since each backend can verify its signed token".to_owned()
+        }
+        Some(login) if login.is_everywhere() => {
+            "a login lasts all the same, since the backends share their sessions".to_owned()
+        }
+        Some(login) if login.known < login.of => {
+            format!("a login does not last: {} of {} requests behind it knew the user", login.known, login.of)
+        }
+        _ => "a session in one backend's memory is lost as soon as a request goes elsewhere".to_owned(),
+    };
+    let sentence = format!("No affinity: each request goes to any of {n} backends, {how}; {costs}.");
     Verdict { kind: Kind::None, certainty: 1.0 - chance, sentence, details: Vec::new(), doubts }
 }
 

@@ -1,3 +1,4 @@
+use super::super::observed::Login;
 use super::super::statistics::equal_shares;
 use super::*;
 
@@ -180,4 +181,48 @@ fn consistency_is_what_happens_to_the_others() {
     );
     assert!(text(None).contains("--kill-hook"));
     assert!(consistency(&seen(), Some(1e-15)).contains("below 1e-12"));
+}
+
+#[test]
+fn a_login_tells_what_no_affinity_costs() {
+    let says = |known, places, is_signed| {
+        let login = Some(Login { known, of: 20, places, is_signed });
+        classify(&Observed { login, ..seen() }, &[]).sentence
+    };
+    assert!(says(20, 3, false).contains("the backends share their sessions"));
+    assert!(says(20, 3, true).contains("can verify its signed token"));
+    assert!(says(7, 3, false).contains("7 of 20 requests behind it knew the user"));
+    let login = Some(Login { known: 0, of: 20, places: 1, is_signed: false });
+    let hashed = Carrier { made_up: Some(one()), kept_birth: (4, 12), ..carrier("JSESSIONID") };
+    let lost = Observed { login, jar: Some(one()), carriers: vec![hashed], ..seen() };
+    let doubts = classify(&lost, &[Reading::default()]).doubts;
+    assert!(doubts.iter().any(|d| d.contains("a login does not last all the same")), "{doubts:?}");
+}
+
+#[test]
+fn what_a_client_says_of_itself_is_no_evidence() {
+    let told_by = |made_up: Trial| {
+        let carrier = Carrier { made_up: Some(made_up), ..carrier("srv") };
+        let told_by = Some("srv".to_owned());
+        let seen = Observed { told_by, jar: Some(one()), carriers: vec![carrier], ..seen() };
+        classify(&seen, &[Reading { is_one_per_backend: true, ..Reading::default() }])
+    };
+    let silent = told_by(Trial { seen: vec![None; 4], fillers: 0 });
+    assert!(silent.certainty <= 0.5 && silent.doubts[0].contains("nothing shows that anybody reads it"));
+    let checked = told_by(any());
+    assert!(checked.certainty > 0.99 && checked.doubts.is_empty(), "{checked:?}");
+}
+
+#[test]
+fn a_name_in_the_applications_value_is_the_balancers() {
+    let values = ["a~4F2A", "b~77B1", "a~91C0"].iter().zip([0, 1, 0]);
+    let values = values.map(|(value, node)| (node, (*value).to_owned())).collect();
+    let carrier = Carrier { values, is_the_applications: Some(true), ..carrier("JSESSIONID") };
+    let verdict = |seen: &Observed| {
+        let reading = super::super::names::read(&seen.carriers[0], &seen.nodes, &[]);
+        classify(seen, &[reading])
+    };
+    let verdict = verdict(&Observed { jar: Some(one()), carriers: vec![carrier], ..seen() });
+    assert_eq!(verdict.kind, Kind::LbCookie);
+    assert!(verdict.sentence.contains("the backend's name in the application's cookie"), "{verdict:?}");
 }

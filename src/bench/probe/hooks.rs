@@ -8,6 +8,7 @@ use super::findings::Mark;
 use super::jar::Jar;
 use super::observed::{Held, Node, Trial};
 use super::prober::{Client, Cookies, From, Prober};
+use crate::bench::process;
 
 /// Clients whose way is followed.
 const CLIENTS: usize = 36;
@@ -15,6 +16,8 @@ const CLIENTS: usize = 36;
 const HOOK: Duration = Duration::from_secs(15);
 /// Between two looks at what is waited for.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks at a hook.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What makes a client: a cookie, a field, an address.
 struct Followed {
@@ -63,30 +66,79 @@ pub(super) async fn run(prober: &mut Prober<'_>) {
     }
 }
 
-/// Runs a hook for this backend; whether it went well, in time.
-async fn hook(command: &str, backend: &str) -> Result<(), String> {
-    let mut child = std::process::Command::new("/bin/sh")
-        .args(["-c", command])
+/// Runs a hook for this backend, within its time and that of the whole. One that hangs is ended with all it has started.
+///
+/// # Errors
+/// Why it was not done, in words.
+async fn hook(prober: &Prober<'_>, command: &str, backend: &str) -> Result<(), String> {
+    // One that hangs leaves time for the others.
+    let limit = HOOK.min(prober.settings.within / 4).min(prober.left());
+    let began = Instant::now();
+    let mut child = process::shell(command)
         .env("HOMING_BACKEND", backend)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .map_err(|e| format!("run {command}: {e}"))?;
-    let began = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("{command}: {status}")),
-            Ok(None) if began.elapsed() < HOOK => tokio::time::sleep(Duration::from_millis(5)).await,
+            Ok(Some(status)) => return Err(format!("{command}: {}", in_words(status))),
+            Ok(None) if began.elapsed() < limit => tokio::time::sleep(LOOK).await,
             Ok(None) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("{command}: not done within {} s", HOOK.as_secs()));
+                process::end(&mut child);
+                let (id, seconds) = (child.id(), limit.as_secs_f64());
+                return Err(format!("{command}: not done within {seconds:.1} s, process {id} was ended"));
             }
             Err(e) => return Err(format!("{command}: {e}")),
         }
     }
+}
+
+/// How a command that did not go well ended.
+fn in_words(status: std::process::ExitStatus) -> String {
+    match status.code() {
+        Some(126) => "the shell may not run it (exit status 126)".to_owned(),
+        Some(127) => "the shell does not find it (exit status 127)".to_owned(),
+        _ => status.to_string(),
+    }
+}
+
+/// What is kept back of the time while a backend is away, so that it can be brought back within it.
+fn reserve(prober: &Prober<'_>) -> Duration {
+    HOOK.min(prober.settings.within / 4)
+}
+
+/// Whether there is time to send a backend away and to bring it back; if not, that is said.
+fn has_time(prober: &mut Prober<'_>, id: &'static str, asked: &str) -> bool {
+    let is_enough = prober.left() > reserve(prober) * 2;
+    if !is_enough {
+        prober.leave_out(id, asked, "too little of the time is left: --within gives more");
+    }
+    is_enough
+}
+
+/// Sends a backend away. One that does not go as it should is brought back, since nobody knows how far that came.
+async fn send_away(
+    prober: &mut Prober<'_>,
+    command: &str,
+    revive: Option<&str>,
+    name: &str,
+) -> Result<(), String> {
+    prober.reserved = if revive.is_some() { reserve(prober) } else { Duration::ZERO };
+    let done = hook(prober, command, name).await;
+    let (Err(why), Some(revive)) = (&done, revive) else { return done };
+    Err(match bring_back(prober, revive, name).await {
+        Ok(()) => format!("{why}; the revive hook was run"),
+        Err(also) => format!("{why}; and then {also}"),
+    })
+}
+
+/// Brings it back, with the time that was kept for that.
+async fn bring_back(prober: &mut Prober<'_>, revive: &str, name: &str) -> Result<(), String> {
+    prober.reserved = Duration::ZERO;
+    hook(prober, revive, name).await
 }
 
 /// Clients as this balancer knows them, and their homes.
@@ -145,7 +197,7 @@ fn is_keeping(prober: &Prober<'_>) -> bool {
 
 async fn reloaded(prober: &mut Prober<'_>, command: &str, asked: &str) {
     let mut all = clients(prober).await;
-    if let Err(why) = hook(command, "").await {
+    if let Err(why) = hook(prober, command, "").await {
         return prober.leave_out("T15", asked, &why);
     }
     let fate = ask(prober, &mut all, |_| true).await;
@@ -161,10 +213,13 @@ async fn reloaded(prober: &mut Prober<'_>, command: &str, asked: &str) {
 }
 
 async fn drained(prober: &mut Prober<'_>, command: &str, revive: Option<&str>, asked: &str) {
+    if !has_time(prober, "T13", asked) {
+        return;
+    }
     let mut all = clients(prober).await;
     let Some(node) = busiest(&all) else { return prober.leave_out("T13", asked, "nobody answers") };
     let name = prober.seen.nodes[node].clone();
-    if let Err(why) = hook(command, &name).await {
+    if let Err(why) = send_away(prober, command, revive, &name).await {
         return prober.leave_out("T13", asked, &why);
     }
     let fate = ask(prober, &mut all, |home| home == node).await;
@@ -187,17 +242,26 @@ async fn drained(prober: &mut Prober<'_>, command: &str, revive: Option<&str>, a
         (..) => (Mark::Bad, "its clients move, and new ones still come"),
     };
     prober.find("T13", mark, asked, seen, verdict);
-    if let Some(revive) = revive {
-        let _ = hook(revive, &name).await;
-        until_back(prober, node).await;
+    let Some(revive) = revive else { return };
+    match bring_back(prober, revive, &name).await {
+        Ok(()) => {
+            until_back(prober, node).await;
+        }
+        Err(why) => {
+            let asked = "its drain ends (--revive-hook)";
+            prober.find("T13", Mark::Bad, asked, why, format!("{name} may still be drained"));
+        }
     }
 }
 
 async fn killed(prober: &mut Prober<'_>, kill: &str, revive: Option<&str>, asked: &str, asked_back: &str) {
+    if !has_time(prober, "T11", asked) {
+        return;
+    }
     let mut all = clients(prober).await;
     let Some(node) = busiest(&all) else { return prober.leave_out("T11", asked, "nobody answers") };
     let name = prober.seen.nodes[node].clone();
-    if let Err(why) = hook(kill, &name).await {
+    if let Err(why) = send_away(prober, kill, revive, &name).await {
         return prober.leave_out("T11", asked, &why);
     }
     let mut fate = ask(prober, &mut all, |home| home == node).await;
@@ -229,8 +293,8 @@ async fn killed(prober: &mut Prober<'_>, kill: &str, revive: Option<&str>, asked
     prober.find("T11", mark, asked, seen, verdict);
     let Some(revive) = revive else { return };
     prober.say("it comes back");
-    if let Err(why) = hook(revive, &name).await {
-        return prober.leave_out("T12", asked_back, &why);
+    if let Err(why) = bring_back(prober, revive, &name).await {
+        return prober.find("T12", Mark::Bad, asked_back, why, format!("{name} may still be away"));
     }
     if !until_back(prober, node).await {
         return prober.leave_out("T12", asked_back, "no new client came to it in time");

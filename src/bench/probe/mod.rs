@@ -5,9 +5,10 @@
 //! between: two clients that take turns on a round robin over two backends look perfectly sticky without. A row from one
 //! backend is affinity unless chance did it, whose probability is said; rows are long enough to make that 10⁻⁶.
 //!
-//! * `statistics`, `observed`, `names`, `classify`: what rows say. Pure; the verdict is a function of what was seen.
+//! * `statistics`, `observed`, `names`, `token`, `classify`: what rows say. Pure; the verdict is a function of what was seen.
 //! * `target`, `ask`, `jar`, `identify`: one request, its client, and who answered it.
-//! * `prober`, `battery`, `forged`, `hooks`, `login`: which requests are sent, and what was seen of each.
+//! * `prober`, `battery`: one request after the other, and what is asked in which order; `addresses`, `births`,
+//!   `made_up`, `forged`, `hooks`, `login`: which requests are sent, and what was seen of each.
 //! * `findings`: the checklist and its JSON.
 //!
 //! Left out: HTTP/2, and affinity to anything in a body.
@@ -19,13 +20,17 @@ pub mod names;
 pub mod observed;
 pub mod statistics;
 pub mod target;
+pub mod token;
 
+mod addresses;
 mod ask;
 mod battery;
+mod births;
 mod forged;
 mod hooks;
 mod jar;
 mod login;
+mod made_up;
 mod prober;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@ use crate::backend::Backend;
 use crate::backend::members::Members;
 
 use super::observed::{Carrier, Node};
+use super::token::{self, Token};
 
 /// Names that balancers give their cookies, by default or in their manuals, in small letters, and whose they are.
 const BALANCERS: [(&str, &str); 25] = [
@@ -101,6 +102,10 @@ pub struct Reading {
     pub form: Option<String>,
     /// An address or a name of a backend that can be read from it.
     pub leak: Option<String>,
+    /// The backend's name is a part of an application's value.
+    pub is_part: bool,
+    /// It is a signed token, as anybody can read it.
+    pub token: Option<Token>,
     /// Each backend has one value, so that a client can send that of another.
     pub is_one_per_backend: bool,
 }
@@ -108,6 +113,9 @@ pub struct Reading {
 /// Whose it is.
 #[must_use]
 pub fn owner(carrier: &Carrier, reading: &Reading) -> Owner {
+    if let Some(form) = reading.form.as_ref().filter(|_| reading.is_part) {
+        return Owner::Balancer(format!("a part of the application's value: {form}"));
+    }
     if let Some(applications) = carrier.is_the_applications {
         return if applications {
             Owner::Application("a backend asked directly sets it too".to_owned())
@@ -117,6 +125,9 @@ pub fn owner(carrier: &Carrier, reading: &Reading) -> Owner {
     }
     if !carrier.is_set {
         return Owner::Application("no answer sets it".to_owned());
+    }
+    if reading.token.is_some() {
+        return Owner::Application("a signed token".to_owned());
     }
     if let Some(form) = &reading.form {
         return Owner::Balancer(form.clone());
@@ -171,10 +182,15 @@ pub fn read(carrier: &Carrier, nodes: &[String], known: &[(String, String)]) -> 
     let members = Members::new(backends);
     let shown = Presented { name: &carrier.name, value };
     let readings = foreign::read(shown, "app", &members, &Secrets::default());
-    let mut reading = Reading { is_one_per_backend, ..Reading::default() };
+    let token = token::read(value);
+    let mut reading = Reading { is_one_per_backend, token, ..Reading::default() };
+    if let Some(token) = &reading.token {
+        reading.form = Some(format!("a signed token, {}", token.algorithm));
+        return reading;
+    }
     let Some(first) = readings.first() else {
         if is_sealed(value) && !is_one_per_backend {
-            reading.form = Some("homing's sealed pin, by its shape".to_owned());
+            reading.form = Some("by its shape homing's sealed pin".to_owned());
         } else if nodes.get(*node) == Some(value) {
             reading.leak = Some(value.clone());
         }
@@ -184,19 +200,21 @@ pub fn read(carrier: &Carrier, nodes: &[String], known: &[(String, String)]) -> 
     match &first.names {
         Names::Member(ix) => {
             let backend = members.get(*ix);
-            reading.form = Some(format!("{}, {}", first.system, first.form));
+            reading.form = Some(format!("{} ({})", first.form, first.system));
+            // HAProxy puts it in front, Tomcat behind.
+            reading.is_part = first.form == "prefix" || first.form == "session id and route";
             let at = if known.is_empty() { String::new() } else { format!(" at {}", backend.address_text) };
             reading.leak = Some(format!("{}{at}", backend.id.as_str()));
         }
         Names::Stranger(whom) => {
-            reading.form = Some(format!("{}, {}", first.system, first.form));
+            reading.form = Some(format!("{} ({})", first.form, first.system));
             reading.leak = Some(whom.clone());
         }
         Names::Nobody if is_one_per_backend || first.system == "ingress-nginx" => {
             let mut systems: Vec<String> =
-                readings.iter().map(|r| format!("{}, {}", r.system, r.form)).collect();
+                readings.iter().map(|r| format!("{} ({})", r.form, r.system)).collect();
             systems.dedup();
-            reading.form = Some(format!("the shape of {}", systems.join("; or ")));
+            reading.form = Some(format!("by its shape {}", systems.join(", or ")));
         }
         Names::Nobody => {}
     }
@@ -221,6 +239,9 @@ fn is_sealed(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `{"alg":"none"}` and `{"sub":"u"}`.
+    const TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1In0.";
 
     fn carrier(name: &str, values: &[(Node, &str)]) -> Carrier {
         let values = values.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
@@ -247,6 +268,7 @@ mod tests {
             ("JSESSIONID", &[(0, "4F2A"), (1, "77B1")], Some(false), "", None),
             ("shop_session", &[(0, "4F2A")], Some(false), "", None),
             ("__Host-session", &[(0, "4F2A")], Some(false), "", None),
+            ("auth", &[(0, TOKEN)], Some(false), "a signed token, none", None),
             ("AWSALB", &[(0, "x+1"), (1, "y+2")], Some(true), "", None),
             ("_1a2b3", &[(0, "x")], Some(true), "", None),
             ("strange", &[(0, "x1"), (0, "x2")], None, "", None),

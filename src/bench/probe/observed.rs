@@ -65,6 +65,19 @@ pub struct Field {
     pub modulo: Option<f64>,
 }
 
+/// What became of a login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Login {
+    /// How many requests behind it knew the user.
+    pub known: usize,
+    /// Of how many.
+    pub of: usize,
+    /// How many backends answered them.
+    pub places: usize,
+    /// Whether it is a signed token.
+    pub is_signed: bool,
+}
+
 /// All that the classifier knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
@@ -101,8 +114,14 @@ pub struct Observed {
     pub other_paths: Option<Trial>,
     /// nginx's `ip_hash` was recognised by its formula, with this error probability.
     pub ip_hash: Option<f64>,
+    /// nginx's `hash $remote_addr` was recognised by its formula, with this error probability.
+    pub address_modulo: Option<f64>,
     /// Whether the time was up before all was asked that a verdict needs.
     pub is_cut: bool,
+    /// What became of a login, where there was one.
+    pub login: Option<Login>,
+    /// The cookie that tells backends apart, where that is what does.
+    pub told_by: Option<String>,
     /// Of keys whose backend stayed when another went: how many moved, and of how many.
     pub collateral: Option<(usize, usize)>,
 }
@@ -159,6 +178,14 @@ impl Trial {
     }
 }
 
+impl Login {
+    /// Whether every backend knows it.
+    #[must_use]
+    pub const fn is_everywhere(self) -> bool {
+        self.known == self.of && self.places > 1
+    }
+}
+
 impl Held {
     /// Whether the row is one backend's, for certain.
     #[must_use]
@@ -203,6 +230,12 @@ pub fn modulo(placed: &[(Vec<u8>, Node)], n: usize, hash: impl Fn(&[u8]) -> u32)
     Some((n as f64).powf(-(free as f64)))
 }
 
+/// What nginx's `hash` takes modulo the number of its servers.
+#[must_use]
+pub fn nginx_hash(key: &[u8]) -> u32 {
+    crc32fast::hash(key) >> 16 & 0x7fff
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::statistics::equal_shares;
@@ -238,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_modulo_hash_is_recognised_by_its_formula_alone() {
-        let hash = |key: &[u8]| crc32fast::hash(key) >> 16 & 0x7fff;
+        let hash = nginx_hash;
         let keys: Vec<Vec<u8>> = (0..30).map(|i| format!("key{i}").into_bytes()).collect();
         let by =
             |place: &dyn Fn(&[u8]) -> usize| keys.iter().map(|k| (k.clone(), place(k))).collect::<Vec<_>>();

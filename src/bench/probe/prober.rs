@@ -1,6 +1,6 @@
 //! Whoever asks: clients as they are described, one request at a time, and rows of them.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,8 @@ pub(super) struct Prober<'p> {
     pub(super) readings: Vec<Reading>,
     pub(super) findings: Vec<Finding>,
     pub(super) requests: u64,
+    /// What is kept back of the time.
+    pub(super) reserved: Duration,
     /// Time spent waiting for answers.
     waited: Duration,
     progress: &'p mut dyn FnMut(&str),
@@ -136,8 +138,12 @@ impl<'p> Prober<'p> {
         settings: &'p Settings,
         progress: &'p mut dyn FnMut(&str),
     ) -> Result<Self, Wrong> {
+        let began = Instant::now();
+        if let Some(direct) = &settings.direct {
+            Target::parse(direct)?;
+        }
         let target = Target::parse(&settings.url)?;
-        let address = target.resolve().await?;
+        let address = found(&target, settings).await?;
         let vary = Vary::of(address, settings.client_header.as_deref());
         let asker = asker(settings, target, vary.clone()).await?;
         let seen = Observed { varies: vary != Vary::Never, ..Observed::default() };
@@ -150,21 +156,25 @@ impl<'p> Prober<'p> {
             readings: Vec::new(),
             findings: Vec::new(),
             requests: 0,
+            reserved: Duration::ZERO,
             waited: Duration::ZERO,
             progress,
-            began: Instant::now(),
+            began,
         })
     }
 
     /// The verdict on what was seen until now.
     pub(super) fn end(self) -> Probed {
+        let mut findings = self.findings;
+        // A reader looks for them by their numbers. Those of one number stay as they were asked.
+        findings.sort_by_key(|f| (number(f.id), f.id));
         let verdict = classify(&self.seen, &self.readings);
         Probed {
             url: self.settings.url.clone(),
             verdict,
             backends: self.seen.nodes,
             identified_by: self.identify.map(|i| i.to_text()),
-            findings: self.findings,
+            findings,
             requests: self.requests,
             seconds: self.began.elapsed().as_secs_f64(),
             seed: self.settings.seed,
@@ -176,9 +186,9 @@ impl<'p> Prober<'p> {
         (self.progress)(what);
     }
 
-    /// What is left of the time.
+    /// What is left of the time, but for what is kept back.
     pub(super) fn left(&self) -> Duration {
-        self.settings.within.saturating_sub(self.began.elapsed())
+        self.settings.within.saturating_sub(self.began.elapsed() + self.reserved)
     }
 
     /// Puts a line on the checklist.
@@ -203,7 +213,13 @@ impl<'p> Prober<'p> {
         verdict: impl Into<String>,
         error_probability: Option<f64>,
     ) {
-        let (asked, seen, verdict) = (asked.to_owned(), seen.into(), verdict.into());
+        let (asked, seen, mut verdict) = (asked.to_owned(), seen.into(), verdict.into());
+        let (mut mark, mut error_probability) = (mark, error_probability);
+        if self.left().is_zero() && mark != Mark::LeftOut {
+            // What was asked last has no answers, which says nothing.
+            (mark, error_probability) = (Mark::LeftOut, None);
+            "the time was up".clone_into(&mut verdict);
+        }
         self.findings.push(Finding { id, mark, asked, seen, verdict, error_probability });
     }
 
@@ -288,9 +304,13 @@ impl<'p> Prober<'p> {
             let mut pairs = sent.split("; ").filter_map(|p| p.split_once('='));
             pairs.find(|(n, _)| *n == name).map(|(_, v)| v)
         };
-        let sent = if let Identify::Cookie(name) = &identify { of(name) } else { None };
-        let label = identify.label(answer, sent)?;
-        Some(self.node(&label))
+        if let Some(label) = identify.label(answer, None) {
+            return Some(self.node(&label));
+        }
+        // A cookie is not set again while it is good: but a client may send what it likes.
+        let Identify::Cookie(name) = &identify else { return None };
+        let label = identify.label(answer, of(name))?;
+        self.seen.nodes.iter().position(|node| *node == label)
     }
 
     /// Requests of others: so many, drawn at random, that a turn that goes on by one for each may stand anywhere. All at
@@ -356,9 +376,21 @@ impl<'p> Prober<'p> {
     }
 }
 
+/// `T5b` is the fifth; what has no number comes last.
+fn number(id: &str) -> usize {
+    let digits = id.trim_start_matches('T').trim_end_matches(|c: char| c.is_ascii_lowercase());
+    digits.parse().unwrap_or(usize::MAX)
+}
+
+/// Where it is.
+async fn found(target: &Target, settings: &Settings) -> Result<SocketAddr, Wrong> {
+    let late = || Wrong::Unreachable(format!("resolve {}: no answer in time", target.host));
+    tokio::time::timeout(settings.within, target.resolve()).await.map_err(|_| late())?
+}
+
 /// Who asks this target.
 pub(super) async fn asker(settings: &Settings, target: Target, vary: Vary) -> Result<Asker, Wrong> {
-    let address = target.resolve().await?;
+    let address = found(&target, settings).await?;
     let tls = if target.is_tls {
         let tls = match &settings.trust.0 {
             Some(tls) => tls.clone(),

@@ -1,6 +1,9 @@
 //! `homing bench probe`: what it says of homing, nginx and HAProxy in every way that they keep clients.
 
+mod login;
 mod programs;
+mod telling;
+mod within;
 
 use std::net::SocketAddr;
 
@@ -114,9 +117,15 @@ fn a_table_and_a_hash_of_the_applications_cookie_are_told_apart() {
 
 #[test]
 fn nginxs_ways_are_told() {
-    let ports = Ports::new(8);
-    let methods =
-        ["ip_hash;", "hash $cookie_sid consistent;", "", "hash $cookie_shop;", "hash $request_uri;"];
+    let ports = Ports::new(9);
+    let methods = [
+        "ip_hash;",
+        "hash $cookie_sid consistent;",
+        "",
+        "hash $cookie_shop;",
+        "hash $request_uri;",
+        "hash $remote_addr;",
+    ];
     let more: String = methods.iter().enumerate().map(|(i, m)| upstream(&ports, 3 + i, m)).collect();
     let _nginx = nginx(&ports, &more);
     let probe = check(&port(&ports, 3, "/"), &[], "source_24");
@@ -129,6 +138,8 @@ fn nginxs_ways_are_told() {
     let probe = check(&port(&ports, 6, "/"), &["--try-cookie", "shop"], "app_cookie_hash");
     assert!(details(&probe).contains("modulo: nginx's `hash`"), "{probe:#}");
     check(&port(&ports, 7, "/"), &[], "url_hash");
+    let probe = check(&port(&ports, 8, "/"), &[], "source_ip");
+    assert!(details(&probe).contains("modulo: nginx's `hash`"), "{probe:#}");
 }
 
 #[test]
@@ -152,7 +163,7 @@ fn haproxys_ways_are_told() {
     check(&port(&ports, 4, "/"), &[], "source_ip");
     check(&port(&ports, 5, "/app"), &[], "app_cookie_table");
     let probe = check(&port(&ports, 6, "/"), &[], "lb_cookie");
-    assert!(details(&probe).contains("HAProxy cookie, dynamic"), "{probe:#}");
+    assert!(details(&probe).contains("dynamic (HAProxy cookie)"), "{probe:#}");
     check(&port(&ports, 7, "/"), &[], "connection");
 }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use md5::{Digest as _, Md5};
 use socket2::Socket;
 
 use crate::harness::{bound, until};
@@ -54,6 +55,10 @@ pub(super) fn application(name: &str, port: u16) -> String {
     format!(
         "server {{ listen 127.0.0.1:{port}; add_header X-Served-By {name} always;\n\
          location / {{ return 200 \"hello\"; }}\n\
+         location /page {{ return 200 '<p>served by <b>{name}</b> at $request_id</p>'; }}\n\
+         location /odd {{ if ($cookie_odd = '') {{ add_header X-Served-By {name}; \
+         add_header Set-Cookie 'odd=$request_id; Path=/'; return 200 'new'; }} return 200 'known'; }}\n\
+         location /once {{ if ($cookie_node = '') {{ add_header Set-Cookie 'node={name}; Path=/'; }} return 200 'same'; }}\n\
          location /app {{ if ($cookie_sid = '') {{ add_header X-Served-By {name}; \
          add_header Set-Cookie 'sid=$request_id; Path=/; HttpOnly; SameSite=Lax'; return 200 'new'; }} return 200 'known'; }}\n}}\n"
     )
@@ -97,7 +102,10 @@ pub(super) fn haproxy(ports: &Ports, first: usize, backends: &[&str]) -> Server 
             body.replace('\n', "\n ")
         );
         for (i, name) in NAMES.iter().enumerate() {
-            let cookie = if body.contains("insert") && !body.contains("dynamic") {
+            let cookie = if body.contains("digest") {
+                // As nginx's sticky module and Kubernetes' first ingresses have it.
+                format!(" cookie {:x}", Md5::digest(format!("127.0.0.1:{}", ports.get(i))))
+            } else if body.contains("insert") && !body.contains("dynamic") {
                 format!(" cookie {name}")
             } else {
                 String::new()
