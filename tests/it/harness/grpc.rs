@@ -259,9 +259,10 @@ impl UnaryService<Word> for Say {
     fn call(&mut self, request: Request<Word>) -> Self::Future {
         let shared = Arc::clone(&self.0);
         Box::pin(async move {
+            let lets_go = shared.lets_go.notified(); // From here on, though it is waited for later.
             let call = Call::new(&shared, request.metadata());
             match request.get_ref().text.as_str() {
-                "hold" => shared.lets_go.notified().await,
+                "hold" => lets_go.await,
                 "fail" => {
                     call.ends();
                     return Err(failure(shared.name));

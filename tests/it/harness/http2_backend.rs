@@ -154,6 +154,7 @@ impl Shared {
         let (head, mut body) = request.into_parts();
         let path = head.uri.path().to_owned();
         let method = head.method.clone();
+        let lets_go = self.lets_go.notified(); // From here on, though it is waited for later.
         self.heads.lock().push(Request::from_parts(head, ()));
         let answer = Response::builder().header("x-backend", self.name);
         match path.as_str() {
@@ -161,13 +162,13 @@ impl Shared {
             "/cut" => {
                 let mut stream = respond.send_response(answer.body(()).unwrap(), false)?;
                 stream.send_data(Bytes::from_static(b"part"), false)?;
-                self.lets_go.notified().await;
+                lets_go.await;
                 stream.send_reset(Reason::INTERNAL_ERROR);
             }
             "/hold" => {
                 tokio::select! {
                     reset = std::future::poll_fn(|cx| respond.poll_reset(cx)) => self.resets.lock().push(reset?),
-                    () = self.lets_go.notified() => {
+                    () = lets_go => {
                         let mut stream = respond.send_response(answer.body(()).unwrap(), false)?;
                         stream.send_data(Bytes::from(self.name), true)?;
                     }
