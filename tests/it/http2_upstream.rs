@@ -1,10 +1,11 @@
 //! HTTP/2 to backends: what clients see of it, and of backends that refuse, go away, reset, stall and die.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use bytes::Bytes;
 use h2::Reason;
+use socket2::{Domain, Socket, Type};
 
 use crate::harness::fronts::{Authority, Front};
 use crate::harness::http2::Http2;
@@ -84,6 +85,28 @@ fn streams_share_a_connection_and_many_are_at_work_at_once() {
     for mut client in clients {
         assert_eq!(read_reply(&mut client, &mut Vec::new(), true).text(), "a");
     }
+}
+
+/// Their answers share connections with those of others, and so does what waits of them.
+#[test]
+fn clients_that_do_not_read_leave_the_others_room() {
+    let a = Http2Backend::new("a");
+    let homing = to(&[a.address], "");
+    let stalled: Vec<TcpStream> = (0..80)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_recv_buffer_size(8 * 1024).unwrap();
+            socket.connect(&homing.address.into()).unwrap();
+            let mut stream = TcpStream::from(socket);
+            stream.write_all(b"GET /large HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    until(|| a.asked() == stalled.len());
+    for n in 0..200 {
+        assert_eq!(get(homing.address, "/x").text(), "a GET /x 0", "request {n}");
+    }
+    assert!(a.connections().0 <= 4, "they share connections: {:?}", a.connections());
 }
 
 #[test]

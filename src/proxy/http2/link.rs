@@ -178,7 +178,7 @@ impl State {
     /// So many bytes of data were read, or thrown away: others may come.
     pub(super) fn release(&mut self, bytes: u32) {
         self.unsaid += bytes;
-        if self.unsaid >= CONNECTION_WINDOW / 2 && !self.is_over {
+        if self.unsaid >= STREAM_WINDOW && !self.is_over {
             let more = std::mem::take(&mut self.unsaid);
             self.credit += more;
             self.say_window(0, more);

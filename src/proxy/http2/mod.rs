@@ -58,9 +58,11 @@ const STREAMS: u32 = 100;
 /// The same with those that the client has reset and whose tasks have not seen it: a page that was left is followed by
 /// another.
 const MOST_TAKEN: usize = 2 * STREAMS as usize;
-/// Bytes of one request's body that wait for its backend; and of all on one connection.
+/// Bytes of one request's body that wait for its backend.
 const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of all bodies on one connection: as many as all its streams may have and a little more, so that those whose
+/// backends take nothing leave room for the others.
+const CONNECTION_WINDOW: u32 = (STREAMS + 2) * STREAM_WINDOW;
 /// Bytes of frames that wait to be written, at which no more are read: each may be one to answer.
 const MOST_UNWRITTEN: usize = 4 * JOINED;
 /// Reads of one turn.

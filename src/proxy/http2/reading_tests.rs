@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::link::Link;
+use super::super::{CONNECTION_WINDOW, STREAM_WINDOW};
 use super::*;
 use crate::proxy::clock::Clock;
 
@@ -184,10 +185,10 @@ fn windows_are_given_back_for_what_nobody_reads() {
     assert_eq!(connection.said(), reset);
     // On a stream that we have reset, what was on its way is no mistake, and takes no room for ever.
     let data = frame(Kind::Data, 0, 1, &[0; LARGEST]);
-    for _ in 0..super::super::CONNECTION_WINDOW as usize / LARGEST / 2 {
+    for _ in 0..STREAM_WINDOW as usize / LARGEST {
         connection.comes(&data, 5).unwrap();
     }
-    let more = (super::super::CONNECTION_WINDOW / 2).to_be_bytes();
+    let more = STREAM_WINDOW.to_be_bytes();
     assert_eq!(connection.said(), frame(Kind::WindowUpdate, 0, 0, &more));
     for _ in 0..1_000 {
         connection.comes(&data, 5).unwrap();
@@ -199,7 +200,7 @@ fn who_sends_more_than_there_is_a_window_for_is_stopped() {
     let mut connection = Connection::begun();
     connection.comes(&post(1), 5).unwrap();
     let data = frame(Kind::Data, 0, 1, &[0; LARGEST]);
-    for _ in 0..super::super::STREAM_WINDOW as usize / LARGEST {
+    for _ in 0..STREAM_WINDOW as usize / LARGEST {
         connection.comes(&data, 5).unwrap();
     }
     assert_eq!(connection.said(), b"");
@@ -222,4 +223,37 @@ fn a_request_above_the_last_is_read_and_left() {
     connection.comes(&frame(Kind::Reset, 0, 5, &[0, 0, 0, 8]), 5).unwrap();
     assert_eq!(connection.heads.len(), 1);
     assert_eq!(connection.said(), b"");
+}
+
+/// A client that keeps to the windows, as it is told of them.
+#[test]
+fn bodies_that_nobody_reads_leave_room_for_the_others() {
+    let mut connection = Connection::begun();
+    let data = |id| frame(Kind::Data, 0, id, &[0; LARGEST]);
+    let mut room = i64::from(CONNECTION_WINDOW);
+    let stalled = 2 * super::super::STREAMS - 2;
+    for id in (1..stalled).step_by(2) {
+        connection.comes(&post(id), 5).unwrap();
+        for _ in 0..STREAM_WINDOW as usize / LARGEST {
+            connection.comes(&data(id), 5).unwrap();
+            room -= LARGEST as i64;
+        }
+    }
+    let last = stalled + 1;
+    connection.comes(&post(last), 5).unwrap();
+    let place = *connection.places.last().unwrap();
+    let mut own = i64::from(STREAM_WINDOW);
+    for n in 0..1_000 {
+        assert!(room.min(own) >= LARGEST as i64, "no room for frame {n}: {room} in all, {own} on the stream");
+        connection.comes(&data(last), 5).unwrap();
+        (room, own) = (room - LARGEST as i64, own - LARGEST as i64);
+        let state = &mut *connection.link.state.borrow_mut();
+        state.slots.get_mut(place).unwrap().data.clear();
+        state.release_on(place, LARGEST as u32);
+        for update in std::mem::take(&mut state.out).as_chunks::<13>().0 {
+            let [.., s, t, u, v, a, b, c, d] = *update;
+            let more = i64::from(u32::from_be_bytes([a, b, c, d]));
+            *(if u32::from_be_bytes([s, t, u, v]) == 0 { &mut room } else { &mut own }) += more;
+        }
+    }
 }
