@@ -100,7 +100,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     next
 }
 
-/// A request of which the counters and the log are told when it is over; also when homing stops before that.
+/// A request of which the counters and the log are told when it is over; also when homing stops, or fails, before that.
 struct Told<'a> {
     exchange: Exchange<'a>,
     upload: Pump,
@@ -111,7 +111,7 @@ impl Drop for Told<'_> {
     fn drop(&mut self) {
         let Exchange { worker, request, story, client, .. } = &mut self.exchange;
         if !self.is_over {
-            story.end = "stopped";
+            story.end = if std::thread::panicking() { "panicked" } else { "stopped" };
             story.bytes_in = story.bytes_in.max(self.upload.moved);
         }
         request.head = self.upload.take_head();

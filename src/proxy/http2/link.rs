@@ -3,8 +3,8 @@
 //!
 //! A stream's task writes its frames straight behind those that wait, as far as the windows have room and no more than
 //! [`JOINED`] bytes wait; the driver writes what waits, of all streams at once. Who finds no room queues, and is invited
-//! when there is some: streams take turns, a whole frame's bytes each. No more are invited than there is room for, so that who comes
-//! first does not take it all, queue again before the others have looked, and leave them with nothing for ever.
+//! when there is some: streams take turns, a whole frame's bytes each. No more are invited than there is room for, so that
+//! who comes first does not take it all, queue again before the others have looked, and leave them with nothing for ever.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
