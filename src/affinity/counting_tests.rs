@@ -177,7 +177,7 @@ impl World {
         };
         let field = set.as_ref().map(|value| Field { name: b"Set-Cookie", value: value.as_bytes() });
         let fields: Vec<_> = field.into_iter().collect();
-        let head = ResponseHead { version: Version::Http11, status: 200, reason: "", fields: &fields };
+        let head = ResponseHead { version: Version::Http11, status: 200, reason: b"", fields: &fields };
         let answer = Answer {
             method: "GET",
             head: &head,

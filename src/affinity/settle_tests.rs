@@ -109,7 +109,7 @@ impl World {
         };
         let field = sets.map(|value| Field { name: b"Set-Cookie", value: value.as_bytes() });
         let fields: Vec<_> = field.into_iter().collect();
-        let head = ResponseHead { version: Version::Http11, status: 200, reason: "", fields: &fields };
+        let head = ResponseHead { version: Version::Http11, status: 200, reason: b"", fields: &fields };
         let names = [Name::SetCookie];
         let answer =
             Answer { method: "GET", head: &head, names: &names, body: None, point: None, is_open: true };

@@ -48,7 +48,7 @@ pub struct ResponseHead<'h, 'b> {
     /// 100 to 999.
     pub status: u16,
     /// As it stood; may be empty.
-    pub reason: &'b str,
+    pub reason: &'b [u8],
     /// In their order.
     pub fields: &'h [Field<'b>],
 }

@@ -33,7 +33,7 @@ pub(super) struct RequestLine<'b> {
 pub(super) struct StatusLine<'b> {
     pub(super) version: Version,
     pub(super) status: u16,
-    pub(super) reason: &'b str,
+    pub(super) reason: &'b [u8],
     pub(super) end: usize,
 }
 
@@ -189,11 +189,11 @@ pub(super) fn status_line(bytes: &[u8]) -> Option<StatusLine<'_>> {
     let digit = |d: u8| u16::from(d - b'0');
     let status = digit(a) * 100 + digit(b) * 10 + digit(c);
     if bytes.get(12) != Some(&b' ') {
-        return Some(StatusLine { version, status, reason: "", end: next_line(bytes, 12)? });
+        return Some(StatusLine { version, status, reason: b"", end: next_line(bytes, 12)? });
     }
     let reason_end = value_end(bytes, 13);
     let end = next_line(bytes, reason_end)?;
-    let reason = text(bytes, 13, reason_end).filter(|reason| reason.is_ascii()).unwrap_or_default();
+    let reason = bytes.get(13..reason_end).filter(|reason| reason.is_ascii()).unwrap_or_default();
     Some(StatusLine { version, status, reason, end })
 }
 

@@ -69,7 +69,11 @@ fn their_request(bytes: &[u8]) -> Option<Parts> {
 fn our_response(bytes: &[u8]) -> Option<Parts> {
     let mut room = head::room();
     let head = head::parse_response(bytes, &mut room).ok()?;
-    let line = vec![format!("{:?}", head.version), head.status.to_string(), head.reason.to_owned()];
+    let line = vec![
+        format!("{:?}", head.version),
+        head.status.to_string(),
+        String::from_utf8(head.reason.to_vec()).unwrap(),
+    ];
     Some((line, ours(head.fields)))
 }
 

@@ -217,6 +217,12 @@ impl Exchange<'_> {
 
 /// The status in a response's first line, or nothing if that is no status line.
 fn status_of(head: &[u8]) -> Option<u16> {
-    let digits = head.strip_prefix(b"HTTP/1.")?.get(1..5)?.strip_prefix(b" ")?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    match head.strip_prefix(b"HTTP/1.")? {
+        [_, b' ', digits @ ..] => {
+            let digits: &[u8; 3] = digits.first_chunk()?;
+            let all = digits.iter().all(u8::is_ascii_digit);
+            all.then(|| digits.iter().fold(0, |n, d| n * 10 + u16::from(d - b'0')))
+        }
+        _ => None,
+    }
 }

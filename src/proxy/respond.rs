@@ -227,11 +227,11 @@ pub(super) fn write_connection(out: &mut Vec<u8>, version: Version, keep: bool) 
 }
 
 /// Appends a status line.
-pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
+pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
     out.push(b' ');
-    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -247,7 +247,7 @@ impl Own {
             "" => String::new(),
             text => format!("{} {phrase}: {text} ({})\n", self.status, self.reason),
         };
-        write_status(out, self.status, phrase);
+        write_status(out, self.status, phrase.as_bytes());
         if !body.is_empty() {
             out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
         }
@@ -278,7 +278,7 @@ impl Own {
     /// The whole answer to a call of gRPC: trailers alone, which stand in the head. A library that looks at the status
     /// of HTTP would have to guess what this says.
     fn write_grpc(&self, out: &mut Vec<u8>, to: &Recipient<'_>) {
-        write_status(out, 200, "OK");
+        write_status(out, 200, b"OK");
         out.extend_from_slice(b"Content-Type: application/grpc\r\nGrpc-Status: ");
         out.extend_from_slice(itoa::Buffer::new().format(grpc::status_of(self.status)).as_bytes());
         out.extend_from_slice(b"\r\nGrpc-Message: ");

@@ -113,7 +113,7 @@ async fn answer(
 /// The answer that stands in the configuration, with the route's changes to its fields.
 fn write(route: &Route, status: u16, to: &Recipient<'_>, out: &mut Vec<u8>) {
     let code = http::StatusCode::from_u16(status).ok();
-    write_status(out, status, code.and_then(|c| c.canonical_reason()).unwrap_or_default());
+    write_status(out, status, code.and_then(|c| c.canonical_reason()).unwrap_or_default().as_bytes());
     let rules = &route.response_headers;
     let field = |out: &mut Vec<u8>, name: &str, value: &[u8]| {
         if !is_ruled(rules, name) {
