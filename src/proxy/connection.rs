@@ -204,7 +204,7 @@ async fn introduce(worker: &Worker, client: &mut Client) -> Introduced {
     .await
 }
 
-/// Whether the first bytes are the preface of HTTP/2; `None` if they did not come.
+/// Whether the first bytes are the preface of HTTP/2, right or wrong; `None` if they did not come.
 async fn begins_with_http2(worker: &Worker, client: &mut Client) -> Option<bool> {
     client.deadline.set(client.door.listener.timeouts.head);
     poll_fn(|cx| {
@@ -212,7 +212,8 @@ async fn begins_with_http2(worker: &Worker, client: &mut Client) -> Option<bool>
             let (data, preface) = (client.held.data(), http2::PREFACE);
             let n = data.len().min(preface.len());
             if data.get(..n) != preface.get(..n) {
-                return Poll::Ready(Some(false));
+                // Nobody else begins with the first line of it. (RFC 9113 section 3.4)
+                return Poll::Ready(Some(data.starts_with(b"PRI * HTTP/2.0\r\n")));
             }
             if n == preface.len() {
                 return Poll::Ready(Some(true));
@@ -234,10 +235,29 @@ async fn begins_with_http2(worker: &Worker, client: &mut Client) -> Option<bool>
     .await
 }
 
+/// Whether what came first, where both are served, is of neither version of HTTP: a whole line without the slash that each
+/// has in its name. It is a wrong preface then, and HTTP/2 says so. (RFC 9113 section 3.4)
+fn is_neither(client: &Client) -> bool {
+    let listener = &client.door.listener;
+    if !listener.h2c || listener.tls.is_some() || client.served > 0 {
+        return false;
+    }
+    // What is refused before its line is whole is so however its bytes arrived.
+    let data = client.held.data();
+    let data =
+        data.get(..data.len().min(listener.limits.target).min(listener.limits.head)).unwrap_or_default();
+    let end = memchr::memchr3(b'/', b'\r', b'\n', data).and_then(|at| data.get(at..));
+    end.is_some_and(|end| end.starts_with(b"\n") || end.starts_with(b"\r\n"))
+}
+
 /// Serves requests until the connection ends (`None`) or is idle.
 async fn active(worker: &Rc<Worker>, mut client: Client) -> Option<Client> {
     loop {
         match wait_for_head(worker, &mut client).await {
+            Waited::Head(_) | Waited::Refused(_) if is_neither(&client) => {
+                Box::pin(http2::serve(worker, client)).await;
+                return None;
+            }
             Waited::Head(len) => match exchange::serve(worker, &mut client, len).await {
                 Next::Request => client.served = client.served.saturating_add(1),
                 Next::Close => {
