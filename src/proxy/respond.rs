@@ -397,6 +397,12 @@ pub const REFUSALS: &[&str] = &[
     "respond",
     "malformed",
     "connect_protocol",
+    "pseudo_field",
+    "pseudo_value",
+    "connection_field",
+    "length_mismatch",
+    "own_parent",
+    "stream_limit",
 ];
 
 impl Refusal {

@@ -26,6 +26,7 @@ mod grpc;
 mod h2_abuse;
 mod h2_conformance;
 mod h2_endings;
+mod h2_errors;
 mod http2;
 mod http2_upstream;
 mod lost;
