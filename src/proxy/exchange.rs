@@ -150,6 +150,7 @@ impl Exchange<'_> {
                 Err(NoLease::Exhausted(_)) => return Err(Stop::Answer(respond::EXHAUSTED)),
                 Err(NoLease::Gone) => return Err(Stop::Gone("client.request")),
                 Err(NoLease::Timeout) => Failed::new(Stage::ConnectTimeout, UpstreamError::ConnectTimeout),
+                Err(NoLease::NoStreams) => Failed::new(Stage::ConnectTimeout, UpstreamError::NoStreams),
                 Err(NoLease::Tls(_)) => Failed::new(Stage::Connect, UpstreamError::Tls),
                 Err(NoLease::Refused(e)) => Failed::new(Stage::Connect, refusal_of(&e)),
                 Ok(mut lease) => match self.ask(upload, &mut lease).await? {

@@ -139,6 +139,8 @@ pub enum NoLease {
     Gone,
     /// It did not accept in time.
     Timeout,
+    /// It accepted, and allowed no streams in that time.
+    NoStreams,
     /// It did not accept.
     Refused(io::Error),
     /// It accepted, and no TLS session came of it.

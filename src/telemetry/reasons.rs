@@ -109,6 +109,8 @@ pub enum UpstreamError {
     ConnectOther,
     /// No TLS session: it is not who it should be, or does not accept who we are.
     Tls,
+    /// Its connections of HTTP/2 allow no streams.
+    NoStreams,
     /// The request could not be written.
     Send,
     /// It closed the connection before it answered.
@@ -263,11 +265,12 @@ impl H2Error {
 
 impl UpstreamError {
     /// Every way, in declaration order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ConnectRefused,
         Self::ConnectTimeout,
         Self::ConnectOther,
         Self::Tls,
+        Self::NoStreams,
         Self::Send,
         Self::ClosedBeforeHead,
         Self::HeadTimeout,
@@ -284,6 +287,7 @@ impl UpstreamError {
             Self::ConnectTimeout => "connect_timeout",
             Self::ConnectOther => "connect_other",
             Self::Tls => "tls",
+            Self::NoStreams => "no_streams",
             Self::Send => "send",
             Self::ClosedBeforeHead => "closed_before_head",
             Self::HeadTimeout => "head_timeout",
