@@ -34,6 +34,7 @@ mod modes;
 mod one_connection;
 mod openapi;
 mod page;
+mod panics;
 mod placement;
 mod policy;
 mod probe;

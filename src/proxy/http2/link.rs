@@ -383,7 +383,12 @@ impl State {
     pub(super) fn leave(&mut self, place: usize, now: u64) {
         let Some(slot) = self.slots.get_mut(place) else { return };
         let (is_invited, line) = (slot.is_invited, slot.line);
-        let (owed, code) = (slot.owed, if slot.is_answered { Code::NoError } else { Code::Cancel });
+        let owed = slot.owed;
+        let code = match slot.is_answered {
+            true => Code::NoError,
+            false if std::thread::panicking() => Code::Internal,
+            false => Code::Cancel,
+        };
         self.reset(place, code, now);
         self.release(owed);
         self.invited -= usize::from(is_invited);
