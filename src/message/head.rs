@@ -4,23 +4,18 @@
 //! and nothing else as a line end, no folding, no blank around a name, no control bytes. One leniency can be asked
 //! for: a bare LF as a line end in requests. A bare CR is refused everywhere.
 
-use std::mem::MaybeUninit;
+use super::tokens::{self, Text, Wrong};
+pub use super::tokens::{Field, Room};
 
 /// Fields that one head may have whatever the limits say: there is room for no more.
 pub const MAX_FIELDS: usize = 128;
 /// Fields that a response may have. (Envoy: 100, HAProxy: 101)
 pub const MAX_RESPONSE_FIELDS: usize = 100;
 
-/// Name and value as they stood, the value without blanks around it.
-pub type Field<'b> = httparse::Header<'b>;
-
-/// Room for parsed fields, on the caller's stack.
-pub type Room<'b> = [MaybeUninit<Field<'b>>; MAX_FIELDS];
-
 /// An empty room.
 #[must_use]
-pub const fn room<'b>() -> Room<'b> {
-    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+pub fn room<'b>() -> Room<'b> {
+    Room::new()
 }
 
 /// A message's version; homing refuses all others.
@@ -108,8 +103,8 @@ pub enum Fault {
 pub struct Search {
     /// Bytes looked at.
     seen: usize,
-    /// Where the present line begins.
-    line: usize,
+    /// Whether a line was whole among them.
+    has_line: bool,
     /// Whether a bare LF ends a line too.
     bare_lf: bool,
 }
@@ -121,19 +116,36 @@ pub struct Search {
 /// # Errors
 /// A line ends in a bare LF, unless `search` is one that takes it for a line end.
 pub fn find_end(bytes: &[u8], search: &mut Search) -> Result<Option<usize>, Fault> {
-    // Most heads come whole and alone: look at the last line first, then check the line ends in one pass.
-    for lf in memchr::memchr_iter(b'\n', &bytes[search.seen..]).map(|i| i + search.seen) {
-        let has_cr = lf > search.line && bytes[lf - 1] == b'\r';
+    let from = skip_lines(bytes, search.seen);
+    for lf in memchr::memchr_iter(b'\n', &bytes[from..]).map(|i| i + from) {
+        let has_cr = lf > 0 && bytes[lf - 1] == b'\r';
         if !has_cr && !search.bare_lf {
             return Err(Fault::LineEnd);
         }
-        if lf == search.line + usize::from(has_cr) && search.line > 0 {
+        // A blank line behind another; one at the very front is no end.
+        if lf > usize::from(has_cr) && bytes[lf - 1 - usize::from(has_cr)] == b'\n' {
             return Ok(Some(lf + 1));
         }
-        search.line = lf + 1;
     }
+    search.has_line |= memchr::memchr(b'\n', &bytes[search.seen..]).is_some();
     search.seen = bytes.len();
     Ok(None)
+}
+
+/// Goes over pieces of 32 bytes in which every LF ends a line that is not blank, and has a CR before it.
+fn skip_lines(bytes: &[u8], seen: usize) -> usize {
+    let mut at = seen.max(2);
+    if bytes.get(seen..2).is_some_and(|front| front.contains(&b'\n')) {
+        return seen;
+    }
+    while let Some(piece) = bytes.get(at - 2..).and_then(|rest| rest.first_chunk::<34>()) {
+        let is_odd = |i: usize| (piece[i + 2] == b'\n') & ((piece[i + 1] != b'\r') | (piece[i] == b'\n'));
+        if (0..32).fold(false, |odd, i| odd | is_odd(i)) {
+            break;
+        }
+        at += 32;
+    }
+    if at > 2 { at } else { seen }
 }
 
 impl Search {
@@ -141,7 +153,7 @@ impl Search {
     /// recipient choose); [`Search::default`] does not take it for one.
     #[must_use]
     pub const fn new(bare_lf: bool) -> Self {
-        Self { seen: 0, line: 0, bare_lf }
+        Self { seen: 0, has_line: false, bare_lf }
     }
 
     /// How many bytes of a blank line stand at the front of `bytes`: its line end, or 0 if there is none.
@@ -157,33 +169,25 @@ impl Search {
     /// Whether the request line is still incomplete.
     #[must_use]
     pub const fn in_first_line(self) -> bool {
-        self.line == 0
+        !self.has_line
     }
 }
 
 /// Parses a request head that [`find_end`] found whole.
 ///
 /// # Errors
-/// It is malformed, or its version is not served. Limits other than [`MAX_FIELDS`] are the caller's.
+/// It is malformed.
 pub fn parse_request<'h, 'b>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Result<RequestHead<'h, 'b>, Fault> {
-    let mut request = httparse::Request::new(&mut []);
-    match request.parse_with_uninit_headers(bytes, room) {
-        Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
-        // Whoever finds another end than ours would take the rest for a body.
-        Ok(_) => return Err(Fault::Field),
-        Err(httparse::Error::Version) => return Err(version_fault(first_line(bytes))),
-        Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyFields),
-        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::Field),
-        Err(httparse::Error::NewLine) => return Err(check_first_line(bytes).err().unwrap_or(Fault::Field)),
-        Err(httparse::Error::Status | httparse::Error::Token) => return Err(Fault::StartLine),
-    }
-    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
-        return Err(Fault::StartLine);
-    };
-    if !target.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Fault::Target);
-    }
-    Ok(RequestHead { method, target, version: version_of(version), fields: request.headers })
+    // One blank line before it is nobody's. (RFC 9112 section 2.2)
+    let at = Search::new(true).blank_line(bytes);
+    let text = Text::of(bytes);
+    let line = tokens::request_line(text, at).map_err(|wrong| match wrong {
+        Wrong::Version => version_fault(first_line(bytes.get(at..).unwrap_or_default())),
+        Wrong::Target => Fault::Target,
+        Wrong::Line => Fault::StartLine,
+    })?;
+    tokens::fields(text, line.end, room)?;
+    Ok(RequestHead { method: line.method, target: line.target, version: line.version, fields: room })
 }
 
 /// Parses a response head that [`find_end`] found whole.
@@ -194,27 +198,13 @@ pub fn parse_response<'h, 'b>(
     bytes: &'b [u8],
     room: &'h mut Room<'b>,
 ) -> Result<ResponseHead<'h, 'b>, Fault> {
-    let mut response = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    match config.parse_response_with_uninit_headers(&mut response, bytes, room) {
-        Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
-        Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyFields),
-        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::Field),
-        Err(httparse::Error::Version) => return Err(Fault::Version),
-        Ok(_) | Err(_) => return Err(Fault::StartLine),
-    }
-    if response.headers.len() > MAX_RESPONSE_FIELDS {
+    let text = Text::of(bytes);
+    let line = tokens::status_line(text).filter(|line| line.status >= 100).ok_or(Fault::StartLine)?;
+    tokens::fields(text, line.end, room)?;
+    if room.len() > MAX_RESPONSE_FIELDS {
         return Err(Fault::TooManyFields);
     }
-    let (Some(status @ 100..=999), Some(version)) = (response.code, response.version) else {
-        return Err(Fault::StartLine);
-    };
-    let reason = response.reason.unwrap_or_default();
-    Ok(ResponseHead { version: version_of(version), status, reason, fields: response.headers })
-}
-
-const fn version_of(minor: u8) -> Version {
-    if minor == 0 { Version::Http10 } else { Version::Http11 }
+    Ok(ResponseHead { version: line.version, status: line.status, reason: line.reason, fields: room })
 }
 
 /// 505 is for a version; anything else at the end of a request line is just malformed.

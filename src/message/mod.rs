@@ -3,8 +3,8 @@
 //! [`head`] finds and parses heads and refuses what two parsers could read differently; [`field`] knows the names
 //! that matter to a proxy; [`framing`] decides where a body ends; [`chunked`] decodes that coding; [`host`] checks
 //! authorities; [`websocket`] finds the borders between frames, and [`h2_frames`] those of HTTP/2, whose fields
-//! [`hpack`] reads and writes. Heads are tokenised by `httparse`; everything it accepts and a proxy must not is refused
-//! here, once, before anybody acts on the message.
+//! [`hpack`] reads and writes. What two parsers could read differently is refused here, once,
+//! before anybody acts on the message.
 
 pub mod chunked;
 pub mod field;
@@ -13,4 +13,5 @@ pub mod h2_frames;
 pub mod head;
 pub mod host;
 pub mod hpack;
+pub mod tokens;
 pub mod websocket;

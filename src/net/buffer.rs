@@ -22,6 +22,10 @@ pub const BLOCK: usize = 64 * 1024;
 const SMALL: usize = 16 * 1024;
 /// Free blocks of a size kept per worker; more go back to the allocator.
 const KEPT: usize = 32;
+/// Most bytes of a message under construction that is a head and little more, and how many of those are kept: one for each
+/// of many requests at once.
+const HEAD: usize = 4 * 1024;
+const HEADS: usize = 512;
 /// Bytes in one large block.
 const LARGE: usize = 512 * 1024;
 /// Large blocks over all workers, but one for each at least; bodies beyond them make do with the others.
@@ -35,6 +39,7 @@ pub struct Blocks {
     free: RefCell<Vec<Box<[u8]>>>,
     small: RefCell<Vec<Box<[u8]>>>,
     large: RefCell<Large>,
+    heads: RefCell<Vec<Vec<u8>>>,
     outputs: RefCell<Vec<Vec<u8>>>,
 }
 
@@ -100,17 +105,29 @@ impl Blocks {
         large.spare = kept;
     }
 
-    /// An empty vector for a message under construction.
+    /// An empty vector for a head under construction.
+    #[must_use]
     pub fn output(&self) -> Vec<u8> {
+        self.heads.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// The same for many messages, one behind the other.
+    #[must_use]
+    pub fn long_output(&self) -> Vec<u8> {
         self.outputs.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Gives such a vector back.
     pub fn recycle(&self, mut output: Vec<u8>) {
-        let mut outputs = self.outputs.borrow_mut();
-        if output.capacity() > 0 && output.capacity() <= 2 * BLOCK && outputs.len() < KEPT {
+        let (list, most) = match output.capacity() {
+            0 => return,
+            1..=HEAD => (&self.heads, HEADS),
+            _ => (&self.outputs, KEPT),
+        };
+        let mut list = list.borrow_mut();
+        if output.capacity() <= 2 * BLOCK && list.len() < most {
             output.clear();
-            outputs.push(output);
+            list.push(output);
         }
     }
 }
@@ -297,6 +314,18 @@ impl Drop for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn heads_and_longer_messages_are_kept_apart_and_few() {
+        let blocks = Blocks::new(1);
+        for (size, kept) in [(HEAD, HEADS), (HEAD + 1, KEPT), (2 * BLOCK + 1, 0)] {
+            (0..=HEADS).for_each(|_| blocks.recycle(Vec::with_capacity(size)));
+            let next = || [blocks.output(), blocks.long_output()].iter().any(|vec| vec.capacity() > 0);
+            assert_eq!((0..HEADS + 2).filter(|_| next()).count(), kept, "{size} bytes");
+        }
+        blocks.recycle(Vec::with_capacity(HEAD));
+        assert_eq!(blocks.long_output().capacity(), 0, "it would have to grow");
+    }
 
     #[test]
     fn large_blocks_are_few_and_those_not_needed_go_back() {

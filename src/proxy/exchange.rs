@@ -71,21 +71,22 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
     };
     let head = client.held.data().get(..len).unwrap_or_default();
     let admitted = request::admit(worker, &view, &asker, head, &mut client.memory);
-    let request = match admitted {
+    let mut request = match admitted {
         Ok(request) => request,
         Err(why) => return Box::pin(turned::away(worker, client, &view, why, len, (began, id))).await,
     };
     client.held.consume(len);
-    let mut exchange = Exchange {
+    let upload = upload_of(&mut request);
+    // Made where it stays: as locals that were lent its parts would have other places in every exchange.
+    let exchange = Exchange {
         worker,
         client,
         view: Some(view),
         request,
-        // Made where it stays: as a local that was lent it would have another place in every exchange.
         story: Story::new(began, id),
         has_informed: false,
     };
-    let mut told = Told { upload: exchange.upload(), exchange, is_over: false };
+    let mut told = Told { upload, exchange, is_over: false };
     let Told { exchange, upload, is_over } = &mut told;
     let next = match exchange.run(upload).await {
         Ok(next) => next,
@@ -206,16 +207,6 @@ impl Exchange<'_> {
         Again::No
     }
 
-    /// The pump for the request: its head, with what came of its body right behind it.
-    fn upload(&mut self) -> Pump {
-        let sink = if self.request.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
-        let head = std::mem::take(&mut self.request.head);
-        let mut pump = Pump::new(head, self.request.framing, sink, Trailers::asked(self.request.trailers));
-        pump.most = self.request.max_body;
-        pump.holds = true;
-        pump
-    }
-
     fn begin_visit(&self, choice: Choice) -> Option<Visit> {
         if self.request.visit == 0 || self.request.key.is_some() {
             return None;
@@ -224,7 +215,6 @@ impl Exchange<'_> {
     }
 
     async fn lease(&mut self, member: &Rc<Member>, reuse: Reuse) -> Result<Lease, NoLease> {
-        let began = Instant::now();
         let pool = Rc::clone(&self.request.pool);
         let is_upgrade = self.request.upgrade && member.http2.is_none();
         let reuse = if is_upgrade { Reuse::No } else { reuse };
@@ -234,7 +224,7 @@ impl Exchange<'_> {
         if let Ok(lease) = &lease {
             pool.shard.backend(member.ix.index()).sent(lease.reused);
             self.story.reused = lease.reused;
-            self.story.connect = if lease.reused { None } else { Some(began.elapsed()) };
+            self.story.connect = lease.connect;
         }
         lease
     }
@@ -304,6 +294,16 @@ impl Exchange<'_> {
             self.worker.report(pool, member.ix, Outcome::Answered);
         }
     }
+}
+
+/// The pump for a request: its head, with what came of its body right behind it.
+fn upload_of(request: &mut Request) -> Pump {
+    let sink = if request.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
+    let head = std::mem::take(&mut request.head);
+    let mut pump = Pump::new(head, request.framing, sink, Trailers::asked(request.trailers));
+    pump.most = request.max_body;
+    pump.holds = true;
+    pump
 }
 
 /// Writes an answer of our own; what becomes of the connection, and how many bytes it was.

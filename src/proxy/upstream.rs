@@ -105,6 +105,8 @@ pub struct Lease {
     pub held: Buffer,
     /// Whether it served a request before.
     pub reused: bool,
+    /// How long it took to be there, if it did not.
+    pub connect: Option<Duration>,
     search: Search,
 }
 
@@ -253,19 +255,22 @@ pub async fn lease(
     }
     let idle = u64::try_from(pool.pool.timeouts.idle.as_millis()).unwrap_or(u64::MAX);
     let kept = if reuse == Reuse::No { None } else { member.kept(worker.clock.now(), idle, reuse) };
-    let (stream, reused) = match kept {
-        Some(stream) => (stream, true),
-        None => match dial(pool, member, client, delivers).await {
-            Err(NoLease::Exhausted(_)) => {
-                // What waits for a next request has descriptors and ports that this one needs.
-                worker.release_idle();
-                (dial(pool, member, client, delivers).await?, false)
-            }
-            dialled => (dialled?, false),
-        },
+    let (stream, connect) = match kept {
+        Some(stream) => (stream, None),
+        None => {
+            let began = Instant::now();
+            let dialled = match dial(pool, member, client, delivers).await {
+                Err(NoLease::Exhausted(_)) => {
+                    // What waits for a next request has descriptors and ports that this one needs.
+                    worker.release_idle();
+                    dial(pool, member, client, delivers).await
+                }
+                dialled => dialled,
+            };
+            (dialled?, Some(began.elapsed()))
+        }
     };
-    let held = Buffer::new(&worker.blocks);
-    Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default() })
+    Ok(Lease::new(worker, member, stream, connect))
 }
 
 /// The same by a stream of HTTP/2.
@@ -278,6 +283,7 @@ async fn lease_stream(
     delivers: bool,
 ) -> Result<Lease, NoLease> {
     let (within, fresh) = (pool.pool.timeouts.connect, reuse == Reuse::No);
+    let began = Instant::now();
     client.deadline.set(within);
     let mut ends = |cx: &mut Context<'_>| {
         if client.poll_gone(cx, delivers).is_ready() {
@@ -294,8 +300,7 @@ async fn lease_stream(
     };
     client.deadline.clear();
     let (stream, reused) = opened?;
-    let held = Buffer::new(&worker.blocks);
-    Ok(Lease { member: Rc::clone(member), stream, held, reused, search: Search::default() })
+    Ok(Lease::new(worker, member, stream, (!reused).then(|| began.elapsed())))
 }
 
 async fn dial(
@@ -343,6 +348,11 @@ pub(super) async fn open(member: &Member) -> Result<Stream, NoLease> {
 }
 
 impl Lease {
+    fn new(worker: &Worker, member: &Rc<Member>, stream: Stream, connect: Option<Duration>) -> Self {
+        let (member, held) = (Rc::clone(member), Buffer::new(&worker.blocks));
+        Self { member, stream, held, reused: connect.is_none(), connect, search: Search::default() }
+    }
+
     /// Keeps the connection for the next request, if it is clean: nothing of an answer is left in it.
     pub fn keep(self, worker: &Worker, pool: &PoolView) {
         if self.member.http2.is_some() {

@@ -4,6 +4,7 @@ use super::lines::Lines;
 use super::request::Form;
 use crate::message::field::Name;
 use crate::message::hpack::{Encoder, Keep};
+use crate::message::tokens;
 
 /// A head that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,27 +15,28 @@ pub(super) enum Answer {
     Final(Form),
 }
 
-/// Appends the fields of a head that homing wrote, and that is whole. `None` if it is not one, which nothing that homing
-/// writes is.
+/// Appends the fields of the head at the front of what homing wrote; how many bytes it has, and what it is. `None` if there
+/// is no whole one, which nothing that homing writes is.
 pub(super) fn write(
     head: &[u8],
     to_head: bool,
     is_tunnel: bool,
     encoder: &mut Encoder,
     out: &mut Vec<u8>,
-) -> Option<Answer> {
-    let mut lines = Lines::of(head);
-    let mut status = digits(head.get(lines.next()?)?.get(9..12)?)? as u16;
+) -> Option<(usize, Answer)> {
+    let mut at = tokens::find(b'\n', head, 0)? + 1;
+    let mut status = digits(head.get(9..12)?)? as u16;
     let is_opened = is_tunnel && status == 101;
     if is_opened {
         status = 200;
     }
     encoder.status(status, out);
     let mut form = Form::None;
-    for line in lines {
-        let text = head.get(line)?;
-        let Some(colon) = memchr::memchr(b':', text) else { continue };
-        let (name, value) = (text.get(..colon)?, text.get(colon + 2..)?);
+    while head.get(at)? != &b'\r' {
+        let colon = tokens::find(b':', head, at)?;
+        let end = tokens::find(b'\r', head, colon)?;
+        let (name, value) = (head.get(at..colon)?, head.get(colon + 2..end)?);
+        at = end + 2;
         let keep = match Name::of_bytes(name) {
             // What is said of a connection of HTTP/1.1 has no place here. (RFC 9113 section 8.2.2)
             Name::Connection | Name::KeepAlive | Name::Upgrade | Name::ProxyConnection => continue,
@@ -60,13 +62,14 @@ pub(super) fn write(
         };
         write_field(name, value, keep, encoder, out);
     }
-    Some(match status {
+    let answer = match status {
         _ if is_opened => Answer::Final(Form::Open),
         100..=199 => Answer::Informational,
         204 | 304 => Answer::Final(Form::None),
         _ if to_head => Answer::Final(Form::None),
         _ => Answer::Final(form),
-    })
+    };
+    Some((at + 2, answer))
 }
 
 /// Appends a trailer's lines.
@@ -119,7 +122,9 @@ mod tests {
         let mut out = Vec::new();
         let mut encoder = Encoder::new();
         encoder.begin(&mut out);
-        let answer = write(head.as_bytes(), to_head, is_tunnel, &mut encoder, &mut out).unwrap();
+        let text = format!("{head}BODY");
+        let (len, answer) = write(text.as_bytes(), to_head, is_tunnel, &mut encoder, &mut out).unwrap();
+        assert_eq!(len, head.len());
         let mut fields = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Decoder::new(4096)

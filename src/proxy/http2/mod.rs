@@ -120,7 +120,7 @@ pub async fn serve(worker: &Rc<Worker>, client: Client) {
     let Client { stream, held, peer, door, deadline, vouched, tls, opened, aging, .. } = client;
     let most = door.listener.limits.head;
     let write = door.listener.timeouts.write;
-    let link = Rc::new(Link::new(&worker.clock, worker.blocks.output(), write, &door.shard));
+    let link = Rc::new(Link::new(&worker.clock, worker.blocks.long_output(), write, &door.shard));
     say_hello(&mut link.state.borrow_mut().out, most);
     let reading = Reading::new(held, most, &worker.blocks, worker.clock.now());
     let shared = Shared {
@@ -451,7 +451,7 @@ impl Driver<'_> {
 fn begin(shared: &Rc<Shared>, begun: Begun, state: &mut State) {
     let worker = &shared.worker;
     if state.out.capacity() == 0 {
-        state.out = worker.blocks.output();
+        state.out = worker.blocks.long_output();
     }
     let Begun { place, asked } = begun;
     let stream = Incoming::new(&shared.link, place, &asked);

@@ -5,6 +5,7 @@
 
 use super::wrong;
 use crate::message::hpack::Field;
+use crate::message::tokens::{is_clean, is_graphic};
 use crate::proxy::respond::{HEAD_TOO_LONG, MALFORMED, Own, PROTOCOL};
 
 /// Far more than any client may send, once decoded: four times the largest block on the wire.
@@ -189,7 +190,8 @@ impl Assembly {
             self.malformed(&wrong::PSEUDO_FIELD);
         }
         // A blank would end the target, and a line's end the line.
-        if value.is_empty() | value.iter().fold(false, |bad, &b| bad | (b <= b' ') | (b == 0x7f)) {
+        let is_odd = |b: &u8| *b <= b' ' || *b == 0x7f;
+        if value.is_empty() || !is_graphic(value) && value.iter().any(is_odd) {
             self.malformed(&wrong::PSEUDO_VALUE);
         }
         self.text.extend_from_slice(value);
@@ -313,7 +315,7 @@ fn is_field(field: &Field<'_>) -> bool {
     };
     let is_name = field.known > 0
         || !field.name.is_empty() && field.name.iter().fold(true, |good, &b| good & NAME[usize::from(b)]);
-    is_name && !field.value.iter().fold(false, |bad, &b| bad | (b == 0) | (b == b'\r') | (b == b'\n'))
+    is_name && (is_clean(field.value) || !field.value.iter().any(|b| matches!(b, 0 | b'\r' | b'\n')))
 }
 
 /// Digits alone.

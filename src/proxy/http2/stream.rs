@@ -13,12 +13,8 @@ use super::link::{Link, State};
 use super::request::{Asked, Form};
 use super::slots::{End, Slot};
 use crate::message::h2_frames::{Code, LARGEST};
-use crate::message::head::{Search, find_end};
 use crate::net::stream::{Carried, Fault};
 use crate::telemetry::reasons::Abuse;
-
-/// Longest head of an answer, bytes: as much as a backend may send, and what homing adds.
-const LONGEST_HEAD: usize = 128 * 1024;
 
 /// A stream that a client has opened.
 #[derive(Debug)]
@@ -26,8 +22,6 @@ pub(super) struct Incoming {
     link: Rc<Link>,
     place: usize,
     body: Body,
-    /// What has come of a head that came in parts.
-    part: Vec<u8>,
     answer: Going,
     /// Whether the client asked for a WebSocket: a 101 is a 200 for it. (RFC 8441 section 5)
     is_tunnel: bool,
@@ -73,7 +67,6 @@ impl Incoming {
             link: Rc::clone(link),
             place,
             body,
-            part: Vec::new(),
             answer: Going::Head,
             is_tunnel: asked.form == Form::Open,
             to_head: asked.to_head,
@@ -222,51 +215,25 @@ impl Incoming {
         wrote
     }
 
-    /// Takes a head, or what has come of it.
+    /// Takes a head. Whoever writes one writes it whole.
     fn poll_head(&mut self, bytes: &[u8], state: &mut State, cx: &Context<'_>) -> Poll<io::Result<usize>> {
-        let before = self.part.len();
-        let whole = |input: &[u8]| {
-            find_end(input, &mut Search::default()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
-        };
-        if before == 0
-            && let Some(len) = whole(bytes)?
-        {
-            if state.room(self.place, len, false, cx) == 0 {
-                return Poll::Pending;
-            }
-            return Poll::Ready(self.write_head(bytes.get(..len).unwrap_or_default(), state).map(|()| len));
-        }
-        self.part.extend_from_slice(bytes);
-        let Some(len) = whole(&self.part)? else {
-            let is_long = self.part.len() > LONGEST_HEAD;
-            return Poll::Ready(if is_long {
-                Err(io::ErrorKind::InvalidData.into())
-            } else {
-                Ok(bytes.len())
-            });
-        };
-        if state.room(self.place, len, false, cx) == 0 {
-            self.part.truncate(before);
+        if state.room(self.place, bytes.len(), false, cx) == 0 {
             return Poll::Pending;
         }
-        let part = std::mem::take(&mut self.part);
-        Poll::Ready(self.write_head(part.get(..len).unwrap_or_default(), state).map(|()| len - before))
-    }
-
-    fn write_head(&mut self, head: &[u8], state: &mut State) -> io::Result<()> {
-        let mut answer = None;
+        let mut wrote = None;
         state.block(self.place, |encoder, out| {
-            answer = answer::write(head, self.to_head, self.is_tunnel, encoder, out);
-            answer == Some(Answer::Final(Form::None))
+            wrote = answer::write(bytes, self.to_head, self.is_tunnel, encoder, out);
+            matches!(wrote, Some((_, Answer::Final(Form::None))))
         });
-        self.answer = match answer.ok_or(io::ErrorKind::InvalidData)? {
+        let (len, answer) = wrote.ok_or(io::ErrorKind::InvalidData)?;
+        self.answer = match answer {
             Answer::Informational => Going::Head,
             Answer::Final(Form::None) => Going::Over,
             Answer::Final(Form::Length(n)) => Going::Length(n),
             Answer::Final(Form::Chunked) => Going::Chunked(Box::default()),
             Answer::Final(Form::Open) => Going::Open,
         };
-        Ok(())
+        Poll::Ready(Ok(len))
     }
 
     /// A chunked body: what is decoded of one piece leaves in one frame, however finely it was cut.

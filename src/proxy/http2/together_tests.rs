@@ -272,7 +272,14 @@ impl Task {
         left = times;
         while self.written < self.answer.len() && left > 0 {
             left -= 1;
-            let end = self.answer.len().min(self.written + size);
+            // A head is written whole.
+            let rest = &self.answer[self.written..];
+            let head = if rest.starts_with(b"HTTP/1.1") {
+                rest.windows(4).position(|w| w == b"\r\n\r\n")
+            } else {
+                None
+            };
+            let end = self.answer.len().min(self.written + size.max(head.map_or(0, |head| head + 4)));
             match Pin::new(&mut self.stream).poll_write(cx, &self.answer[self.written..end]) {
                 Poll::Pending => break,
                 Poll::Ready(written) => self.written += written?,
