@@ -175,7 +175,7 @@ impl World {
             Does::Nothing if client.sid.is_none() => Some(made),
             Does::Nothing | Does::Ends => None,
         };
-        let field = set.as_ref().map(|value| Field { name: "Set-Cookie", value: value.as_bytes() });
+        let field = set.as_ref().map(|value| Field { name: b"Set-Cookie", value: value.as_bytes() });
         let fields: Vec<_> = field.into_iter().collect();
         let head = ResponseHead { version: Version::Http11, status: 200, reason: "", fields: &fields };
         let answer = Answer {

@@ -39,8 +39,8 @@ impl HeaderAffinity {
 
     /// Whether a field of this name is ours.
     #[must_use]
-    pub const fn is_ours(&self, name: &str) -> bool {
-        name.eq_ignore_ascii_case(&self.name)
+    pub const fn is_ours(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(self.name.as_bytes())
     }
 
     /// The session that the header's value tells; an empty one is what a client has that was told to forget its pin.

@@ -315,7 +315,7 @@ impl Affinity {
                 }
                 Create::Header(name) => {
                     let mut fields = answer.head.fields.iter();
-                    if let Some(field) = fields.find(|f| f.name.eq_ignore_ascii_case(name)) {
+                    if let Some(field) = fields.find(|f| f.name.eq_ignore_ascii_case(name.as_bytes())) {
                         take(trim(field.value));
                     }
                 }

@@ -107,7 +107,7 @@ impl World {
             Pin::To(home) => home,
             Pin::Free | Pin::Void(_) => BackendIx(backend),
         };
-        let field = sets.map(|value| Field { name: "Set-Cookie", value: value.as_bytes() });
+        let field = sets.map(|value| Field { name: b"Set-Cookie", value: value.as_bytes() });
         let fields: Vec<_> = field.into_iter().collect();
         let head = ResponseHead { version: Version::Http11, status: 200, reason: "", fields: &fields };
         let names = [Name::SetCookie];

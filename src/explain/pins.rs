@@ -132,7 +132,7 @@ impl Decoder<'_> {
     /// The pin of a pool whose header this is, that of the request's first.
     fn own_header(&self, name: &str, value: &str) -> Option<Own> {
         let of = |p: &'_ Arc<Pool>| {
-            p.affinity.as_ref()?.header().filter(|h| h.is_ours(name)).map(|_| Arc::clone(p))
+            p.affinity.as_ref()?.header().filter(|h| h.is_ours(name.as_bytes())).map(|_| Arc::clone(p))
         };
         let mut pools: Vec<_> = self.pools.iter().filter_map(of).collect();
         pools.sort_by_key(|pool| !self.is_here(pool));

@@ -166,11 +166,11 @@ impl ConnectionOptions {
 
 /// Whether a `Connection` field among `fields` names `name`.
 #[must_use]
-pub fn is_nominated(fields: &[Field<'_>], name: &str) -> bool {
+pub fn is_nominated(fields: &[Field<'_>], name: &[u8]) -> bool {
     fields
         .iter()
-        .filter(|f| Name::of(f.name) == Name::Connection)
-        .any(|f| field::list(f.value).any(|n| n.eq_ignore_ascii_case(name.as_bytes())))
+        .filter(|f| Name::of_bytes(f.name) == Name::Connection)
+        .any(|f| field::list(f.value).any(|n| n.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! and nothing else as a line end, no folding, no blank around a name, no control bytes. One leniency can be asked
 //! for: a bare LF as a line end in requests. A bare CR is refused everywhere.
 
-use super::tokens::{self, Text, Wrong};
+use super::tokens::{self, Wrong};
 pub use super::tokens::{Field, Room};
 
 /// Fields that one head may have whatever the limits say: there is room for no more.
@@ -180,13 +180,12 @@ impl Search {
 pub fn parse_request<'h, 'b>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Result<RequestHead<'h, 'b>, Fault> {
     // One blank line before it is nobody's. (RFC 9112 section 2.2)
     let at = Search::new(true).blank_line(bytes);
-    let text = Text::of(bytes);
-    let line = tokens::request_line(text, at).map_err(|wrong| match wrong {
+    let line = tokens::request_line(bytes, at).map_err(|wrong| match wrong {
         Wrong::Version => version_fault(first_line(bytes.get(at..).unwrap_or_default())),
         Wrong::Target => Fault::Target,
         Wrong::Line => Fault::StartLine,
     })?;
-    tokens::fields(text, line.end, room)?;
+    tokens::fields(bytes, line.end, room)?;
     Ok(RequestHead { method: line.method, target: line.target, version: line.version, fields: room })
 }
 
@@ -198,9 +197,8 @@ pub fn parse_response<'h, 'b>(
     bytes: &'b [u8],
     room: &'h mut Room<'b>,
 ) -> Result<ResponseHead<'h, 'b>, Fault> {
-    let text = Text::of(bytes);
-    let line = tokens::status_line(text).filter(|line| line.status >= 100).ok_or(Fault::StartLine)?;
-    tokens::fields(text, line.end, room)?;
+    let line = tokens::status_line(bytes).filter(|line| line.status >= 100).ok_or(Fault::StartLine)?;
+    tokens::fields(bytes, line.end, room)?;
     if room.len() > MAX_RESPONSE_FIELDS {
         return Err(Fault::TooManyFields);
     }

@@ -36,14 +36,14 @@ const PIECES: &[&[u8]] = &[
     b"#?",
 ];
 
-type Parts = (Vec<String>, Vec<(String, Vec<u8>)>);
+type Parts = (Vec<String>, Vec<(Vec<u8>, Vec<u8>)>);
 
-fn ours(fields: &[Field<'_>]) -> Vec<(String, Vec<u8>)> {
+fn ours(fields: &[Field<'_>]) -> Vec<(Vec<u8>, Vec<u8>)> {
     fields.iter().map(|f| (f.name.to_owned(), f.value.to_vec())).collect()
 }
 
-fn theirs(fields: &[httparse::Header<'_>]) -> Vec<(String, Vec<u8>)> {
-    fields.iter().map(|f| (f.name.to_owned(), f.value.to_vec())).collect()
+fn theirs(fields: &[httparse::Header<'_>]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fields.iter().map(|f| (f.name.as_bytes().to_vec(), f.value.to_vec())).collect()
 }
 
 fn our_request(bytes: &[u8]) -> Option<Parts> {

@@ -201,7 +201,7 @@ impl Exchange<'_> {
             let Ok(head) = lease.parse(end, &mut room) else { return Ok(false) };
             respond::write_status(&mut out, head.status, head.reason);
             let passes =
-                |f: &&Field<'_>| Name::of(f.name) == Name::Other && !is_nominated(head.fields, f.name);
+                |f: &&Field<'_>| Name::of_bytes(f.name) == Name::Other && !is_nominated(head.fields, f.name);
             for f in head.fields.iter().filter(passes) {
                 rewrite::write_field(&mut out, f.name, f.value);
             }

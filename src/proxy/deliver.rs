@@ -229,7 +229,7 @@ impl Exchange<'_> {
         let (mut switches, mut point, mut has_set_cookie) = (false, None, false);
         let mut names = [Name::Other; MAX_FIELDS];
         for (f, slot) in head.fields.iter().zip(&mut names) {
-            *slot = Name::of(f.name);
+            *slot = Name::of_bytes(f.name);
             match *slot {
                 Name::Connection => options.note(f.value),
                 Name::Upgrade => switches |= f.value.eq_ignore_ascii_case(b"websocket"),
@@ -342,8 +342,9 @@ impl Exchange<'_> {
         if !affinity.wants_body(session) || !(200..300).contains(&head.status) {
             return false;
         }
-        let field =
-            |name: &str| head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value);
+        let field = |name: &str| {
+            head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name.as_bytes())).map(|f| f.value)
+        };
         let is_text = |kind: &[u8]| {
             let kind =
                 kind.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();

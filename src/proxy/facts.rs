@@ -32,7 +32,7 @@ impl KeyFacts for Facts<'_, '_> {
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
-        self.head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
+        self.head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name.as_bytes())).map(|f| f.value)
     }
 
     fn cookies(&self) -> impl Iterator<Item = &[u8]> {
@@ -68,7 +68,7 @@ impl KeyFacts for Facts<'_, '_> {
 /// Whether the proxy that tells of the client says that it came by https: the first of what several have told.
 pub(super) fn tells_https(head: &RequestHead<'_, '_>, fields: &Fields<'_>) -> bool {
     let mut told = head.fields.iter().zip(&fields.names).filter(|(_, n)| **n == Name::ForwardedOther);
-    let proto = told.find(|(f, _)| f.name.eq_ignore_ascii_case("x-forwarded-proto"));
+    let proto = told.find(|(f, _)| f.name.eq_ignore_ascii_case(b"x-forwarded-proto"));
     let first = proto.and_then(|(f, _)| f.value.split(|&b| b == b',').next());
     first.is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"))
 }

@@ -14,7 +14,7 @@ pub(super) const BROKEN_OFF: &[u8] =
 
 /// Whether these are the fields of a call. All of them are POST.
 pub(super) fn is_call(fields: &[Field<'_>]) -> bool {
-    fields.iter().any(|f| f.name.eq_ignore_ascii_case("content-type") && is_type(f.value))
+    fields.iter().any(|f| f.name.eq_ignore_ascii_case(b"content-type") && is_type(f.value))
 }
 
 /// The same of a head that may be anything.
@@ -75,7 +75,7 @@ mod tests {
             ("", false),
         ];
         for (text, expected) in table {
-            let field = Field { name: "Content-Type", value: text.as_bytes() };
+            let field = Field { name: b"Content-Type", value: text.as_bytes() };
             assert_eq!(is_call(&[field]), expected, "{text}");
             let head = format!("POST / HTTP/1.1\r\nA: b\r\ncontent-TYPE:  {text} \r\n\r\n");
             assert_eq!(is_call_head(head.as_bytes()), expected, "{text}");

@@ -410,7 +410,7 @@ fn inspect<'b>(
         if f.name.len() + f.value.len() > limits.field {
             return Err(Fault::FieldTooLong);
         }
-        let name = Name::of(f.name);
+        let name = Name::of_bytes(f.name);
         *slot = name;
         match name {
             Name::Other if listener.underscores == Underscores::Refuse && field::has_underscore(f.name) => {

@@ -135,7 +135,7 @@ impl Passing<'_> {
         if let Some((header, pin)) = pins.zip(self.settled.header.as_ref()) {
             write_field(out, header.name(), pin);
         }
-        if !self.id.is_empty() && !self.is_ruled("x-request-id") {
+        if !self.id.is_empty() && !self.is_ruled(b"x-request-id") {
             write_field(out, "X-Request-Id", self.id);
         }
         if let Some(why) = self.affinity {
@@ -187,8 +187,8 @@ impl Passing<'_> {
     }
 
     /// Whether the route removes or sets this field.
-    fn is_ruled(&self, name: &str) -> bool {
-        let is = |n: &String| n.eq_ignore_ascii_case(name);
+    fn is_ruled(&self, name: &[u8]) -> bool {
+        let is = |n: &String| n.as_bytes().eq_ignore_ascii_case(name);
         self.rules.remove.iter().any(is) || self.rules.set.iter().any(|(n, _)| is(n))
     }
 

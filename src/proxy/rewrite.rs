@@ -118,7 +118,7 @@ impl Writer<'_, '_> {
         {
             return true;
         }
-        self.is_ruled(f.name.as_bytes())
+        self.is_ruled(f.name)
     }
 
     /// Whether the route removes or sets this field.
@@ -160,7 +160,7 @@ impl Writer<'_, '_> {
             Some(Cut::Nothing) => return write_field(out, f.name, f.value),
             Some(Cut::Line) => return,
             Some(Cut::Out(from, to)) => {
-                out.extend_from_slice(f.name.as_bytes());
+                out.extend_from_slice(f.name);
                 out.extend_from_slice(b": ");
                 out.extend_from_slice(f.value.get(..from).unwrap_or_default());
                 out.extend_from_slice(f.value.get(to..).unwrap_or_default());
@@ -170,7 +170,7 @@ impl Writer<'_, '_> {
             None => {}
         }
         let start = out.len();
-        out.extend_from_slice(f.name.as_bytes());
+        out.extend_from_slice(f.name);
         out.extend_from_slice(b": ");
         let value = out.len();
         let stripped = cookie.strip(f.value, out);
@@ -234,12 +234,12 @@ impl Writer<'_, '_> {
 }
 
 fn is_prefix(f: &Field<'_>) -> bool {
-    f.name.eq_ignore_ascii_case("x-forwarded-prefix")
+    f.name.eq_ignore_ascii_case(b"x-forwarded-prefix")
 }
 
 /// Appends one field line.
-pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+pub(super) fn write_field(out: &mut Vec<u8>, name: impl AsRef<[u8]>, value: &[u8]) {
+    out.extend_from_slice(name.as_ref());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

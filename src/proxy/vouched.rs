@@ -143,9 +143,9 @@ impl Writer<'_, '_> {
                     out.extend_from_slice(b", ");
                 }
                 Name::ForwardedOther => {
-                    proto |= f.name.eq_ignore_ascii_case("x-forwarded-proto");
-                    host |= f.name.eq_ignore_ascii_case("x-forwarded-host");
-                    port |= f.name.eq_ignore_ascii_case("x-forwarded-port");
+                    proto |= f.name.eq_ignore_ascii_case(b"x-forwarded-proto");
+                    host |= f.name.eq_ignore_ascii_case(b"x-forwarded-host");
+                    port |= f.name.eq_ignore_ascii_case(b"x-forwarded-port");
                 }
                 _ => {}
             }

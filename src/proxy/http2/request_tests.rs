@@ -56,9 +56,10 @@ proptest! {
         let Ok(parsed) = parse_request(&asked.head, &mut room) else { return Ok(()) }; // Which is refused by that.
         prop_assert_eq!(parsed.method, method);
         prop_assert_eq!(parsed.target.as_bytes(), path.as_bytes());
-        let ours = ["Host", "cookie", "Transfer-Encoding"];
-        let told = parsed.fields.iter().filter(|f| !ours.contains(&f.name));
-        let mut told: Vec<_> = told.map(|f| (f.name.to_owned(), f.value.to_owned())).collect();
+        let text = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
+        let told = parsed.fields.iter().map(|f| (text(f.name), f.value.to_owned()));
+        let mut told: Vec<_> =
+            told.filter(|(name, _)| !matches!(&**name, "Host" | "cookie" | "Transfer-Encoding")).collect();
         let mut expected = fields;
         expected.retain(|(name, _)| name != "host" && name != "cookie");
         told.sort();
