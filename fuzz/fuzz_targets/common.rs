@@ -302,9 +302,10 @@ fn is_the_same(request: &http::Request<()>, Heard { head, form, .. }: &Heard) {
         let is_ours = matches!(
             Name::of_bytes(field.name),
             Name::Host | Name::Cookie | Name::Connection | Name::Upgrade | Name::TransferEncoding
-        ) || is_tunnel && field.name == "Sec-WebSocket-Key";
-        let mut sent = request.headers().get_all(field.name).iter();
-        assert!(is_ours || sent.any(|v| v.as_bytes() == field.value), "{} was not sent", field.name);
+        ) || is_tunnel && field.name == b"Sec-WebSocket-Key";
+        let name = std::str::from_utf8(field.name).expect("a name is a token");
+        let mut sent = request.headers().get_all(name).iter();
+        assert!(is_ours || sent.any(|v| v.as_bytes() == field.value), "{name} was not sent");
     }
 }
 
