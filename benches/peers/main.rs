@@ -6,6 +6,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for a terminal")]
 
 mod charts;
+#[path = "../../src/bench/family.rs"]
+mod family;
 mod identity;
 mod interrupt;
 mod machine;

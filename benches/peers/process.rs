@@ -11,13 +11,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
 
+use crate::family::end_gently;
 use crate::interrupt::Interrupt;
-use crate::usage::{Usage, family};
+use crate::usage::Usage;
 
-/// How long a program may take to end by itself. homing would go on for as long as its clients need to notice.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(15);
 /// Between two looks at what is waited for.
@@ -124,37 +122,13 @@ impl Program {
             }
         }
     }
-
-    fn ended_within(&mut self, limit: Duration) -> bool {
-        let end = Instant::now() + limit;
-        loop {
-            match self.child.try_wait() {
-                Ok(None) if Instant::now() < end => std::thread::park_timeout(LOOK),
-                Ok(None) => return false,
-                Ok(Some(_)) | Err(_) => return true,
-            }
-        }
-    }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
         // A role ends with its input.
         drop(self.child.stdin.take());
-        let family = family(self.child.id()).unwrap_or_default();
-        if !self.ended_within(Duration::ZERO) {
-            signal(self.child.id(), Signal::TERM);
-        }
-        if !self.ended_within(PATIENCE) {
-            family.iter().for_each(|process| signal(*process, Signal::KILL));
-            self.ended_within(PATIENCE);
-        }
-    }
-}
-
-fn signal(process: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(process).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, signal);
+        end_gently(&mut self.child);
     }
 }
 

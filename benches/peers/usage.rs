@@ -5,8 +5,8 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
-/// Clock ticks a second in `/proc` (USER_HZ, the same on every architecture we know).
-const TICKS: f64 = 100.0;
+use crate::family::{TICKS, family, fields, scheduled};
+
 /// Bytes of a page, as `/proc` counts resident memory.
 const PAGE: u64 = 4096;
 
@@ -35,7 +35,7 @@ impl Usage {
     /// Of a process and all that descend from it.
     pub(crate) fn of(root: u32) -> Result<Self> {
         let mut usage = Self::default();
-        for process in family(root)? {
+        for process in family(&[root]) {
             usage.add(process).with_context(|| format!("read what process {process} uses"))?;
         }
         Ok(usage)
@@ -56,62 +56,20 @@ impl Usage {
     }
 
     fn add(&mut self, process: u32) -> Result<()> {
-        let folder = format!("/proc/{process}");
-        let stat = fs::read_to_string(format!("{folder}/stat"))?;
-        let fields = fields(&stat)?;
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        let fields = fields(&stat).context("a line of stat")?;
         let field = |i: usize| fields.get(i).and_then(|f| f.parse::<u64>().ok()).context("a field of stat");
         let (user, system) = (field(11)?, field(12)?);
         self.user += user;
         self.system += system;
         self.resident += field(21)? * PAGE;
-        self.nanos += match scheduled(&folder) {
+        self.nanos += match scheduled(process) {
             Some(nanos) => nanos,
             // A kernel without schedstat: to the hundredth of a second.
             None => ((user + system) as f64 / TICKS * 1e9) as u64,
         };
         self.processes.insert(process);
         Ok(())
-    }
-}
-
-/// Time on a processor of all threads.
-fn scheduled(folder: &str) -> Option<u64> {
-    let mut nanos = 0;
-    for thread in fs::read_dir(format!("{folder}/task")).ok()? {
-        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        nanos += text.split(' ').next()?.parse::<u64>().ok()?;
-    }
-    Some(nanos)
-}
-
-/// The fields of `stat` behind the name in brackets: `state` is the first.
-fn fields(stat: &str) -> Result<Vec<&str>> {
-    let (_, rest) = stat.rsplit_once(") ").context("a line of stat")?;
-    Ok(rest.split_ascii_whitespace().collect())
-}
-
-/// A process and all that descend from it.
-pub(crate) fn family(root: u32) -> Result<BTreeSet<u32>> {
-    let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc").context("read /proc")? {
-        let Some(process) = entry.ok().and_then(|e| e.file_name().to_str()?.parse::<u32>().ok()) else {
-            continue;
-        };
-        // It may have ended since the folder was read.
-        let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
-        if let Some(parent) = fields(&stat)?.get(1).and_then(|parent| parent.parse::<u32>().ok()) {
-            parents.push((process, parent));
-        }
-    }
-    let mut family = BTreeSet::from([root]);
-    loop {
-        let before = family.len();
-        let children = parents.iter().filter(|(_, parent)| family.contains(parent)).map(|(child, _)| *child);
-        let children: Vec<u32> = children.collect();
-        family.extend(children);
-        if family.len() == before {
-            return Ok(family);
-        }
     }
 }
 

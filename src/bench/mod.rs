@@ -9,6 +9,7 @@ mod application;
 mod balancer;
 mod dice;
 mod director;
+mod family;
 mod flows;
 mod jar;
 mod load;

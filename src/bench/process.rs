@@ -12,12 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use super::usage;
+use super::family::{end_gently, family, tell};
 
-/// How long a program may take to end by itself.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// Between two looks at what is waited for.
 const LOOK: Duration = Duration::from_millis(5);
 /// Last lines that are kept of what it says.
@@ -113,47 +111,20 @@ impl Program {
     pub(super) fn kill(&mut self) {
         end(&mut self.child);
     }
-
-    fn ended_within(&mut self, limit: Duration) -> bool {
-        let end = Instant::now() + limit;
-        loop {
-            match self.child.try_wait() {
-                Ok(None) if Instant::now() < end => std::thread::park_timeout(LOOK),
-                Ok(None) => return false,
-                Ok(Some(_)) | Err(_) => return true,
-            }
-        }
-    }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if self.ended_within(Duration::ZERO) {
-            return;
-        }
-        let family = usage::family(&[self.child.id()]);
-        // Who is stopped does not hear TERM.
-        self.signal(Signal::CONT);
-        self.signal(Signal::TERM);
-        if !self.ended_within(PATIENCE) {
-            family.iter().for_each(|process| tell(*process, Signal::KILL));
-            self.ended_within(PATIENCE);
-        }
+        end_gently(&mut self.child);
     }
 }
 
 /// Ends a process at once with all that descends from it, each by its id.
 pub(super) fn end(child: &mut Child) {
-    for process in usage::family(&[child.id()]) {
+    for process in family(&[child.id()]) {
         tell(process, Signal::KILL);
     }
     let _ = child.wait();
-}
-
-fn tell(process: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(process).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, signal);
-    }
 }
 
 /// Reads to the end on a thread of its own: it ends with the program.

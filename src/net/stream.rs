@@ -30,6 +30,20 @@ pub trait Carried: AsyncRead + AsyncWrite + Debug + Unpin {
 
     /// Makes the coming close one that cannot be taken for a proper end.
     fn reset_on_close(&mut self);
+
+    /// What the peer did wrong, if it is for that that the connection is over.
+    fn fault(&self) -> Option<Fault> {
+        None
+    }
+}
+
+/// What the peer of a connection that another one carries did wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Something on this one, by its reason word.
+    Here(&'static str),
+    /// Something on that which carries it.
+    Carrier,
 }
 
 /// Why a backend has done nothing with a request that it was sent: it may go to another, whatever it asks for. Found in
@@ -101,6 +115,15 @@ impl Stream {
         let _ = socket.recv(&mut [MaybeUninit::uninit(); 4096]);
         let _ = socket.send(word);
         let _ = socket.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// What the peer did wrong, if it is for that that the connection is over, and if whoever carries it knows.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Carried(s) => s.fault(),
+        }
     }
 
     /// Makes the coming close a reset, so that the peer cannot take a cut answer for a whole one.

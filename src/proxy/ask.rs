@@ -38,6 +38,7 @@ impl Failed {
         let own = match how {
             UpstreamError::ConnectRefused | UpstreamError::ConnectOther => respond::UNREACHABLE,
             UpstreamError::Tls => respond::NO_TLS,
+            UpstreamError::NoStreams => respond::NO_STREAMS,
             UpstreamError::ConnectTimeout | UpstreamError::HeadTimeout => respond::NO_ANSWER,
             UpstreamError::Send | UpstreamError::ClosedBeforeHead => respond::CLOSED,
             UpstreamError::BadResponse | UpstreamError::BodyCut | UpstreamError::Status => {

@@ -22,6 +22,7 @@ use crate::message::field::Name;
 use crate::message::framing::{ConnectionOptions, Framing, Lengths};
 use crate::message::head::{self, MAX_FIELDS, Version};
 use crate::net::buffer::BLOCK;
+use crate::net::stream::Fault;
 use crate::pool::choose::Choice;
 use crate::route::HeaderRules;
 use crate::telemetry::reasons::UpstreamError;
@@ -427,6 +428,9 @@ impl Exchange<'_> {
         let (up, down) = tunnel::run(self.worker, load, client, backend, deadline, timeouts.tunnel).await;
         self.story.bytes_in = up;
         self.story.bytes_out = down + answer.out.len() as u64;
+        if let Some(Fault::Here(reason)) = self.client.stream.fault() {
+            self.story.end = reason;
+        }
         Ok(Next::Over)
     }
 }

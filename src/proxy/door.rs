@@ -10,11 +10,13 @@ use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Instant;
 
 use socket2::Socket;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::respond::{self, Recipient};
+use super::upstream::QUIET;
 use super::worker::Worker;
 use crate::message::head::Version;
 use crate::net::crowd::Who;
@@ -36,6 +38,10 @@ pub struct Door {
     pub bound: Arc<Bound>,
     /// This worker's counters of it.
     pub shard: Arc<ListenerShard>,
+    /// When the log was last told of a connection that ended for what its client did.
+    told: Cell<Option<Instant>>,
+    /// Of how many since then it was not.
+    untold: Cell<u32>,
 }
 
 /// Counts a connection as open until it is dropped, and a panic that drops it.
@@ -50,7 +56,14 @@ impl Door {
     /// The door of a listener at `ix` of the snapshot.
     #[must_use]
     pub fn new(ix: usize, listener: &Arc<Listener>, bound: &Arc<Bound>, shard: Arc<ListenerShard>) -> Self {
-        Self { ix: Cell::new(Some(ix)), listener: Arc::clone(listener), bound: Arc::clone(bound), shard }
+        Self {
+            ix: Cell::new(Some(ix)),
+            listener: Arc::clone(listener),
+            bound: Arc::clone(bound),
+            shard,
+            told: Cell::new(None),
+            untold: Cell::new(0),
+        }
     }
 
     /// Its port, unless it is a Unix socket.
@@ -69,6 +82,17 @@ impl Door {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.ix.get().is_none()
+    }
+
+    /// Whether the log may be told of a connection that ended for what its client did: now and then, however many there
+    /// are. If so, of how many before it was not.
+    pub fn may_tell(&self) -> Option<u32> {
+        if self.told.get().is_some_and(|at| at.elapsed() < QUIET) {
+            self.untold.set(self.untold.get().saturating_add(1));
+            return None;
+        }
+        self.told.set(Some(Instant::now()));
+        Some(self.untold.take())
     }
 
     /// Lets a connection in, or turns it away.

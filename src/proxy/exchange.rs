@@ -27,6 +27,7 @@ use super::worker::{View, Worker};
 use crate::affinity::Why;
 use crate::message::framing::Framing;
 use crate::message::head::Version;
+use crate::net::stream::Fault;
 use crate::pool::choose::Choice;
 use crate::snapshot::HalfClose;
 use crate::snapshot::reports::Outcome;
@@ -91,11 +92,7 @@ pub async fn serve(worker: &Rc<Worker>, client: &mut Client, len: usize) -> Next
         Ok(next) => next,
         Err(Stop::Answer(own)) => exchange.answer(own, None, upload).await,
         Err(Stop::Redirect(to)) => exchange.answer(to.0, Some(&to.1), upload).await,
-        Err(Stop::Gone(end)) => {
-            exchange.story.end = end;
-            exchange.story.bytes_in = exchange.story.bytes_in.max(upload.moved);
-            Next::Over
-        }
+        Err(Stop::Gone(end)) => exchange.gone(end, upload.moved),
     };
     *is_over = true;
     next
@@ -154,6 +151,7 @@ impl Exchange<'_> {
                 Err(NoLease::Exhausted(_)) => return Err(Stop::Answer(respond::EXHAUSTED)),
                 Err(NoLease::Gone) => return Err(Stop::Gone("client.request")),
                 Err(NoLease::Timeout) => Failed::new(Stage::ConnectTimeout, UpstreamError::ConnectTimeout),
+                Err(NoLease::NoStreams) => Failed::new(Stage::ConnectTimeout, UpstreamError::NoStreams),
                 Err(NoLease::Tls(_)) => Failed::new(Stage::Connect, UpstreamError::Tls),
                 Err(NoLease::Refused(e)) => Failed::new(Stage::Connect, refusal_of(&e)),
                 Ok(mut lease) => match self.ask(upload, &mut lease).await? {
@@ -247,6 +245,26 @@ impl Exchange<'_> {
         let (next, sent) = answer(self.worker, self.client, own, &to).await;
         (self.story.bytes_in, self.story.bytes_out) = (upload.moved, sent);
         next
+    }
+
+    /// There is nobody left to answer to: who says so, and how much had come of the request. A client of HTTP/2 that is at
+    /// fault has heard of it by a reset, and is told of in the log as by an answer of our own.
+    #[cold]
+    fn gone(&mut self, end: &'static str, moved: u64) -> Next {
+        self.story.bytes_in = self.story.bytes_in.max(moved);
+        self.story.end = end;
+        let fault = if end.starts_with("client.") { self.client.stream.fault() } else { None };
+        match fault {
+            Some(Fault::Here(reason)) => {
+                self.story.end = reason;
+                if self.story.status == 0 {
+                    self.story.status = 400;
+                }
+            }
+            Some(Fault::Carrier) => self.story.end = "client.connection",
+            None => {}
+        }
+        Next::Over
     }
 
     /// Whether the client's connection ends after this exchange whatever the client wants.

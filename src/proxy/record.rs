@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::connection::Client;
+use super::handshake::Secured;
 use super::request::Request;
 use super::respond;
 use super::story::Story;
+use super::vouched::Vouched;
 use crate::affinity::Why;
 use crate::base::ip_text::IpText;
 use crate::message::head::Version;
+use crate::snapshot::Listener;
 use crate::telemetry::access_line::Entry;
 use crate::telemetry::access_log::AccessLogger;
 use crate::telemetry::shards::Shard;
@@ -25,6 +28,8 @@ pub const AFFINITY: [(&str, &str); Why::ALL.len()] = {
     }
     all
 };
+
+const HTTP_2: &str = "HTTP/2.0";
 
 /// One worker's records.
 #[derive(Debug)]
@@ -59,6 +64,30 @@ impl Record {
         }
     }
 
+    /// A request that came by HTTP/2 was refused by the reset of its stream: it has no client who could be answered.
+    #[cold]
+    pub fn reset(&self, story: &Story, listener: &Listener, vouched: &Vouched, tls: Option<&Secured>) {
+        self.refused(story.reason.unwrap_or_default());
+        let Some(logger) = &self.logger else { return };
+        let mut entry = Entry {
+            ts_ms: u64::try_from(since_1970().as_millis()).unwrap_or_default(),
+            id: &story.id,
+            client_ip: vouched.address(),
+            peer_ip: vouched.address(),
+            listener: &listener.name,
+            proto: HTTP_2,
+            status: story.status,
+            affinity: story.why.result(),
+            reason: story.why.as_str(),
+            end: story.end,
+            tls: tls.map(|tls| tls.version),
+            sni: tls.and_then(|tls| Some(tls.name.as_ref()?.as_bytes())),
+            ..Entry::default()
+        };
+        (entry.method, entry.path, entry.query) = method_and_target(&story.line);
+        logger.borrow_mut().log(&entry);
+    }
+
     /// One request is over.
     pub fn finish(&self, story: &Story, request: Option<&Request>, client: &Client) {
         let took = story.began.elapsed();
@@ -91,7 +120,7 @@ impl Record {
         client: &'a Client,
         took: Duration,
     ) -> Entry<'a> {
-        let ended = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let ended = since_1970();
         let named = request.map(|r| r.part(&r.id)).filter(|id| !id.is_empty());
         let mut entry = Entry {
             ts_ms: u64::try_from(ended.saturating_sub(took).as_millis()).unwrap_or_default(),
@@ -114,10 +143,8 @@ impl Record {
             ..Entry::default()
         };
         let Some(request) = request else {
-            let mut words = story.line.split(' ');
-            entry.method = words.next().unwrap_or_default().as_bytes();
-            let target = words.next().unwrap_or_default();
-            (entry.path, entry.query) = path_and_query(target);
+            (entry.method, entry.path, entry.query) = method_and_target(&story.line);
+            entry.proto = if client.is_http2 { HTTP_2 } else { "" };
             if let Some(asked) = &story.asked {
                 entry.host = asked.host.as_bytes();
                 entry.proto = proto(client, asked.version);
@@ -148,10 +175,22 @@ impl Record {
 
 const fn proto(client: &Client, version: Version) -> &'static str {
     match (client.is_http2, version) {
-        (true, _) => "HTTP/2.0",
+        (true, _) => HTTP_2,
         (false, Version::Http10) => "HTTP/1.0",
         (false, Version::Http11) => "HTTP/1.1",
     }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Method, path and query of a first line, as far as it has them.
+fn method_and_target(line: &str) -> (&[u8], &[u8], Option<&[u8]>) {
+    let mut words = line.split(' ');
+    let method = words.next().unwrap_or_default().as_bytes();
+    let (path, query) = path_and_query(words.next().unwrap_or_default());
+    (method, path, query)
 }
 
 fn path_and_query(target: &str) -> (&[u8], Option<&[u8]>) {

@@ -325,6 +325,8 @@ pub const EXHAUSTED: Own = own(503, "exhausted", "out of descriptors or ports");
 pub const UNREACHABLE: Own = own(502, "backend_connect", "no backend accepted the connection");
 /// No TLS session could be made with a backend.
 pub const NO_TLS: Own = own(502, "backend_tls", "no TLS session with the backend");
+/// A backend takes connections of HTTP/2, and no requests on them.
+pub const NO_STREAMS: Own = own(504, "backend_streams", "the backend allows no streams of HTTP/2");
 /// The request is one that HTTP/1.1 alone can say, as one with a `<` in its target.
 pub const UNSENDABLE: Own = own(400, "http2", "the request cannot be sent on by HTTP/2");
 /// The backend closed before it answered.
@@ -397,6 +399,12 @@ pub const REFUSALS: &[&str] = &[
     "respond",
     "malformed",
     "connect_protocol",
+    "pseudo_field",
+    "pseudo_value",
+    "connection_field",
+    "length_mismatch",
+    "own_parent",
+    "stream_limit",
 ];
 
 impl Refusal {

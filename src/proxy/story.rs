@@ -16,7 +16,7 @@ pub struct Story {
     pub began: Instant,
     /// What it is called, unless a trusted proxy has given it a name.
     pub id: Digits,
-    /// The status sent; 0 if none was.
+    /// The status sent, or what a stream that was reset for its client's error would have had; 0 if there is none.
     pub status: u16,
     /// The reason for the choice.
     pub why: Why,

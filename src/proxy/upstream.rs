@@ -34,8 +34,8 @@ use crate::telemetry::shards::PoolShard;
 /// Longest response head: what fits into the buffer.
 const MAX_HEAD: usize = BLOCK;
 
-/// From one word in the log about a backend to the next.
-const QUIET: Duration = Duration::from_secs(10);
+/// From one word in the log about a backend, or about the clients of a listener, to the next.
+pub(super) const QUIET: Duration = Duration::from_secs(10);
 
 /// One worker's view of a pool.
 #[derive(Clone, Debug)]
@@ -141,6 +141,8 @@ pub enum NoLease {
     Gone,
     /// It did not accept in time.
     Timeout,
+    /// It accepted, and allowed no streams in that time.
+    NoStreams,
     /// It did not accept.
     Refused(io::Error),
     /// It accepted, and no TLS session came of it.

@@ -35,7 +35,7 @@ pub struct Entry<'a> {
     pub tls: Option<&'a str>,
     /// The name that it asked for in its handshake.
     pub sni: Option<&'a [u8]>,
-    /// The status sent; 0 if none was.
+    /// The status sent, or what a stream that was reset for its client's error would have had; 0 if there is none.
     pub status: u16,
     /// Bytes of the request's body.
     pub bytes_in: u64,

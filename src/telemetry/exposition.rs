@@ -11,7 +11,7 @@ use super::histogram::{BOUNDS, Totals};
 use super::live::{BackendLive, BackendState, DrainLive, Live, TableLive};
 use super::metrics::Metrics;
 use super::process::Process;
-use super::reasons::{Abuse, HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
+use super::reasons::{Abuse, H2Error, HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
 use super::totals::{BackendTotals, CLASSES, ListenerTotals, PoolTotals};
 
 /// What `Content-Type` says of the text.
@@ -148,6 +148,24 @@ impl Text {
         for (label, totals) in each() {
             for (how, n) in Abuse::ALL.iter().zip(totals.abused) {
                 self.line(&[label, ("kind", how.as_str())], n);
+            }
+        }
+        let errors: [(_, _, Of<ListenerTotals, [u64; H2Error::ALL.len()]>); 2] = [
+            ("homing_h2_stream_errors_total", "HTTP/2 streams reset for an error of the client.", |t| {
+                t.reset
+            }),
+            (
+                "homing_h2_connection_errors_total",
+                "HTTP/2 connections ended for an error of the client.",
+                |t| t.broken,
+            ),
+        ];
+        for (name, help, of) in errors {
+            self.family(name, Kind::Counter, help);
+            for (label, totals) in each() {
+                for (code, n) in H2Error::ALL.iter().zip(of(totals)) {
+                    self.line(&[label, ("code", code.as_str())], n);
+                }
             }
         }
         self.tls(seen);

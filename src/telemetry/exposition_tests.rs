@@ -68,6 +68,8 @@ fn workers_are_added_up() {
         web.opened();
         web.rejected(Rejection::ProcessFull);
         web.abused(Abuse::Ping);
+        web.reset(H2Error::RefusedStream);
+        web.broken(H2Error::Compression);
         let pool = metrics.pool(worker, "app", ["a"]);
         pool.finished(204, 1_500, 10, 20);
         pool.finished(502, 70_000_000, 1, 2);
@@ -92,6 +94,9 @@ fn workers_are_added_up() {
         "homing_connections_rejected_total{listener=\"web\",reason=\"listener_full\"} 0",
         "homing_h2_abuse_total{listener=\"web\",kind=\"ping\"} 2",
         "homing_h2_abuse_total{listener=\"web\",kind=\"zero_window\"} 0",
+        "homing_h2_stream_errors_total{listener=\"web\",code=\"refused_stream\"} 2",
+        "homing_h2_stream_errors_total{listener=\"web\",code=\"compression_error\"} 0",
+        "homing_h2_connection_errors_total{listener=\"web\",code=\"compression_error\"} 2",
         "homing_requests_total{pool=\"app\",code=\"2xx\"} 2",
         "homing_requests_total{pool=\"app\",code=\"5xx\"} 2",
         "homing_requests_total{pool=\"app\",code=\"1xx\"} 0",

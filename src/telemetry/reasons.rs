@@ -81,6 +81,23 @@ pub enum Abuse {
     ZeroWindow,
 }
 
+/// What a client did wrong over HTTP/2, by the code that a stream or its connection was ended with (RFC 9113 section 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum H2Error {
+    /// A malformed request, or a frame that may not come there.
+    Protocol,
+    /// It sent more than there was room for, or opened a window over its bound.
+    FlowControl,
+    /// It went on with a stream that was over.
+    StreamClosed,
+    /// A frame of a size that its kind may not have.
+    FrameSize,
+    /// It opened more streams at once than it may.
+    RefusedStream,
+    /// A header block that cannot be decoded.
+    Compression,
+}
+
 /// How a backend failed a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamError {
@@ -92,6 +109,8 @@ pub enum UpstreamError {
     ConnectOther,
     /// No TLS session: it is not who it should be, or does not accept who we are.
     Tls,
+    /// Its connections of HTTP/2 allow no streams.
+    NoStreams,
     /// The request could not be written.
     Send,
     /// It closed the connection before it answered.
@@ -219,13 +238,39 @@ impl Abuse {
     }
 }
 
+impl H2Error {
+    /// Every code, in declaration order.
+    pub const ALL: [Self; 6] = [
+        Self::Protocol,
+        Self::FlowControl,
+        Self::StreamClosed,
+        Self::FrameSize,
+        Self::RefusedStream,
+        Self::Compression,
+    ];
+
+    /// As a label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Protocol => "protocol_error",
+            Self::FlowControl => "flow_control_error",
+            Self::StreamClosed => "stream_closed",
+            Self::FrameSize => "frame_size_error",
+            Self::RefusedStream => "refused_stream",
+            Self::Compression => "compression_error",
+        }
+    }
+}
+
 impl UpstreamError {
     /// Every way, in declaration order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ConnectRefused,
         Self::ConnectTimeout,
         Self::ConnectOther,
         Self::Tls,
+        Self::NoStreams,
         Self::Send,
         Self::ClosedBeforeHead,
         Self::HeadTimeout,
@@ -242,6 +287,7 @@ impl UpstreamError {
             Self::ConnectTimeout => "connect_timeout",
             Self::ConnectOther => "connect_other",
             Self::Tls => "tls",
+            Self::NoStreams => "no_streams",
             Self::Send => "send",
             Self::ClosedBeforeHead => "closed_before_head",
             Self::HeadTimeout => "head_timeout",

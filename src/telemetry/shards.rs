@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::histogram::Histogram;
-use super::reasons::{Abuse, HandshakeEnd, Rejection, UpstreamError};
+use super::reasons::{Abuse, H2Error, HandshakeEnd, Rejection, UpstreamError};
 use super::totals::{BackendTotals, CLASSES, ListenerTotals, PoolTotals};
 
 /// One worker's counters that belong to no listener and no pool.
@@ -28,6 +28,8 @@ pub struct ListenerShard {
     rejected: [Counter; Rejection::ALL.len()],
     handshakes: [Counter; HandshakeEnd::ALL.len()],
     abused: [Counter; Abuse::ALL.len()],
+    reset: [Counter; H2Error::ALL.len()],
+    broken: [Counter; H2Error::ALL.len()],
 }
 
 /// One worker's counters of one pool as one snapshot has it: its backends stand in that snapshot's order.
@@ -113,12 +115,24 @@ impl ListenerShard {
         self.abused[how as usize].add(1);
     }
 
+    /// A stream of HTTP/2 was reset for what its client did wrong on it.
+    pub fn reset(&self, why: H2Error) {
+        self.reset[why as usize].add(1);
+    }
+
+    /// A connection of HTTP/2 was ended for what its client did wrong on it.
+    pub fn broken(&self, why: H2Error) {
+        self.broken[why as usize].add(1);
+    }
+
     pub(super) fn add_to(&self, totals: &mut ListenerTotals) {
         totals.opened += self.opened.get();
         totals.closed += self.closed.get();
         add(&mut totals.rejected, &self.rejected);
         add(&mut totals.handshakes, &self.handshakes);
         add(&mut totals.abused, &self.abused);
+        add(&mut totals.reset, &self.reset);
+        add(&mut totals.broken, &self.broken);
     }
 }
 

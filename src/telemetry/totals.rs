@@ -1,7 +1,7 @@
 //! What the counters of all workers add up to, and what the control plane counted beside them.
 
 use super::histogram::Totals;
-use super::reasons::{Abuse, HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
+use super::reasons::{Abuse, H2Error, HandshakeEnd, Rejection, SnapshotEnd, UpstreamError};
 use crate::base::time::UnixSeconds;
 
 /// The classes of status codes, as labels.
@@ -20,6 +20,10 @@ pub struct ListenerTotals {
     pub handshakes: [u64; HandshakeEnd::ALL.len()],
     /// HTTP/2 connections and streams ended for what clients did, in the order of [`Abuse::ALL`].
     pub abused: [u64; Abuse::ALL.len()],
+    /// HTTP/2 streams reset for an error of the client's, in the order of [`H2Error::ALL`].
+    pub reset: [u64; H2Error::ALL.len()],
+    /// And connections ended for one.
+    pub broken: [u64; H2Error::ALL.len()],
     /// Its TLS, if it has any.
     pub tls: Option<TlsFigures>,
 }

@@ -8,9 +8,10 @@ use h2::Reason;
 use socket2::{Domain, Socket, Type};
 
 use crate::harness::fronts::{Authority, Front};
+use crate::harness::h2::{END_HEADERS, END_STREAM, Event, HEADERS, PREFACE, Raw, frame, settings};
 use crate::harness::http2::Http2;
 use crate::harness::http2_backend::Http2Backend;
-use crate::harness::{Homing, Reply, backend, exchange, get, homing, open, read_reply, until};
+use crate::harness::{Homing, LIMIT, Reply, backend, exchange, get, homing, open, read_reply, until};
 
 /// A homing whose backends are at these addresses and speak HTTP/2, with these keys of the pool.
 fn to(addresses: &[SocketAddr], pool: &str) -> Homing {
@@ -437,4 +438,57 @@ fn checks_speak_http2_too() {
         text.contains("\"health\":\"up\"") && text.contains("\"health\":\"down\"")
     });
     assert_eq!(post(&homing, "/", b"x").text(), "a POST / 1");
+}
+
+/// What a backend may say for a while, as it begins or ends. (RFC 9113 section 6.5.2)
+#[test]
+fn a_backend_that_allows_no_streams_is_waited_for_and_told_of() {
+    let a = Http2Backend::with("a", |settings| {
+        settings.max_concurrent_streams(0);
+    });
+    let pool =
+        format!("backends = [\"{}\"]\nprotocol = \"h2c\"\n[pool.timeouts]\nconnect = \"300ms\"\n", a.address);
+    let process = homing(&[]).pool(&pool).spawn();
+    let reply = get(process.address, "/");
+    assert_eq!(reply.status, 504);
+    assert!(reply.text().contains("(backend_streams)"), "{}", reply.text());
+    process.until_said("it allows no streams (SETTINGS_MAX_CONCURRENT_STREAMS is 0)");
+    let errors = |reason| {
+        let labels = format!("{{pool=\"app\",backend=\"{}\",reason=\"{reason}\"}}", a.address);
+        process.metric(&format!("homing_upstream_errors_total{labels}"))
+    };
+    assert_eq!((errors("no_streams"), errors("connect_timeout")), (Some(1.0), Some(0.0)));
+    assert_eq!(a.asked(), 0);
+}
+
+#[test]
+fn a_backend_that_allows_streams_after_all_is_asked() {
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let homing = to(&[listener.local_addr().unwrap()], "");
+    let allows = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.read_exact(&mut [0; PREFACE.len()]).unwrap();
+        let mut peer = Raw::on(stream);
+        peer.send(&settings(&[(MAX_CONCURRENT_STREAMS, 0)]));
+        assert!(peer.until(|event| *event == Event::SettingsAck));
+        assert!(!peer.events().iter().any(|event| matches!(event, Event::Status(..))), "{:?}", peer.events());
+        peer.send(&settings(&[(MAX_CONCURRENT_STREAMS, 1)]));
+        assert!(peer.until(|event| matches!(event, Event::Status(1, _))), "{:?}", peer.events());
+        peer.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0x88]));
+        peer // Which stays open.
+    });
+    assert_eq!(get(homing.address, "/").status, 200);
+    drop(allows.join().unwrap());
+}
+
+/// One that says nothing at all is late, and no more is known of it.
+#[test]
+fn a_backend_that_says_nothing_is_late() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let homing = to(&[silent.local_addr().unwrap()], "[pool.timeouts]\nconnect = \"300ms\"");
+    let reply = get(homing.address, "/");
+    assert_eq!(reply.status, 504);
+    assert!(reply.text().contains("(backend_timeout)"), "{}", reply.text());
 }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::link::Link;
-use super::reading::{Reading, Unfinished};
+use super::link::{Link, State};
+use super::reading::{Begun, Reading, Unfinished};
 use super::request::Form;
 use crate::net::buffer::{Blocks, Buffer};
 use crate::proxy::clock::Clock;
@@ -59,7 +59,7 @@ impl Dry {
             let (heard, places) = (&mut self.heard, &mut self.places);
             let is_put = self.reading.input.put(piece);
             debug_assert!(is_put, "what waits is less than a frame");
-            let judged = self.reading.look(state, now, |begun, state| {
+            let judged = self.reading.look(state, now, |begun: Begun, state: &mut State| {
                 let stream = state.slots.get_mut(begun.place).map(|slot| slot.id).unwrap_or_default();
                 let (asked, body, trailers) = (begun.asked, Vec::new(), Vec::new());
                 let (head, form, is_refused) = (asked.head, asked.form, asked.refused.is_some());

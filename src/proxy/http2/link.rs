@@ -15,10 +15,12 @@ use std::time::Duration;
 
 use super::slots::{End, Line, Slot, Slots};
 use super::watch::Watch;
+use super::wrong;
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
 use crate::message::h2_frames::{self as frames, Code, Kind, LARGEST_WINDOW};
 use crate::message::hpack::Encoder;
 use crate::proxy::clock::Clock;
+use crate::proxy::respond::Own;
 use crate::telemetry::reasons::Abuse;
 use crate::telemetry::shards::ListenerShard;
 
@@ -81,8 +83,9 @@ pub(super) struct State {
     heads: VecDeque<usize>,
     queue: VecDeque<usize>,
     invited: usize,
-    /// Why it has to end.
+    /// Why it has to end, or has ended.
     pub(super) fault: Option<Fault>,
+    shard: Arc<ListenerShard>,
     /// Nothing more goes either way.
     pub(super) is_over: bool,
 }
@@ -102,6 +105,7 @@ impl Link {
             queue: VecDeque::new(),
             invited: 0,
             fault: None,
+            shard: Arc::clone(shard),
             is_over: false,
         };
         Self {
@@ -155,10 +159,20 @@ impl State {
         }
     }
 
+    /// Resets a stream, if it is not over, for what its client did wrong on it.
+    #[cold]
+    pub(super) fn wrong(&mut self, place: usize, code: Code, why: &'static Own, now: u64) {
+        if let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.end == End::Open) {
+            slot.wrong = Some(why);
+        }
+        self.reset(place, code, now);
+    }
+
     /// Tells of a reset.
     pub(super) fn say_reset(&mut self, id: u32, code: Code, now: u64) {
         frames::write_header(Kind::Reset, 0, id, 4, &mut self.out);
         self.out.extend_from_slice(&(code as u32).to_be_bytes());
+        wrong::counted(code).into_iter().for_each(|error| self.shard.reset(error));
         if let Err(of) = self.watch.reset(code, now) {
             self.fault.get_or_insert(Fault::Abuse(of));
         }
@@ -369,7 +383,12 @@ impl State {
     pub(super) fn leave(&mut self, place: usize, now: u64) {
         let Some(slot) = self.slots.get_mut(place) else { return };
         let (is_invited, line) = (slot.is_invited, slot.line);
-        let (owed, code) = (slot.owed, if slot.is_answered { Code::NoError } else { Code::Cancel });
+        let owed = slot.owed;
+        let code = match slot.is_answered {
+            true => Code::NoError,
+            false if std::thread::panicking() => Code::Internal,
+            false => Code::Cancel,
+        };
         self.reset(place, code, now);
         self.release(owed);
         self.invited -= usize::from(is_invited);

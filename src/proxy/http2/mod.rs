@@ -24,6 +24,7 @@ mod stream;
 mod together_tests;
 pub mod upstream;
 mod watch;
+mod wrong;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -41,6 +42,7 @@ pub use self::request::Form;
 pub use self::servant::Servant;
 use self::servant::{Counted, Job, attend};
 use self::stream::Incoming;
+use self::wrong::Serves;
 use super::aging::Aging;
 use super::clock::{Deadline, TICK};
 use super::connection::{Client, LINGER_BYTES};
@@ -248,7 +250,7 @@ impl Driver<'_> {
                 (Stage::Ending { .. }, _) => return Poll::Ready(()),
                 (Stage::Serving, Some(Waits::Request)) => self.leave(),
                 (_, Some(Waits::Client(Abuse::NotRead))) => {
-                    self.count(Abuse::NotRead);
+                    wrong::tell(&self.shared, Fault::Abuse(Abuse::NotRead), None);
                     return Poll::Ready(()); // It would not read the word either.
                 }
                 (_, Some(Waits::Client(of))) => self.break_off(Fault::Abuse(of)),
@@ -285,7 +287,7 @@ impl Driver<'_> {
             }
             let (shared, now) = (&self.shared, self.worker.clock.now());
             let state = &mut *self.link.state.borrow_mut();
-            if let Err(fault) = self.reading.look(state, now, |begun, state| begin(shared, begun, state)) {
+            if let Err(fault) = self.reading.look(state, now, Serves(shared)) {
                 return Ok(Some(fault));
             }
         }
@@ -430,9 +432,8 @@ impl Driver<'_> {
 
     /// Ends for what the client has done.
     fn break_off(&mut self, fault: Fault) {
-        if let Fault::Abuse(of) = fault {
-            self.count(of);
-        }
+        wrong::tell(&self.shared, fault, self.reading.blamed);
+        self.link.state.borrow_mut().fault = Some(fault);
         self.end(fault.code());
     }
 
@@ -443,10 +444,6 @@ impl Driver<'_> {
         state.say_go_away(state.slots.last.min(self.reading.highest), why);
         state.end();
         self.stage = Stage::Ending { is_shut: false };
-    }
-
-    fn count(&self, of: Abuse) {
-        self.shared.client.door.shard.abused(of);
     }
 }
 

@@ -7,12 +7,14 @@ use std::rc::Rc;
 use super::link::{Fault, State};
 use super::request::{Asked, Assembly, Malformed, trailer};
 use super::slots::{End, Known};
+use super::wrong::{self, Hears};
 use super::{MOST_TAKEN, STREAMS};
 use crate::message::h2_frames::{
     self as frames, Code, Frame, HEADER, Kind, LARGEST, PREFACE, Short, setting,
 };
 use crate::message::hpack::Decoder;
 use crate::net::buffer::{Blocks, Buffer};
+use crate::proxy::respond::Own;
 use crate::telemetry::reasons::Abuse;
 
 /// Bytes of the decoder's table: what a client has if nothing else is said. (RFC 9113 section 6.5.2)
@@ -57,6 +59,8 @@ pub(super) struct Reading {
     pub(super) highest: u32,
     /// The client has heard that we leave.
     pub(super) knows_of_leaving: bool,
+    /// The frame for which the connection has to end.
+    pub(super) blamed: Option<Frame>,
 }
 
 /// A DATA frame of which a part is still to come.
@@ -119,6 +123,7 @@ impl Reading {
             blocks: Rc::clone(blocks),
             highest: u32::MAX,
             knows_of_leaving: false,
+            blamed: None,
         }
     }
 
@@ -132,21 +137,16 @@ impl Reading {
         }
     }
 
-    /// Looks at all that has come; the requests are handed to `begin`.
+    /// Looks at all that has come; the requests are told `to` this.
     ///
     /// # Errors
     /// The connection has to end.
-    pub(super) fn look(
-        &mut self,
-        state: &mut State,
-        now: u64,
-        mut begin: impl FnMut(Begun, &mut State),
-    ) -> Judged {
+    pub(super) fn look(&mut self, state: &mut State, now: u64, mut to: impl Hears) -> Judged {
         if std::mem::take(&mut self.is_between) {
             self.began = now;
         }
         self.moved = now;
-        while self.step(state, now, &mut begin)? {
+        while self.step(state, now, &mut to)? {
             if let Some(fault) = state.fault {
                 return Err(fault);
             }
@@ -156,12 +156,7 @@ impl Reading {
     }
 
     /// Looks at the next frame, or at the next part of one; false if it has not come.
-    fn step(
-        &mut self,
-        state: &mut State,
-        now: u64,
-        begin: &mut impl FnMut(Begun, &mut State),
-    ) -> Judged<bool> {
+    fn step(&mut self, state: &mut State, now: u64, to: &mut impl Hears) -> Judged<bool> {
         if self.preface > 0 {
             return self.preface();
         }
@@ -171,16 +166,16 @@ impl Reading {
         let Some(header) = self.input.data().first_chunk::<HEADER>() else { return Ok(false) };
         let frame = Frame::read(header);
         if frame.length > LARGEST {
-            return Err(SIZE);
+            return Err(self.blame(&frame, SIZE));
         }
         if !self.has_begun && (frame.kind != Kind::Settings || frame.is_ack()) {
-            return Err(WRONG); // RFC 9113 section 3.4.
+            return Err(self.blame(&frame, WRONG)); // RFC 9113 section 3.4.
         }
         if self.block.as_ref().is_some_and(|b| frame.kind != Kind::Continuation || frame.stream != b.stream) {
-            return Err(WRONG); // Section 6.10.
+            return Err(self.blame(&frame, WRONG)); // Section 6.10.
         }
         if frame.kind == Kind::Data && frame.is_padded() && frame.length == 0 {
-            return Err(SIZE); // It has not even the length of its padding. (Section 4.2)
+            return Err(self.blame(&frame, SIZE)); // It has not even the length of its padding. (Section 4.2)
         }
         let whole =
             HEADER + if frame.kind == Kind::Data { usize::from(frame.is_padded()) } else { frame.length };
@@ -188,19 +183,25 @@ impl Reading {
             return Ok(false);
         }
         if frame.kind == Kind::Data {
-            self.begin_data(&frame, state, now)?;
+            self.begin_data(&frame, state, now).map_err(|fault| self.blame(&frame, fault))?;
             return Ok(true);
         }
         // What a frame says is read where it stands, and forgotten behind it.
         let input = std::mem::replace(&mut self.input, Buffer::new(&self.blocks));
         let payload = input.data().get(HEADER..whole).unwrap_or_default();
-        let judged = self.frame(&frame, payload, state, now, begin);
+        let judged = self.frame(&frame, payload, state, now, to);
         self.input = input;
         self.input.consume(whole);
-        judged?;
+        judged.map_err(|fault| self.blame(&frame, fault))?;
         self.has_begun = true;
         self.began = now;
         Ok(true)
+    }
+
+    #[cold]
+    const fn blame(&mut self, frame: &Frame, fault: Fault) -> Fault {
+        self.blamed = Some(*frame);
+        fault
     }
 
     fn preface(&mut self) -> Judged<bool> {
@@ -220,7 +221,7 @@ impl Reading {
         payload: &[u8],
         state: &mut State,
         now: u64,
-        begin: &mut impl FnMut(Begun, &mut State),
+        to: &mut impl Hears,
     ) -> Judged {
         state.watch.came(frame.kind, false, now).map_err(Fault::Abuse)?;
         match frame.kind {
@@ -239,7 +240,7 @@ impl Reading {
                         block,
                         state,
                         now,
-                        begin,
+                        to,
                     );
                 }
                 if is_own_parent {
@@ -250,7 +251,7 @@ impl Reading {
                 self.block = Some(Block { stream, ends, began: self.began, bytes, continuations: 0 });
                 Ok(())
             }
-            Kind::Continuation => self.continuation(frame, payload, state, now, begin),
+            Kind::Continuation => self.continuation(frame, payload, state, now, to),
             Kind::Priority => priority(frame, payload),
             Kind::Reset => reset(frame, payload, state),
             Kind::Settings => settings(frame, payload, state),
@@ -269,7 +270,7 @@ impl Reading {
         payload: &[u8],
         state: &mut State,
         now: u64,
-        begin: &mut impl FnMut(Begun, &mut State),
+        to: &mut impl Hears,
     ) -> Judged {
         let block = self.block.as_mut().ok_or(WRONG)?;
         if block.bytes.len() + payload.len() > BLOCK {
@@ -278,7 +279,7 @@ impl Reading {
         block.bytes.extend_from_slice(payload);
         if frame.ends_headers() {
             let Some(Block { stream, ends, bytes, .. }) = self.block.take() else { return Ok(()) };
-            return self.fields(stream, ends, false, &bytes, state, now, begin);
+            return self.fields(stream, ends, false, &bytes, state, now, to);
         }
         block.continuations += 1;
         if block.continuations > CONTINUATIONS { Err(Fault::Abuse(Abuse::Continuation)) } else { Ok(()) }
@@ -294,7 +295,7 @@ impl Reading {
         block: &[u8],
         state: &mut State,
         now: u64,
-        begin: &mut impl FnMut(Begun, &mut State),
+        to: &mut impl Hears,
     ) -> Judged {
         let compression = |_| Fault::Wrong(Code::Compression);
         match state.slots.find(id) {
@@ -316,19 +317,12 @@ impl Reading {
             return Ok(());
         }
         let asked = self.assembly.finish(ends, || fastrand::u128(..));
-        let refused = if state.slots.live >= STREAMS as usize || state.slots.taken() >= MOST_TAKEN {
-            Some(Code::RefusedStream)
-        } else {
-            (is_own_parent || asked.is_err()).then_some(Code::Protocol)
-        };
-        let asked = match (refused, asked) {
-            (None, Ok(asked)) => asked,
-            (code, asked) => {
-                if let Ok(asked) = asked {
-                    self.blocks.recycle(asked.head);
-                }
-                state.slots.remember(id, true);
-                state.say_reset(id, code.unwrap_or(Code::Protocol), now);
+        let is_over = state.slots.live >= STREAMS as usize || state.slots.taken() >= MOST_TAKEN;
+        let asked = match asked {
+            Ok(asked) if !is_over && !is_own_parent => asked,
+            asked => {
+                let why = if is_over { Some(&wrong::TOO_MANY) } else { None };
+                self.refuse(id, asked, why, state, now, to);
                 return Ok(());
             }
         };
@@ -337,8 +331,29 @@ impl Reading {
         if let Some(slot) = state.slots.get_mut(place) {
             (slot.has_ended, slot.left) = (ends, asked.length);
         }
-        begin(Begun { place, asked }, state);
+        to.begins(Begun { place, asked }, state);
         Ok(())
+    }
+
+    /// Resets a stream that has come with this, instead of serving it; because of `why`, or of what is wrong with it.
+    #[cold]
+    fn refuse(
+        &mut self,
+        id: u32,
+        asked: Result<Asked, Malformed>,
+        why: Option<&'static Own>,
+        state: &mut State,
+        now: u64,
+        to: &mut impl Hears,
+    ) {
+        let (head, wrong) = match asked {
+            Ok(asked) => (asked.head, &wrong::OWN_PARENT),
+            Err(Malformed(wrong)) => (self.assembly.take_head(), wrong),
+        };
+        state.slots.remember(id, true);
+        state.say_reset(id, if why.is_some() { Code::RefusedStream } else { Code::Protocol }, now);
+        to.refused(&head, why.unwrap_or(wrong));
+        self.blocks.recycle(head);
     }
 
     /// Trailers end what they stand behind. (section 8.1)
@@ -358,8 +373,10 @@ impl Reading {
             End::Open if slot.has_ended => return Err(Fault::Wrong(Code::StreamClosed)),
             End::Open => {}
         }
-        if !ends || judged == Err(Malformed) || slot.left.is_some_and(|left| left > 0) {
-            state.reset(place, Code::Protocol, now);
+        let is_short = slot.left.is_some_and(|left| left > 0);
+        if !ends || judged.is_err() || is_short {
+            let why = if is_short { &wrong::LENGTH_MISMATCH } else { &wrong::TRAILERS };
+            state.wrong(place, Code::Protocol, why, now);
             return Ok(());
         }
         slot.trailers = lines;
@@ -471,7 +488,7 @@ fn place_of_data(
         End::Open => {}
     }
     let Some(credit) = slot.credit.checked_sub(length) else {
-        state.reset(place, Code::FlowControl, now);
+        state.wrong(place, Code::FlowControl, &wrong::FLOW_CONTROL, now);
         return Ok(None);
     };
     slot.credit = credit;
@@ -479,7 +496,7 @@ fn place_of_data(
         // Neither more nor less than was said. (section 8.1.1)
         let rest = left.checked_sub(data as u64).filter(|rest| !ends || *rest == 0);
         let Some(rest) = rest else {
-            state.reset(place, Code::Protocol, now);
+            state.wrong(place, Code::Protocol, &wrong::LENGTH_MISMATCH, now);
             return Ok(None);
         };
         *left = rest;
@@ -560,7 +577,7 @@ fn window_update(frame: &Frame, payload: &[u8], state: &mut State, now: u64) -> 
                 if State::widen(&mut slot.window, more).is_ok() {
                     slot.wake();
                 } else {
-                    state.reset(place, Code::FlowControl, now);
+                    state.wrong(place, Code::FlowControl, &wrong::FLOW_CONTROL, now);
                 }
             }
         }

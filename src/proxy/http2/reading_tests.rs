@@ -54,7 +54,7 @@ impl Connection {
     fn comes(&mut self, bytes: &[u8], now: u64) -> Judged {
         assert!(self.reading.input.put(bytes));
         let (heads, places) = (&mut self.heads, &mut self.places);
-        self.reading.look(&mut self.link.state.borrow_mut(), now, |begun, _| {
+        self.reading.look(&mut self.link.state.borrow_mut(), now, |begun: Begun, _: &mut State| {
             heads.push(String::from_utf8(begun.asked.head).unwrap());
             places.push(begun.place);
         })

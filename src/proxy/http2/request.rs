@@ -3,6 +3,7 @@
 //!
 //! What RFC 9113 section 8 calls malformed ends the stream. What is well-formed and cannot be served is answered.
 
+use super::wrong;
 use crate::message::hpack::Field;
 use crate::message::tokens::{is_clean, is_graphic};
 use crate::proxy::respond::{HEAD_TOO_LONG, MALFORMED, Own, PROTOCOL};
@@ -40,9 +41,9 @@ pub(super) struct Asked {
     pub(super) refused: Option<Own>,
 }
 
-/// A block is not a request, or not trailers. (RFC 9113 section 8.1.1)
+/// A block is not a request, or not trailers, and why. (RFC 9113 section 8.1.1)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct Malformed(pub(super) &'static Own);
 
 /// Where a pseudo-field's value stands, if it came.
 type Span = Option<(usize, usize)>;
@@ -65,7 +66,7 @@ pub(super) struct Assembly {
     /// Bytes that the fields count, and how many they may.
     list: usize,
     most: usize,
-    is_malformed: bool,
+    malformed: Option<&'static Own>,
     refused: Option<Own>,
 }
 
@@ -101,7 +102,7 @@ impl Assembly {
         if self.list > self.most {
             self.refused = Some(HEAD_TOO_LONG);
         }
-        if self.is_malformed || self.list > self.most {
+        if self.malformed.is_some() || self.list > self.most {
             return;
         }
         if name.first() == Some(&b':') {
@@ -109,8 +110,7 @@ impl Assembly {
         }
         self.start();
         if !is_field(field) {
-            self.is_malformed = true;
-            return;
+            return self.malformed(&wrong::FIELD);
         }
         if has_outer_blank(value) {
             self.refused = self.refused.or(Some(MALFORMED));
@@ -127,15 +127,16 @@ impl Assembly {
             Known::Host => return self.host(value),
             Known::ContentLength => {
                 let length = number(value);
-                self.is_malformed |=
-                    length.is_none() || self.length.is_some_and(|known| Some(known) != length);
+                if length.is_none() || self.length.is_some_and(|known| Some(known) != length) {
+                    self.malformed(&wrong::CONTENT_LENGTH);
+                }
                 if self.length.is_some() {
                     return;
                 }
                 self.length = length;
             }
             Known::Te if value.eq_ignore_ascii_case(b"trailers") => {}
-            Known::Te | Known::OfConnection => self.is_malformed = true,
+            Known::Te | Known::OfConnection => self.malformed(&wrong::CONNECTION_FIELD),
         }
         write_field(name, value, &mut self.head);
     }
@@ -144,10 +145,15 @@ impl Assembly {
     /// has for its key, which HTTP/2 has none of.
     pub(super) fn finish(&mut self, ends: bool, key: impl FnOnce() -> u128) -> Result<Asked, Malformed> {
         self.start();
-        let head = std::mem::take(&mut self.head);
-        if self.is_malformed && self.refused != Some(HEAD_TOO_LONG) {
-            return Err(Malformed);
+        if let Some(why) = self.malformed
+            && self.refused != Some(HEAD_TOO_LONG)
+        {
+            return Err(Malformed(why));
         }
+        if ends && self.length.is_some_and(|length| length > 0) {
+            return Err(Malformed(&wrong::LENGTH_MISMATCH));
+        }
+        let head = std::mem::take(&mut self.head);
         let mut asked = Asked {
             head,
             form: if ends { Form::None } else { self.length.map_or(Form::Chunked, Form::Length) },
@@ -155,9 +161,6 @@ impl Assembly {
             to_head: of(&self.text, self.method) == Some(b"HEAD"),
             refused: self.refused,
         };
-        if ends && self.length.is_some_and(|length| length > 0) {
-            return Err(Malformed);
-        }
         if self.protocol.is_some() && asked.refused.is_none() {
             asked.form = Form::Open;
         }
@@ -180,15 +183,17 @@ impl Assembly {
             b":authority" => &mut self.authority,
             b":path" => &mut self.path,
             b":protocol" => &mut self.protocol,
-            _ => return self.is_malformed = true,
+            _ => return self.malformed(&wrong::PSEUDO_FIELD),
         };
         let start = self.text.len();
         if self.has_started || span.replace((start, start + value.len())).is_some() {
-            self.is_malformed = true;
+            self.malformed(&wrong::PSEUDO_FIELD);
         }
         // A blank would end the target, and a line's end the line.
         let is_odd = |b: &u8| *b <= b' ' || *b == 0x7f;
-        self.is_malformed |= value.is_empty() || !is_graphic(value) && value.iter().any(is_odd);
+        if value.is_empty() || !is_graphic(value) && value.iter().any(is_odd) {
+            self.malformed(&wrong::PSEUDO_VALUE);
+        }
         self.text.extend_from_slice(value);
     }
 
@@ -200,10 +205,11 @@ impl Assembly {
         let text = &self.text;
         let (method, path) = (of(text, self.method), of(text, self.path));
         let (scheme, authority) = (of(text, self.scheme), of(text, self.authority));
-        let (mut is_malformed, mut refused) = (false, None);
+        let mut refused = None;
         let is_connect = method == Some(b"CONNECT");
         let mut told = method.unwrap_or_default();
-        is_malformed |= !told.iter().all(|&b| crate::message::field::is_token_byte(b));
+        let mut is_wrong = !told.iter().all(|&b| crate::message::field::is_token_byte(b));
+        let mut is_missing = method.is_none();
         match of(text, self.protocol) {
             Some(b"websocket") if is_connect => told = b"GET",
             Some(_) => refused = Some(PROTOCOL),
@@ -211,14 +217,14 @@ impl Assembly {
         }
         let target = if is_connect && self.protocol.is_none() {
             // A tunnel to somewhere else, which has neither a scheme nor a path. (RFC 9113 section 8.5)
-            is_malformed |= scheme.is_some() || path.is_some();
+            is_missing |= scheme.is_some() || path.is_some();
             authority
         } else {
-            is_malformed |=
-                scheme.is_none() || !path.is_some_and(|path| path.starts_with(b"/") || path == b"*");
+            is_missing |= scheme.is_none();
+            is_wrong |= !path.is_none_or(|path| path.starts_with(b"/") || path == b"*");
             path
         };
-        is_malformed |= method.is_none() || target.is_none();
+        is_missing |= target.is_none();
         if scheme.is_some_and(|s| !s.eq_ignore_ascii_case(b"http") && !s.eq_ignore_ascii_case(b"https")) {
             refused = refused.or(Some(MALFORMED));
         }
@@ -231,8 +237,22 @@ impl Assembly {
         if let Some(authority) = authority {
             write_field(b"Host", authority, head);
         }
-        self.is_malformed |= is_malformed;
         self.refused = self.refused.or(refused);
+        if is_missing | is_wrong {
+            self.malformed(if is_missing { &wrong::PSEUDO_FIELD } else { &wrong::PSEUDO_VALUE });
+        }
+    }
+
+    /// What comes is no request, for this reason or one that was known before.
+    #[cold]
+    fn malformed(&mut self, why: &'static Own) {
+        self.malformed.get_or_insert(why);
+    }
+
+    /// The head of what is no request, as far as it was written: its first line at least.
+    #[cold]
+    pub(super) fn take_head(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.head)
     }
 
     /// `Host`, where it stands beside the authority, says the same, and once. (RFC 9113 section 8.3.1)
@@ -275,7 +295,7 @@ pub(super) fn trailer(field: &Field<'_>, most: usize, out: &mut Vec<u8>) -> Resu
         && matches!(Known::of(field), Known::Other | Known::Cookie)
         && out.len() + field.name.len() + field.value.len() + OVERHEAD <= most;
     if !is_right {
-        return Err(Malformed);
+        return Err(Malformed(&wrong::TRAILERS));
     }
     write_field(field.name, field.value.trim_ascii(), out);
     Ok(())

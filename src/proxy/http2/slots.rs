@@ -3,6 +3,7 @@
 use std::task::{Context, Waker};
 
 use super::STREAM_WINDOW;
+use crate::proxy::respond::Own;
 
 /// Streams that are over and remembered: more than may be open, so that what was on its way is known for what it is.
 const REMEMBERED: usize = 256;
@@ -39,6 +40,8 @@ pub(super) struct Slot {
     pub(super) id: u32,
     pub(super) end: End,
     pub(super) is_reset_by_us: bool,
+    /// For what the client did wrong on it.
+    pub(super) wrong: Option<&'static Own>,
     /// Data that came and was not read: from `read` on.
     pub(super) data: Vec<u8>,
     pub(super) read: usize,

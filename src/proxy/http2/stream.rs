@@ -13,7 +13,7 @@ use super::link::{Link, State};
 use super::request::{Asked, Form};
 use super::slots::{End, Slot};
 use crate::message::h2_frames::{Code, LARGEST};
-use crate::net::stream::Carried;
+use crate::net::stream::{Carried, Fault};
 use crate::telemetry::reasons::Abuse;
 
 /// A stream that a client has opened.
@@ -368,6 +368,13 @@ impl Carried for Incoming {
             return Poll::Ready(Ok(()));
         }
         self.poll_reset(cx).map(Err)
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let state = &mut *self.link.state.borrow_mut();
+        let wrong = state.slots.get_mut(self.place).and_then(|slot| slot.wrong);
+        let here = wrong.map(|own| Fault::Here(own.reason));
+        here.or_else(|| state.fault.filter(|_| state.is_over).map(|_| Fault::Carrier))
     }
 
     /// Whoever got a part of an answer is told that there is no more of it.

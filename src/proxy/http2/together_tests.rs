@@ -12,8 +12,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::link::{Fault, JOINED, Link};
-use super::reading::Reading;
+use super::link::{Fault, JOINED, Link, State};
+use super::reading::{Begun, Reading};
 use super::request::Form;
 use super::slots::{End, Line};
 use super::stream::Incoming;
@@ -498,7 +498,7 @@ impl World {
         assert!(self.reading.input.put(&bytes));
         let (link, tasks, told) = (&self.link, &mut self.tasks, &self.told);
         let state = &mut *link.state.borrow_mut();
-        let looked = self.reading.look(state, 0, |begun, state| {
+        let looked = self.reading.look(state, 0, |begun: Begun, state: &mut State| {
             let id = state.slots.get_mut(begun.place).unwrap().id;
             let told = &told[&id];
             tasks.push(Task {

@@ -36,6 +36,8 @@ const SEND_BUFFER: usize = 64 * 1024;
 const WAITING: usize = 32;
 /// Largest head of an answer, bytes. (HTTP/1.1: a block)
 const MAX_HEAD: u32 = 64 * 1024;
+/// What the library says that a peer allows before the peer has said it: no number of SETTINGS, which has 32 bits.
+const UNKNOWN: usize = usize::MAX - 1;
 /// From when on a request that was given up says something about its connection, milliseconds.
 const SILENCE: u64 = 1000;
 
@@ -55,8 +57,10 @@ pub(super) struct Connection {
     sender: RefCell<Option<SendRequest<Bytes>>>,
     /// Requests on it.
     open: Cell<usize>,
-    /// How many its peer allows.
+    /// How many its peer allows; none before it has said so.
     room: Cell<usize>,
+    /// Whether its peer has said that it allows none.
+    is_barred: Rc<Cell<bool>>,
     /// Since when there are none, milliseconds of the clock.
     since: Cell<u64>,
     /// Bytes that came.
@@ -72,6 +76,8 @@ struct Dial {
     wakers: RefCell<Vec<Waker>>,
     /// What came of it.
     end: Cell<Option<Made>>,
+    /// Whether its peer has said that it allows no streams.
+    is_barred: Rc<Cell<bool>>,
 }
 
 /// What came of making a connection.
@@ -143,8 +149,13 @@ impl Connections {
         let (connections, worker, member) = (Rc::clone(self), Rc::clone(worker), Rc::clone(member));
         // A task of its own: who began it may leave, and others wait for it.
         tokio::task::spawn_local(async move {
-            let made = tokio::time::timeout(within, make(&worker, &member)).await;
+            let made = tokio::time::timeout(within, make(&worker, &member, &dial.is_barred)).await;
             connections.dials.borrow_mut().retain(|other| !Rc::ptr_eq(other, &dial));
+            if made.is_err() && dial.is_barred.get() {
+                member.complain(
+                    &"no HTTP/2 connection: it allows no streams (SETTINGS_MAX_CONCURRENT_STREAMS is 0)",
+                );
+            }
             let made = made.unwrap_or(Err(Made::Timeout)).map(|connection| {
                 if connections.is_closed.get() {
                     connection.retire();
@@ -183,6 +194,16 @@ impl Waits {
     }
 }
 
+impl Waits {
+    /// Why there is no connection: one that is late may be there, and allow nothing.
+    fn cause(&self, why: NoLease) -> NoLease {
+        match why {
+            NoLease::Timeout if self.0.is_barred.get() => NoLease::NoStreams,
+            why => why,
+        }
+    }
+}
+
 impl Drop for Waits {
     fn drop(&mut self) {
         self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
@@ -214,7 +235,8 @@ pub(in crate::proxy) async fn stream(
             Poll::Ready(made) => Poll::Ready(made),
             Poll::Pending => ends(cx).map(Err),
         })
-        .await?;
+        .await
+        .map_err(|why| waits.cause(why))?;
         if let Some(stream) = connections.take() {
             return Ok((Stream::Carried(Box::new(stream)), false));
         }
@@ -223,9 +245,13 @@ pub(in crate::proxy) async fn stream(
 
 /// Makes a connection. One that ends in peace as soon as it is there is made once more: its peer may be on its way from
 /// one process to the next. The caller sets the deadline by dropping the future.
-async fn make(worker: &Rc<Worker>, member: &Member) -> Result<Rc<Connection>, Made> {
+async fn make(
+    worker: &Rc<Worker>,
+    member: &Member,
+    is_barred: &Rc<Cell<bool>>,
+) -> Result<Rc<Connection>, Made> {
     for _ in 0..2 {
-        if let Some(connection) = begin(worker, member).await? {
+        if let Some(connection) = begin(worker, member, is_barred).await? {
             return Ok(connection);
         }
     }
@@ -233,18 +259,23 @@ async fn make(worker: &Rc<Worker>, member: &Member) -> Result<Rc<Connection>, Ma
 }
 
 /// Begins a connection and waits for its peer to say what it allows. `None` if it has ended in peace instead.
-async fn begin(worker: &Rc<Worker>, member: &Member) -> Result<Option<Rc<Connection>>, Made> {
+/// `is_barred` is told whether it allows nothing.
+async fn begin(
+    worker: &Rc<Worker>,
+    member: &Member,
+    is_barred: &Rc<Cell<bool>>,
+) -> Result<Option<Rc<Connection>>, Made> {
     let stream = open(member).await.map_err(|e| match e {
         NoLease::Exhausted(e) => Made::Exhausted(e.kind()),
         NoLease::Refused(e) => Made::Refused(e.kind()),
         NoLease::Tls(_) => Made::Tls,
-        NoLease::Gone | NoLease::Timeout => Made::Timeout,
+        NoLease::Gone | NoLease::Timeout | NoLease::NoStreams => Made::Timeout,
     })?;
     let carrier = Carrier::new(stream);
     let read = carrier.read();
     let builder = Builder::new()
         .enable_push(false)
-        .initial_max_send_streams(0)
+        .initial_max_send_streams(UNKNOWN)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_reset_streams(RESET_STREAMS)
@@ -261,6 +292,7 @@ async fn begin(worker: &Rc<Worker>, member: &Member) -> Result<Option<Rc<Connect
         sender: RefCell::new(Some(sender)),
         open: Cell::new(0),
         room: Cell::new(0),
+        is_barred: Rc::clone(is_barred),
         since: Cell::new(worker.clock.now()),
         read,
         clock: Rc::clone(&worker.clock),
@@ -300,7 +332,9 @@ async fn drive(
             }
             return Poll::Ready(());
         }
-        connection.room.set(h2.max_concurrent_send_streams());
+        let allowed = Some(h2.max_concurrent_send_streams()).filter(|&n| n != UNKNOWN);
+        connection.room.set(allowed.unwrap_or(0));
+        connection.is_barred.set(allowed == Some(0));
         if connection.room.get() > 0
             && let Some(settled) = settled.take()
         {

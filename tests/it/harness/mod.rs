@@ -111,22 +111,27 @@ impl Setup {
         environment: &Environment,
         edit: impl FnOnce(&str) -> String,
     ) -> Homing {
-        start(&edit(&self.toml()), environment)
+        start(&edit(&self.toml()), environment, Registry::built_in())
     }
 
     /// Starts what another text says, with the keys of `environment`.
     pub(crate) fn run_text(&self, text: &str, environment: &Environment) -> Homing {
-        start(text, environment)
+        start(text, environment, Registry::built_in())
+    }
+
+    /// Starts what another text says, with the strategies of `registry`.
+    pub(crate) fn run_among(&self, registry: Registry, text: &str) -> Homing {
+        start(text, &Environment::detect().unwrap(), registry)
     }
 
     /// Starts it with the keys of `environment`, which two nodes may share.
     pub(crate) fn run_with(&self, environment: &Environment) -> Homing {
-        start(&self.toml(), environment)
+        start(&self.toml(), environment, Registry::built_in())
     }
 }
 
-fn start(text: &str, environment: &Environment) -> Homing {
-    let (sources, registry) = (Sources::text(text, Path::new("test")), Registry::built_in());
+fn start(text: &str, environment: &Environment, registry: Registry) -> Homing {
+    let sources = Sources::text(text, Path::new("test"));
     let loaded = sources.build(&registry, environment, &Carried::default());
     let Loaded { plan, warnings } = loaded.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     let origin = Origin { sources, registry, environment: environment.clone(), warnings };

@@ -98,6 +98,11 @@ impl Process {
         super::until(|| self.said.lock().iter().any(|line| line.contains(text)));
     }
 
+    /// How many of the last lines that it said have this in them.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        self.said.lock().iter().filter(|line| line.contains(text)).count()
+    }
+
     /// Its configuration as it is on disk.
     pub(crate) fn config(&self) -> String {
         std::fs::read_to_string(self.files.path().join("config.toml")).unwrap()
