@@ -76,6 +76,7 @@ pub fn admission(data: &[u8]) {
     let Ok(Some(end)) = found else { return };
     assert!(data[..end].ends_with(b"\r\n\r\n"));
     let bytes = &data[..end];
+    beside_httparse(bytes);
     let mut room = head::room();
     if let Ok(head) = head::parse_request(bytes, &mut room) {
         assert!(!head.method.is_empty() && head.method.bytes().all(is_token_byte), "{:?}", head.method);
@@ -101,6 +102,43 @@ pub fn admission(data: &[u8]) {
             let has_none = matches!(head.status, 100..=199 | 204 | 304);
             assert!(!has_none || framing == Framing::None, "{} with a body", head.status);
         }
+    }
+}
+
+/// Heads are read as `httparse` reads them, but for targets beyond visible ASCII and blank lines before an answer.
+fn beside_httparse(bytes: &[u8]) {
+    let same = |ours: &[head::Field<'_>], theirs: &[httparse::Header<'_>]| {
+        assert_eq!(ours.len(), theirs.len());
+        for (our, their) in ours.iter().zip(theirs) {
+            assert_eq!((our.name, our.value), (their.name.as_bytes(), their.value));
+        }
+    };
+    let whole = Ok(httparse::Status::Complete(bytes.len()));
+    let mut fields = [httparse::EMPTY_HEADER; head::MAX_FIELDS];
+    let mut theirs = httparse::Request::new(&mut fields);
+    let accepts = theirs.parse(bytes) == whole;
+    match head::parse_request(bytes, &mut head::room()) {
+        Ok(ours) => {
+            assert!(accepts, "httparse refuses {bytes:?}");
+            assert_eq!((Some(ours.method), Some(ours.target)), (theirs.method, theirs.path));
+            assert_eq!(theirs.version, Some(u8::from(ours.version == Version::Http11)));
+            same(ours.fields, theirs.headers);
+        }
+        Err(_) => assert!(!accepts || !theirs.path.is_some_and(|p| p.bytes().all(|b| b.is_ascii_graphic()))),
+    }
+    let mut fields = [httparse::EMPTY_HEADER; head::MAX_FIELDS];
+    let mut theirs = httparse::Response::new(&mut fields);
+    let accepts = theirs.parse(bytes) == whole && bytes.starts_with(b"HTTP");
+    match head::parse_response(bytes, &mut head::room()) {
+        Ok(ours) => {
+            assert!(accepts, "httparse refuses {bytes:?}");
+            assert_eq!((Some(ours.status), theirs.reason.map(str::as_bytes)), (theirs.code, Some(ours.reason)));
+            same(ours.fields, theirs.headers);
+        }
+        Err(_) => assert!(
+            !accepts || theirs.code < Some(100) || theirs.headers.len() > head::MAX_RESPONSE_FIELDS,
+            "httparse accepts {bytes:?}"
+        ),
     }
 }
 
