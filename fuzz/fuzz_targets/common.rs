@@ -132,7 +132,10 @@ fn beside_httparse(bytes: &[u8]) {
     match head::parse_response(bytes, &mut head::room()) {
         Ok(ours) => {
             assert!(accepts, "httparse refuses {bytes:?}");
-            assert_eq!((Some(ours.status), theirs.reason.map(str::as_bytes)), (theirs.code, Some(ours.reason)));
+            assert_eq!(
+                (Some(ours.status), theirs.reason.map(str::as_bytes)),
+                (theirs.code, Some(ours.reason))
+            );
             same(ours.fields, theirs.headers);
         }
         Err(_) => assert!(

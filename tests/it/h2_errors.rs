@@ -287,7 +287,7 @@ fn the_log_hears_of_connections_that_end_for_an_error_and_not_of_every_one() {
     }
     let told = "peer=127.0.0.1";
     process
-        .until_said("a connection ended for its client's compression_error, by a frame Headers of stream 1");
+        .until_said("a connection ended for its client's compression_error, by a frame HEADERS of stream 1");
     process.until_said(told);
     assert!(process.said(told) <= 4, "a word each ten seconds and worker");
 }

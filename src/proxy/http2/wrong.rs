@@ -105,7 +105,7 @@ pub(super) fn tell(shared: &Shared, fault: Fault, frame: Option<Frame>) {
     let Some(untold) = door.may_tell() else { return };
     let frame = match frame {
         Some(frame) if matches!(fault, Fault::Wrong(_)) => {
-            format!(", by a frame {:?} of stream {}", frame.kind, frame.stream)
+            format!(", by a frame {} of stream {}", frame.kind.name(), frame.stream)
         }
         Some(_) | None => String::new(),
     };
