@@ -176,7 +176,7 @@ impl Search {
 /// Parses a request head that [`find_end`] found whole.
 ///
 /// # Errors
-/// It is malformed.
+/// It is malformed, or its version is not served. Limits other than [`MAX_FIELDS`] are the caller's.
 pub fn parse_request<'h, 'b>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Result<RequestHead<'h, 'b>, Fault> {
     // One blank line before it is nobody's. (RFC 9112 section 2.2)
     let at = Search::new(true).blank_line(bytes);

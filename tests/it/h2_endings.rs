@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 use homing::snapshot::phases::Phase;
 
 use crate::harness::h2::{
-    ACK, DATA, END_HEADERS, END_STREAM, Event, HEADERS, PING, Raw, block, field, frame, get, ping, request,
-    reset, settings, window,
+    ACK, CANCEL, DATA, END_HEADERS, END_STREAM, Event, HEADERS, NO_ERROR, PING, Raw, block, field, frame,
+    get, ping, request, reset, settings, window,
 };
 use crate::harness::{Backend, Does, Homing, LIMIT, backend, homing};
 
-const NO_ERROR: u32 = 0;
-const CANCEL: u32 = 8;
 /// What a GOAWAY names that leaves room for requests that are on their way.
 const ANY: u32 = u32::MAX >> 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;

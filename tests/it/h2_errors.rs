@@ -6,20 +6,11 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use crate::harness::h2::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Event, HEADERS, PING, Raw, SETTINGS, WITH_PRIORITY, block,
-    field, frame, get, ping, post, request, window,
+    COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Event,
+    FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, HEADERS, LARGEST_WINDOW, PING, PROTOCOL_ERROR, REFUSED_STREAM, Raw,
+    SETTINGS, STREAM_CLOSED, WITH_PRIORITY, block, field, frame, get, ping, post, request, window,
 };
 use crate::harness::{Backend, Does, Homing, backend, get as ask, homing, until};
-
-const PROTOCOL_ERROR: u32 = 1;
-const FLOW_CONTROL_ERROR: u32 = 3;
-const STREAM_CLOSED: u32 = 5;
-const FRAME_SIZE_ERROR: u32 = 6;
-const REFUSED_STREAM: u32 = 7;
-const COMPRESSION_ERROR: u32 = 9;
-const ENHANCE_YOUR_CALM: u32 = 11;
-/// The largest window there is.
-const MOST: u32 = u32::MAX >> 1;
 
 /// A homing with an access log.
 struct Logged {
@@ -188,7 +179,7 @@ fn a_request_that_goes_wrong_on_its_way_is_told_with_its_reason() {
         ("length_mismatch", "/none", held("/none", "3"), trailers(&field("a", "b"), END_STREAM)),
         ("trailers", "/pseudo", post(1, "/pseudo"), trailers(&field(":path", "b"), END_STREAM)),
         ("trailers", "/unended", post(1, "/unended"), trailers(&field("a", "b"), 0)),
-        ("flow_control", "/window", get(1, "/window"), window(1, MOST)),
+        ("flow_control", "/window", get(1, "/window"), window(1, LARGEST_WINDOW)),
     ];
     for (reason, path, head, says) in &cases {
         let code = if *reason == "flow_control" { FLOW_CONTROL_ERROR } else { PROTOCOL_ERROR };
@@ -211,7 +202,7 @@ fn an_answer_that_breaks_off_for_its_client_says_so() {
     let mut client = logged.begin();
     client.send(&get(1, "/events"));
     assert!(client.until(|event| matches!(event, Event::Data(1, _))));
-    client.send(&window(1, MOST));
+    client.send(&window(1, LARGEST_WINDOW));
     assert!(client.until(|event| *event == Event::Reset(1, FLOW_CONTROL_ERROR)));
     let line = logged.line("/events");
     assert_eq!((&line["end"], &line["status"]), (&"flow_control".into(), &200.into()), "{line}");
@@ -231,7 +222,7 @@ fn a_tunnel_that_breaks_off_for_its_client_says_so() {
     ]);
     client.send(&frame(HEADERS, END_HEADERS, 1, &opens));
     assert!(client.until(|event| *event == Event::Status(1, 200)), "{:?}", client.events());
-    client.send(&window(1, MOST));
+    client.send(&window(1, LARGEST_WINDOW));
     assert!(client.until(|event| *event == Event::Reset(1, FLOW_CONTROL_ERROR)));
     assert_eq!(logged.line("/ws")["end"], "flow_control");
 }
@@ -245,7 +236,7 @@ fn connections_that_end_for_an_error_are_counted_by_its_code() {
         ("protocol_error", PROTOCOL_ERROR, frame(CONTINUATION, END_HEADERS, 3, b"")),
         ("frame_size_error", FRAME_SIZE_ERROR, frame(SETTINGS, 0, 0, b"12345")),
         ("compression_error", COMPRESSION_ERROR, headers(3, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff])),
-        ("flow_control_error", FLOW_CONTROL_ERROR, window(0, MOST)),
+        ("flow_control_error", FLOW_CONTROL_ERROR, window(0, LARGEST_WINDOW)),
         ("stream_closed", STREAM_CLOSED, frame(DATA, 0, 1, b"behind the end")),
     ];
     for (n, (name, code, says)) in cases.iter().enumerate() {

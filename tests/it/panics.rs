@@ -9,11 +9,9 @@ use homing::base::options::Options;
 use homing::strategy::{Kind, Needs, Picker, Registry, RequestFacts, Strategy};
 
 use crate::harness::h2::{
-    END_HEADERS, END_STREAM, Event, HEADERS, Raw, field, frame, get as get_on, ping, request,
+    END_HEADERS, END_STREAM, Event, HEADERS, INTERNAL_ERROR, Raw, field, frame, get as get_on, ping, request,
 };
 use crate::harness::{Does, backend, get, homing, open, until};
-
-const INTERNAL_ERROR: u32 = 2;
 
 /// A strategy with a bug, from outside the crate.
 static FAILS: Kind = Kind {

@@ -2,10 +2,9 @@
 
 use std::process::Command;
 
-use crate::harness::h2::{DATA, END_STREAM, Event, Raw, frame, get, ping, post, reset, window};
+use crate::harness::h2::{CANCEL, DATA, END_STREAM, Event, Raw, frame, get, ping, post, reset, window};
 use crate::harness::{Backend, Does, Homing, backend, homing};
 
-const CANCEL: u32 = 8;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const WIDE: u32 = 1 << 24;
 

@@ -12,8 +12,10 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::attacks::siege::{Served, Siege};
 use crate::harness::h2::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Event, GO_AWAY, HEADERS, PADDED, PREFACE, PRIORITY, Raw,
-    WITH_PRIORITY, block, field, frame, get, learned, ping, post, request, reset, settings, window,
+    COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Event,
+    FRAME_SIZE_ERROR, GO_AWAY, HEADERS, LARGEST_WINDOW, PADDED, PREFACE, PRIORITY, PROTOCOL_ERROR, Raw,
+    STREAM_CLOSED, WITH_PRIORITY, block, field, frame, get, learned, ping, post, request, reset, settings,
+    window,
 };
 use crate::harness::http2::Http2;
 use crate::harness::until;
@@ -31,14 +33,6 @@ const UNREAD: usize = 3;
 /// Frames of a flood.
 const FLOOD: usize = 20_000;
 
-const PROTOCOL_ERROR: u32 = 1;
-const STREAM_CLOSED: u32 = 5;
-const FRAME_SIZE_ERROR: u32 = 6;
-const COMPRESSION_ERROR: u32 = 9;
-const ENHANCE_YOUR_CALM: u32 = 11;
-
-/// The largest window there is.
-const MOST: u32 = u32::MAX >> 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// As what resets count that we were made to send: as long as they are not sent, their streams are open, and further
@@ -106,7 +100,7 @@ fn rapid_resets() {
 fn resets_that_we_are_made_to_send() {
     let siege = besieged("");
     let calm = &[ENHANCE_YOUR_CALM];
-    let says = on_streams(1_000, |id| [get(id, "/events"), window(id, MOST)].concat());
+    let says = on_streams(1_000, |id| [get(id, "/events"), window(id, LARGEST_WINDOW)].concat());
     siege.ends("windows over their bound", &says, MADE, calm);
     let says = on_streams(1_000, |id| {
         let head = [&*request("GET", "/"), &*field("te", "everything")].concat();
@@ -285,7 +279,12 @@ fn sockets_that_are_not_read() {
                 socket.connect(&address.into()).unwrap();
                 let mut attacker = Raw::on(socket.into());
                 attacker.send(
-                    &[PREFACE, &settings(&[(INITIAL_WINDOW_SIZE, MOST)]), &window(0, MOST - 65_535)].concat(),
+                    &[
+                        PREFACE,
+                        &settings(&[(INITIAL_WINDOW_SIZE, LARGEST_WINDOW)]),
+                        &window(0, LARGEST_WINDOW - 65_535),
+                    ]
+                    .concat(),
                 );
                 attacker.send(&on_streams(100, |id| get(id, "/large/1000000")));
                 attacker

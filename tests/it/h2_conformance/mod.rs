@@ -13,18 +13,12 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::harness::h2::{
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Event, GO_AWAY, HEADERS, PADDED, PING, PREFACE,
-    PRIORITY, PUSH_PROMISE, RESET, Raw, SETTINGS, WINDOW_UPDATE, WITH_PRIORITY, block, field, frame, get,
-    learned, ping, post, request, reset, settings, window,
+    ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, Event, FLOW_CONTROL_ERROR,
+    FRAME_SIZE_ERROR, GO_AWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE,
+    REFUSED_STREAM, RESET, Raw, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, WITH_PRIORITY, block, field, frame,
+    get, learned, ping, post, request, reset, settings, window,
 };
 use crate::harness::{Does, backend, homing};
-
-const PROTOCOL_ERROR: u32 = 1;
-const FLOW_CONTROL_ERROR: u32 = 3;
-const STREAM_CLOSED: u32 = 5;
-const FRAME_SIZE_ERROR: u32 = 6;
-const REFUSED_STREAM: u32 = 7;
-const COMPRESSION_ERROR: u32 = 9;
 
 /// The most bytes of a frame where nothing else was agreed on.
 const FRAME: usize = 16 << 10;
