@@ -132,7 +132,8 @@ impl Starved {
             .spawn()
             .unwrap();
         let this = Self { child, log, socket };
-        until(|| UnixStream::connect(&this.socket).is_ok());
+        // Who has all descriptors taken before it is ready keeps it from getting there.
+        until(|| std::fs::read_to_string(&this.log).unwrap().lines().any(|line| line == "ready"));
         this
     }
 
@@ -169,7 +170,7 @@ impl Drop for Starved {
 fn without_descriptors_it_rests_and_it_serves_again_once_there_are_some() {
     let a = backend("a");
     let folder = tempfile::tempdir().unwrap();
-    let homing = Starved::run(folder.path(), 32, a.address);
+    let homing = Starved::run(folder.path(), 36, a.address);
     assert!(homing.serves());
     let clients: Vec<_> = (0..40).map(|_| UnixStream::connect(&homing.socket).unwrap()).collect();
     until(|| homing.rests() >= 1);
